@@ -1,0 +1,3 @@
+//! Documents, trust and appraisal of Sekisho.
+pub mod digest;
+pub mod time;
