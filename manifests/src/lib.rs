@@ -1,3 +1,31 @@
-//! Documents, trust and appraisal of Sekisho.
+//! Documents, trust and appraisal of Sekisho: the library that every program shares.
+//!
+//! Pure: no network, no database, no terminal, no asynchronous code and no clock of its own; `now`
+//! is handed in. Modules in reading order: what documents are written in, the documents, trust,
+//! judgement, and the wire.
+
+// What documents are written in.
 pub mod digest;
+pub mod exclude;
+pub mod id;
 pub mod time;
+pub mod tree;
+pub mod value;
+pub mod version;
+
+// What release managers write.
+pub mod baseline;
+pub mod condition;
+pub mod registry;
+
+// What hosts and controllers write.
+pub mod enrolment;
+pub mod envelope;
+pub mod evidence;
+pub mod outcome;
+pub mod permit;
+pub mod reason;
+pub mod stop;
+
+// The wire.
+pub mod api;

@@ -1,0 +1,342 @@
+//! The wire between agents, operators and controllers: paths, and the JSON that is not a signed
+//! document. `docs/protocol.md` has every endpoint with an example.
+
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::Localized;
+use crate::digest::Digest;
+use crate::envelope::Sealed;
+use crate::id::{HostId, ItemId, ProductId, Role, SiteCode};
+use crate::outcome::{Appraisal, ItemKind, Outcome, Verdict};
+use crate::permit::Permit;
+use crate::reason::Reason;
+use crate::stop::{Scope, Stop, StopRef};
+use crate::time::Time;
+
+/// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
+pub const ENROLMENTS: &str = "/v1/enrolments";
+/// `POST`, body: envelope of evidence; 200 with a [`Receipt`].
+pub const EVIDENCE: &str = "/v1/evidence";
+/// `POST`, body: envelope of a heartbeat; 200 with a [`Receipt`].
+pub const HEARTBEATS: &str = "/v1/heartbeats";
+/// `POST`, body: envelope of an acknowledgement; 204.
+pub const ACKNOWLEDGEMENTS: &str = "/v1/acknowledgements";
+/// `GET`, bearer: a [`Receipt`]'s session: server-sent events for one host ([`HostEvent`]).
+pub const STREAM: &str = "/v1/stream";
+/// `PUT` below it, bearer: a [`Receipt`]'s session, body: a file list; 204.
+pub const FILES: &str = "/v1/files";
+/// `GET`: metadata directly below it, target files below [`TUF_TARGETS`].
+pub const TUF: &str = "/tuf";
+/// `GET`: target files under consistent-snapshot names.
+pub const TUF_TARGETS: &str = "/tuf/targets";
+/// `GET`, no token: 200 while the store can be written.
+pub const HEALTH: &str = "/healthz";
+/// `GET`, operator: [`Fleet`]; below it `/{code}`: [`SiteView`].
+pub const SITES: &str = "/v1/sites";
+/// `GET`, operator: list of [`HostRow`].
+pub const HOSTS: &str = "/v1/hosts";
+/// `GET`, operator: list of [`ItemRow`].
+pub const ITEMS: &str = "/v1/items";
+/// `GET`, operator: server-sent events ([`FleetEvent`]).
+pub const EVENTS: &str = "/v1/events";
+/// `GET`, operator: list of [`StopView`]; `POST`, role operator: [`StopRequest`], 201 with a [`StopView`].
+pub const STOPS: &str = "/v1/stops";
+/// `POST`, role admin: [`Publish`]; 200 with [`Published`].
+pub const PUBLISH: &str = "/v1/publish";
+
+/// Every answer outside 2xx.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// Stable, in lower case with hyphens; `docs/protocol.md` has them all.
+    pub code: String,
+    /// For people, in English.
+    pub message: String,
+    /// With code `sequence`: the stored one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+}
+
+/// Answer to evidence and heartbeats: it is on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The stored sequence: the one sent.
+    pub sequence: u64,
+    /// What the host should do next.
+    pub next: Next,
+    /// The permit that answers, issue or hold. None if the controller signs none; `unsigned` says why.
+    pub permit: Option<Sealed<Permit>>,
+    /// Why no permit is signed: `freeze`, `no-baseline`, `clock-skew`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
+    /// Stops newer than the newest one the document named, oldest first.
+    pub stops: Vec<Sealed<Stop>>,
+    /// File lists that the controller does not have, of those the document named.
+    pub wanted: Vec<Digest>,
+    /// Bearer for the stream and file lists, valid until the next receipt's has been used.
+    pub session: String,
+    /// Version of the current `timestamp.json`: a higher one than the host's means refresh.
+    pub timestamp: u64,
+}
+
+/// What a host should do after a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Next {
+    /// Nothing until the next heartbeat.
+    Nothing,
+    /// Send full evidence: the state's digest is not known.
+    SendFull,
+}
+
+/// An event of a host's stream. The SSE event name is the variant's in kebab case, the data its content.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "kebab-case")]
+pub enum HostEvent {
+    /// A permit, most often a hold that cannot wait.
+    Permit(Sealed<Permit>),
+    /// A stop.
+    Stop(Sealed<Stop>),
+    /// Metadata changed: refresh from `/tuf`. The new version of `timestamp.json`.
+    Refresh(u64),
+    /// Send a document now: the next permit waits for it.
+    Report,
+}
+
+/// Counts and rows of the whole fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// The product.
+    pub product: ProductId,
+    /// When the answer was made.
+    pub time: Time,
+    /// Version and digest of the baseline in force; none before the first publish.
+    pub baseline: Option<BaselineRef>,
+    /// Counts; the denominator is the registry's.
+    pub counts: Counts,
+    /// Worst first, then by code.
+    pub sites: Vec<SiteRow>,
+}
+
+/// A baseline in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaselineRef {
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+}
+
+/// Sites by standing; `verified + held + silent + stopped = sites`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Sites of the registry.
+    pub sites: u32,
+    /// May issue, verified as of their evidence.
+    pub verified: u32,
+    /// Held for an item.
+    pub held: u32,
+    /// Held because a host is silent or never reported.
+    pub silent: u32,
+    /// Held by a stop.
+    pub stopped: u32,
+}
+
+/// How a site stands, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// An item is not as it must be, or evidence is refused.
+    Held,
+    /// A host has not shown evidence in time.
+    Silent,
+    /// A stop covers it.
+    Stopped,
+    /// Issue.
+    Verified,
+}
+
+/// One site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteRow {
+    /// Its code.
+    pub code: SiteCode,
+    /// Its name.
+    pub name: Localized,
+    /// How it stands.
+    pub standing: Standing,
+    /// Issue or hold, of the worst host.
+    pub verdict: Verdict,
+    /// Why hold, over all hosts.
+    pub reasons: Vec<Reason>,
+    /// Hosts listed.
+    pub hosts: u32,
+    /// Since when the standing is what it is.
+    pub since: Time,
+    /// Start of the oldest pass among the hosts' newest evidence; none if a host never reported.
+    pub verified_at: Option<Time>,
+    /// Until when that evidence counts.
+    pub verified_until: Option<Time>,
+}
+
+/// One host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRow {
+    /// Its id.
+    pub host: HostId,
+    /// Its roles.
+    pub roles: Vec<Role>,
+    /// Of its own evidence.
+    pub verdict: Verdict,
+    /// Why hold.
+    pub reasons: Vec<Reason>,
+    /// When the controller last heard from it.
+    pub heard: Option<Time>,
+    /// Start of the pass behind its newest evidence.
+    pub evidence: Option<Time>,
+    /// Its agent.
+    pub agent: Option<String>,
+    /// The baseline it reported under.
+    pub baseline: Option<Digest>,
+    /// Its state.
+    pub state: Option<Digest>,
+    /// The newest permit signed for it.
+    pub permit: Option<PermitRow>,
+    /// Number of the newest stop it acknowledged.
+    pub acknowledged: u64,
+}
+
+/// A permit as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermitRow {
+    /// Its number.
+    pub number: u64,
+    /// Issue or hold.
+    pub verdict: Verdict,
+    /// Its end.
+    pub until: Time,
+    /// Whether the host named it in a document since.
+    pub received: bool,
+}
+
+/// One site with all that is behind its standing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteView {
+    /// As in the fleet.
+    pub site: SiteRow,
+    /// Its hosts.
+    pub hosts: Vec<HostView>,
+    /// Stops that cover it, newest first.
+    pub stops: Vec<StopView>,
+}
+
+/// One host with its appraisal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostView {
+    /// As in lists.
+    pub host: HostRow,
+    /// Every item.
+    pub appraisal: Appraisal,
+}
+
+/// One item of the baseline over the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemRow {
+    /// The item.
+    pub item: ItemId,
+    /// Its kind.
+    pub kind: ItemKind,
+    /// Its name.
+    pub title: Option<Localized>,
+    /// What to do where it fails.
+    pub remediation: Option<Localized>,
+    /// Hosts by outcome; every listed host counts once.
+    pub outcomes: Vec<(Outcome, u32)>,
+    /// Sites that it holds.
+    pub holds: Vec<SiteCode>,
+}
+
+/// An event of the fleet's stream. The SSE id grows; the event name is `change`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetEvent {
+    /// Grows by one with each event.
+    pub id: u64,
+    /// When.
+    pub time: Time,
+    /// What happened, stable: `verdict`, `publish`, `stop`, `lift`, `acknowledged`, `enrolled`, `refused`.
+    pub kind: String,
+    /// The site, where it is one's.
+    pub site: Option<SiteCode>,
+    /// The host, where it is one's.
+    pub host: Option<HostId>,
+    /// The new verdict, with kind `verdict`.
+    pub verdict: Option<Verdict>,
+    /// Its reasons.
+    pub reasons: Vec<Reason>,
+    /// In words, for the line in the log.
+    pub note: String,
+}
+
+/// Asks for a stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopRequest {
+    /// Whom.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+}
+
+/// One stop and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopView {
+    /// Number and digest.
+    pub stop: StopRef,
+    /// Whom.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub operator: String,
+    /// When.
+    pub time: Time,
+    /// Hosts in scope that have it on disk.
+    pub acknowledged: Vec<HostId>,
+    /// Hosts in scope that have not said so, with the end of their permit: the latest moment they can issue.
+    pub outstanding: Vec<(HostId, Option<Time>)>,
+    /// Sites freed by lifts.
+    pub lifted: Vec<SiteCode>,
+}
+
+/// New metadata and target files. Nothing is changed unless all of it verifies.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// `2.root.json`, `5.targets.json`, `3.lifts.json`: base64 of their bytes.
+    pub metadata: std::collections::BTreeMap<String, String>,
+    /// Target path, as `convenience-issuance/baseline.toml`: base64 of its bytes.
+    pub targets: std::collections::BTreeMap<String, String>,
+}
+
+/// What is in force after a publish.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The baseline in force; none if only a root was published.
+    pub baseline: Option<BaselineRef>,
+    /// Versions of root, targets, lifts (0 for none), snapshot and timestamp.
+    pub versions: Versions,
+}
+
+/// Versions of the metadata in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// `root`
+    pub root: u64,
+    /// `targets`
+    pub targets: u64,
+    /// `lifts`
+    pub lifts: u64,
+    /// `snapshot`
+    pub snapshot: u64,
+    /// `timestamp`
+    pub timestamp: u64,
+}

@@ -1,0 +1,274 @@
+//! DSSE envelopes: payload bytes are signed as they are and verified before they are parsed, with
+//! the payload's type inside the signed bytes (Dead Simple Signing Envelope 1.0).
+//!
+//! A [`Sealed`] document is as received: nothing in it may be acted on. A [`Verified`] one came
+//! through [`Sealed::verify`] and has no other constructor.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use data_encoding::BASE64;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::enrolment::Enrolment;
+use crate::evidence::{EVIDENCE_BYTES_MAX, Evidence, Heartbeat};
+use crate::key::{KeyId, PublicKey, SigningKey};
+use crate::permit::Permit;
+use crate::stop::{Acknowledgement, Stop};
+
+/// The most signatures read in one envelope. Documents of ours carry one.
+pub const SIGNATURES_MAX: usize = 4;
+
+/// A document that is signed in an envelope.
+pub trait Document: Serialize + DeserializeOwned {
+    /// The DSSE payload type.
+    const PAYLOAD_TYPE: &'static str;
+    /// The largest payload accepted, in bytes.
+    const BYTES_MAX: usize;
+}
+
+macro_rules! documents {
+    ($($document:ty, $name:literal, $bytes_max:expr;)*) => {
+        $(impl Document for $document {
+            const PAYLOAD_TYPE: &'static str = concat!("application/vnd.sekisho.", $name, ".v1+json");
+            const BYTES_MAX: usize = $bytes_max;
+        })*
+
+        /// Payload types of every envelope: the table of `docs/protocol.md`.
+        pub const PAYLOAD_TYPES: &[&str] = &[$(<$document as Document>::PAYLOAD_TYPE),*];
+    };
+}
+
+documents! {
+    Evidence, "evidence", EVIDENCE_BYTES_MAX;
+    Heartbeat, "heartbeat", 1 << 20;
+    Permit, "permit", 64 << 10;
+    Stop, "stop", 256 << 10;
+    Acknowledgement, "acknowledgement", 4 << 10;
+    Enrolment, "enrolment", 4 << 10;
+}
+
+/// Payload type of [`crate::stop::Lift`], which is a TUF target and in no envelope.
+pub const LIFT_TYPE: &str = "application/vnd.sekisho.lift.v1+json";
+
+/// An envelope as received. Nothing in it may be acted on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire", bound = "T: Document")]
+pub struct Sealed<T> {
+    payload: Vec<u8>,
+    signatures: Vec<Signature>,
+    claims: PhantomData<T>,
+}
+
+impl<T> PartialEq for Sealed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.payload == other.payload && self.signatures == other.signatures
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signature {
+    key: KeyId,
+    bytes: Vec<u8>,
+}
+
+/// The JSON form of an envelope.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    #[serde(rename = "payloadType")]
+    payload_type: String,
+    payload: String,
+    signatures: Vec<WireSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireSignature {
+    keyid: KeyId,
+    sig: String,
+}
+
+/// Why an envelope is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// Another document's type, or an unknown one.
+    #[error("payload type {found:?}, expected {expected:?}")]
+    PayloadType {
+        /// The type found, at most 100 characters of it.
+        found: String,
+        /// The type asked for.
+        expected: &'static str,
+    },
+    /// Payload or signature are not base64 with padding.
+    #[error("payload or signature is not base64 (RFC 4648, section 4, with padding)")]
+    Base64,
+    /// Longer than the document may be.
+    #[error("payload of {bytes} bytes, at most {max} are accepted")]
+    TooLarge {
+        /// The payload's length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// No signature, or more than [`SIGNATURES_MAX`].
+    #[error("an envelope carries 1 to {SIGNATURES_MAX} signatures, this one {found}")]
+    SignatureCount {
+        /// How many.
+        found: usize,
+    },
+    /// No signature by any of the keys that may sign it.
+    #[error("no valid signature by a key that may sign it")]
+    Signature,
+    /// Signed, but not a document of its type.
+    #[error("payload is not a {payload_type}: {why}")]
+    Payload {
+        /// Its type.
+        payload_type: &'static str,
+        /// The parser's words.
+        why: String,
+    },
+}
+
+impl EnvelopeError {
+    /// The stable code of the refusal: `signature`, `too-large` or `malformed`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            EnvelopeError::Signature => "signature",
+            EnvelopeError::TooLarge { .. } => "too-large",
+            _ => "malformed",
+        }
+    }
+}
+
+/// DSSE's pre-authentication encoding: what is signed.
+pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+impl<T: Document> Sealed<T> {
+    /// Signs a document.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Payload`] if it has no JSON form, [`EnvelopeError::TooLarge`] if the other
+    /// side would refuse its length.
+    pub fn seal(document: &T, key: &SigningKey) -> Result<Self, EnvelopeError> {
+        let payload = serde_json::to_vec(document)
+            .map_err(|error| EnvelopeError::Payload { payload_type: T::PAYLOAD_TYPE, why: error.to_string() })?;
+        check_length::<T>(payload.len())?;
+        let bytes = key.sign(&pre_authentication_encoding(T::PAYLOAD_TYPE, &payload));
+        let signatures = vec![Signature { key: key.public().id(), bytes }];
+        Ok(Self { payload, signatures, claims: PhantomData })
+    }
+
+    /// The key ids that it claims to be signed with: where to look for a key, nothing more.
+    pub fn claimed_keys(&self) -> impl Iterator<Item = &KeyId> {
+        self.signatures.iter().map(|signature| &signature.key)
+    }
+
+    /// SHA-256 of the payload: the document's identity.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.payload)
+    }
+
+    /// The only way to the document: a valid signature by one of `keys`, then a payload of its type.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Signature`] without such a signature, [`EnvelopeError::Payload`] if what
+    /// is signed does not parse.
+    pub fn verify<'k>(self, keys: impl IntoIterator<Item = &'k PublicKey>) -> Result<Verified<T>, EnvelopeError> {
+        let encoding = pre_authentication_encoding(T::PAYLOAD_TYPE, &self.payload);
+        let signer = keys
+            .into_iter()
+            .find_map(|key| {
+                let id = key.id();
+                let claimed = self.signatures.iter().filter(|signature| signature.key == id);
+                claimed.into_iter().any(|s| key.verify(&encoding, &s.bytes).is_ok()).then_some(id)
+            })
+            .ok_or(EnvelopeError::Signature)?;
+        // Verified first, parsed then: a parser's bug is not within reach without a key.
+        let document = serde_json::from_slice(&self.payload)
+            .map_err(|error| EnvelopeError::Payload { payload_type: T::PAYLOAD_TYPE, why: error.to_string() })?;
+        Ok(Verified { document, signer, sealed: self })
+    }
+}
+
+fn check_length<T: Document>(bytes: usize) -> Result<(), EnvelopeError> {
+    if bytes > T::BYTES_MAX { Err(EnvelopeError::TooLarge { bytes, max: T::BYTES_MAX }) } else { Ok(()) }
+}
+
+impl<T: Document> TryFrom<Wire> for Sealed<T> {
+    type Error = EnvelopeError;
+
+    fn try_from(wire: Wire) -> Result<Self, EnvelopeError> {
+        if wire.payload_type != T::PAYLOAD_TYPE {
+            let found = wire.payload_type.chars().take(100).collect();
+            return Err(EnvelopeError::PayloadType { found, expected: T::PAYLOAD_TYPE });
+        }
+        if wire.signatures.is_empty() || wire.signatures.len() > SIGNATURES_MAX {
+            return Err(EnvelopeError::SignatureCount { found: wire.signatures.len() });
+        }
+        check_length::<T>(wire.payload.len() / 4 * 3)?;
+        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| EnvelopeError::Base64);
+        let signatures = wire
+            .signatures
+            .into_iter()
+            .map(|signature| Ok(Signature { bytes: decode(&signature.sig)?, key: signature.keyid }))
+            .collect::<Result<_, EnvelopeError>>()?;
+        Ok(Self { payload: decode(&wire.payload)?, signatures, claims: PhantomData })
+    }
+}
+
+impl<T: Document> From<Sealed<T>> for Wire {
+    fn from(sealed: Sealed<T>) -> Self {
+        let signatures = sealed
+            .signatures
+            .into_iter()
+            .map(|signature| WireSignature { keyid: signature.key, sig: BASE64.encode(&signature.bytes) })
+            .collect();
+        Wire { payload_type: T::PAYLOAD_TYPE.to_owned(), payload: BASE64.encode(&sealed.payload), signatures }
+    }
+}
+
+/// A document whose signature was checked, with the envelope it came in.
+#[derive(Clone, Debug)]
+pub struct Verified<T> {
+    document: T,
+    signer: KeyId,
+    sealed: Sealed<T>,
+}
+
+impl<T> Verified<T> {
+    /// The key whose signature was checked.
+    pub fn signer(&self) -> &KeyId {
+        &self.signer
+    }
+
+    /// SHA-256 of the payload: the document's identity.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.sealed.payload)
+    }
+
+    /// The envelope, to be kept or passed on.
+    pub fn sealed(&self) -> &Sealed<T> {
+        &self.sealed
+    }
+
+    /// The document without its proof.
+    pub fn into_document(self) -> T {
+        self.document
+    }
+}
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.document
+    }
+}

@@ -1,0 +1,375 @@
+//! Evidence: what one host's agent saw, signed with the host's key (RFC 9334).
+//!
+//! Two parts. The [`State`] is what appraisal reads; nothing in it changes on an unchanged host, so
+//! equal hosts have equal bytes. The [`Cover`] says when, by whom and in which order.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical;
+use crate::digest::Digest;
+use crate::id::{HostId, ItemId, ProductId};
+use crate::stop::StopRef;
+use crate::time::Time;
+use crate::value::Value;
+
+/// The largest evidence payload accepted, in bytes (4 MiB).
+pub const EVIDENCE_BYTES_MAX: usize = 4 << 20;
+/// A sequence may jump by at most this over the last one.
+pub const SEQUENCE_JUMP_MAX: u64 = 1_000_000;
+/// Integers in documents stay below 2^53, which every JSON reader keeps exactly.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Payload of an evidence envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// When, by whom, in which order.
+    pub cover: Cover,
+    /// What was seen.
+    pub state: State,
+}
+
+/// Payload of a heartbeat envelope: the state is the one whose digest is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// As of evidence.
+    pub cover: Cover,
+    /// [`State::digest`] of the unchanged state.
+    pub state: Digest,
+}
+
+/// What was seen, under one baseline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Facts read from configurations. Facts of the registry are not evidence.
+    pub facts: BTreeMap<ItemId, FactSeen>,
+    /// Programs of the baseline, also those this host should not have.
+    pub programs: BTreeMap<ItemId, ProgramSeen>,
+    /// Settings.
+    pub settings: BTreeMap<ItemId, SettingSeen>,
+    /// Files that requirements name, by absolute path.
+    pub files: BTreeMap<String, FileSeen>,
+    /// Packages that requirements name, by name.
+    pub packages: BTreeMap<String, PackageSeen>,
+    /// Pinned configurations.
+    pub configs: BTreeMap<ItemId, ConfigContent>,
+    /// What could not be read, and why; at most [`COVERAGE_MAX`], the first in byte order.
+    pub coverage: Vec<Gap>,
+}
+
+/// The most gaps that a state lists.
+pub const COVERAGE_MAX: usize = 100;
+
+impl State {
+    /// SHA-256 of the state's canonical JSON: what permits bind and heartbeats repeat.
+    pub fn digest(&self) -> Digest {
+        // Strings, booleans, integers, arrays and objects only: this cannot fail, and a digest of
+        // nothing equals no state's.
+        let bytes = serde_json::to_value(self).ok().and_then(|value| canonical::to_bytes(&value).ok());
+        Digest::of(&bytes.unwrap_or_default())
+    }
+}
+
+/// Why something is not known. The text is the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// No such file, or none of the layers is there.
+    FileAbsent,
+    /// The file is there, the key is not.
+    KeyAbsent,
+    /// Permission denied.
+    Unreadable,
+    /// Larger than the agent reads.
+    TooLarge,
+    /// The pass ran out of its time.
+    TimedOut,
+    /// Changed while it was read, twice.
+    Changing,
+    /// Bytes that are not text in the configured encoding.
+    Undecodable,
+    /// Text that does not parse in the configured format.
+    Malformed,
+    /// The key is given twice with different values in one file.
+    Ambiguous,
+    /// A value outside `one_of`, or of a kind that a setting cannot have.
+    UnexpectedValue,
+    /// The agent cannot read this format, encoding, database or address.
+    Unsupported,
+    /// A symbolic link that leads out of the tree, a FIFO, socket or device in the way.
+    NotAFile,
+    /// The process could not be looked into.
+    ProcessUnreadable,
+    /// The address that tells the value in force did not answer, or not with the pointer's value.
+    NotAnswering,
+    /// Reading failed otherwise.
+    IoError,
+}
+
+/// Something that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// A path, bytes that are not UTF-8 replaced.
+    pub what: String,
+    /// Why.
+    pub why: Why,
+}
+
+/// A fact's value, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FactSeen {
+    /// Its value, and where it stands.
+    Value {
+        /// The value.
+        value: Value,
+        /// The winning file.
+        file: String,
+        /// Its line, from 1.
+        line: u32,
+    },
+    /// Why not.
+    Unknown(Why),
+}
+
+/// What became of one program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramSeen {
+    /// Its tree.
+    pub tree: TreeSeen,
+    /// Its process.
+    pub loaded: Loaded,
+    /// Odd things in the tree, at most [`FINDINGS_MAX`], the first in byte order of paths.
+    pub findings: Vec<Finding>,
+}
+
+/// The most findings that a program lists.
+pub const FINDINGS_MAX: usize = 100;
+
+/// A program's tree on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TreeSeen {
+    /// The digest of its file list ([`crate::tree`]).
+    Digest(Digest),
+    /// The root is not there.
+    Absent,
+    /// At least one file could not be read; [`State::coverage`] says which.
+    Unknown(Why),
+}
+
+/// Whether running processes hold what is on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loaded {
+    /// Every file of the tree that a process of it maps or holds open is the one on disk, and no
+    /// configuration it reads at start changed since.
+    Current,
+    /// No process of it runs, or the program names none.
+    NotRunning,
+    /// A process holds something older; what, relative to the root, or a configuration's path.
+    Older {
+        /// The first such file in byte order.
+        file: String,
+    },
+    /// Could not be told.
+    Unknown(Why),
+}
+
+/// Something in a tree that no release has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// Relative to the root, bytes that are not UTF-8 replaced.
+    pub path: String,
+    /// What is odd about it.
+    pub kind: FindingKind,
+}
+
+/// Kinds of [`Finding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// FIFO, socket or device.
+    SpecialFile,
+    /// Writable by others than owner and group.
+    WorldWritable,
+    /// Read through the process's own root, the content differs from the host's.
+    OtherInProcess,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingSeen {
+    /// Its value in the files.
+    pub value: ValueSeen,
+    /// Its value in the running program, where the baseline says how to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForceSeen>,
+}
+
+/// A setting's value in the files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValueSeen {
+    /// The value that wins.
+    Value {
+        /// The value.
+        value: Value,
+        /// The winning file.
+        file: String,
+        /// Its line, from 1.
+        line: u32,
+    },
+    /// A sensitive value that wins.
+    Sealed {
+        /// HMAC-SHA-256 of the value's text with a key that only the host has.
+        keyed: Digest,
+        /// The host's word on `expect`.
+        as_expected: bool,
+        /// The winning file.
+        file: String,
+        /// Its line, from 1.
+        line: u32,
+    },
+    /// Files were read, none has the key.
+    Absent,
+    /// One file gives it twice with different values.
+    Ambiguous {
+        /// That file.
+        file: String,
+        /// Where, from 1.
+        lines: Vec<u32>,
+    },
+    /// It cannot be told.
+    Unknown(Why),
+}
+
+/// A setting's value in the running program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InForceSeen {
+    /// The value it told.
+    Value(Value),
+    /// The program does not run: there is nothing to ask.
+    NotRunning,
+    /// Why not.
+    Unknown(Why),
+}
+
+/// A file outside program roots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileSeen {
+    /// Its content.
+    Digest(Digest),
+    /// Not there.
+    Absent,
+    /// Why not.
+    Unknown(Why),
+}
+
+/// A package of the host's package database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageSeen {
+    /// Its installed version, as the database has it.
+    Version(String),
+    /// Not installed.
+    Absent,
+    /// Why not.
+    Unknown(Why),
+}
+
+/// The whole content of a pinned configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigContent {
+    /// One layer: the digest of its bytes. Several: of the list of its layers in layer order, a
+    /// line each in `sha256sum` format with the absolute path.
+    Digest(Digest),
+    /// No layer is there.
+    Absent,
+    /// Why not.
+    Unknown(Why),
+}
+
+/// When evidence was made, by whom, in which order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cover {
+    /// The product.
+    pub product: ProductId,
+    /// The host.
+    pub host: HostId,
+    /// Grows by at least one with every document of the host; from 1.
+    pub sequence: u64,
+    /// Set once by a host whose stored sequence was behind the controller's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+    /// The kernel's boot id (a UUID in lower case).
+    pub boot_id: String,
+    /// Wall clock when it was made.
+    pub wall: Time,
+    /// Boot clock when it was made: milliseconds since boot, sleep included.
+    pub boot_ms: u64,
+    /// Wall clock when the complete pass that produced the state began: the evidence's age.
+    pub pass_started: Time,
+    /// The agent.
+    pub agent: Agent,
+    /// The baseline it was collected under: SHA-256 of the baseline's bytes.
+    pub baseline: Digest,
+    /// Number of the last permit received; 0 before the first.
+    pub permit: u64,
+    /// The newest stop known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopRef>,
+    /// The newest log checkpoint seen (C2SP signed note).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// Configurations: every change shows as drift, also of keys nobody listed.
+    pub configs: BTreeMap<ItemId, ConfigPrint>,
+    /// File lists behind the tree digests of the state that no release of the baseline has: what
+    /// a controller may ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<Digest>,
+}
+
+/// The agent that made the evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Its version.
+    pub version: semver::Version,
+    /// SHA-256 of its executable.
+    pub digest: Digest,
+}
+
+/// Fingerprints of one configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigPrint {
+    /// Each layer that is there, lowest first.
+    pub layers: Vec<Layer>,
+    /// Digest of the normalised keys and values; none where a layer could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Digest>,
+}
+
+/// One file of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// Absolute path.
+    pub file: String,
+    /// SHA-256 of its bytes; none if it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}

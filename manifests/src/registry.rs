@@ -1,0 +1,141 @@
+//! The registry: sites, hosts, signers and controllers that exist. The fixed denominator.
+
+use crate::baseline::Localized;
+use crate::id::{ControllerId, HostId, ProductId, Role, SiteCode};
+use crate::key::{KeyId, PublicKey};
+use crate::time::Time;
+
+/// A whole registry, checked: every host's site is listed, no id or key stands twice.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// The product.
+    pub product: ProductId,
+    /// Release managers.
+    pub signers: Vec<Signer>,
+    /// Controllers, one standby at least.
+    pub controllers: Vec<Controller>,
+    /// Sites in code order.
+    pub sites: Vec<Site>,
+    /// Hosts in id order.
+    pub hosts: Vec<Host>,
+}
+
+/// A release manager. A threshold met within one unit is refused.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// Name of the person's role, as `release manager, quality`.
+    pub name: String,
+    /// The unit of the organisation.
+    pub unit: String,
+    /// The key in TUF's root.
+    pub key: PublicKey,
+}
+
+/// A controller and the keys it signs with.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    /// Its id.
+    pub id: ControllerId,
+    /// Prepared, not in service.
+    pub standby: bool,
+    /// Signs permits and stops.
+    pub permit_key: PublicKey,
+    /// Signs log checkpoints.
+    pub log_key: PublicKey,
+}
+
+/// One municipality's issuing system.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its code.
+    pub code: SiteCode,
+    /// Its name.
+    pub name: Localized,
+}
+
+/// One machine.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its id, which names its site.
+    pub id: HostId,
+    /// At least one.
+    pub roles: Vec<Role>,
+    /// From here on it is listed.
+    pub joined: Time,
+    /// From here on it is not any more.
+    pub left: Option<Time>,
+}
+
+impl Host {
+    /// Whether it is listed at `now`.
+    pub fn is_listed(&self, now: Time) -> bool {
+        self.joined <= now && self.left.is_none_or(|left| now < left)
+    }
+}
+
+/// How a site's roles are spread over its hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// One host.
+    Single,
+    /// Several hosts.
+    Split,
+}
+
+impl Topology {
+    /// The fact's value: `single` or `split`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Topology::Single => "single",
+            Topology::Split => "split",
+        }
+    }
+}
+
+/// What the registry says of one host at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// Its site.
+    pub site: &'a Site,
+    /// Its site's topology.
+    pub topology: Topology,
+    /// When the registry's answer changes next: a host of the site joins or leaves.
+    pub changes_at: Option<Time>,
+}
+
+impl Registry {
+    /// What it says of `id` at `now`; nothing if the host is not listed then.
+    pub fn entry(&self, id: &HostId, now: Time) -> Option<Entry<'_>> {
+        let host = self.hosts.iter().find(|host| host.id == *id && host.is_listed(now))?;
+        let site = self.sites.iter().find(|site| site.code == *id.site())?;
+        let neighbours = || self.hosts.iter().filter(|other| other.id.site() == id.site());
+        let topology = match neighbours().filter(|other| other.is_listed(now)).count() {
+            0 | 1 => Topology::Single,
+            _ => Topology::Split,
+        };
+        let changes_at = neighbours().flat_map(|h| [Some(h.joined), h.left]).flatten().filter(|t| *t > now).min();
+        Some(Entry { host, site, topology, changes_at })
+    }
+
+    /// Hosts listed at `now`, in id order.
+    pub fn listed(&self, now: Time) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(move |host| host.is_listed(now))
+    }
+
+    /// Hosts of one site listed at `now`, in id order.
+    pub fn hosts_of<'a>(&'a self, site: &'a SiteCode, now: Time) -> impl Iterator<Item = &'a Host> {
+        self.listed(now).filter(move |host| host.id.site() == site)
+    }
+
+    /// The site of that code.
+    pub fn site(&self, code: &SiteCode) -> Option<&Site> {
+        self.sites.iter().find(|site| site.code == *code)
+    }
+
+    /// The key for permits and stops that has this id, of whichever controller.
+    pub fn permit_key(&self, id: &KeyId) -> Option<&PublicKey> {
+        self.controllers.iter().map(|controller| &controller.permit_key).find(|key| key.id() == *id)
+    }
+}

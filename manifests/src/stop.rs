@@ -1,0 +1,113 @@
+//! Stops, their acknowledgements, and lifts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{HostId, ProductId, SiteCode};
+use crate::time::Time;
+
+/// Which stop: the number orders, the digest identifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopRef {
+    /// Counted from 1 without gaps.
+    pub number: u64,
+    /// SHA-256 of the stop's payload.
+    pub digest: Digest,
+}
+
+/// Payload of a stop envelope: an operator's hold on many sites, signed by a controller's permit key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// The product.
+    pub product: ProductId,
+    /// Counted from 1 without gaps.
+    pub number: u64,
+    /// Digest of the stop before it; none for the first.
+    pub previous: Option<Digest>,
+    /// Whom it stops.
+    pub scope: Scope,
+    /// Why, for the people there; 1 to [`REASON_BYTES_MAX`] bytes.
+    pub reason: String,
+    /// Who, by the name of the operator's token.
+    pub operator: String,
+    /// When.
+    pub time: Time,
+}
+
+/// The longest reason of a stop or lift, in bytes.
+pub const REASON_BYTES_MAX: usize = 1000;
+
+/// Whom a stop stops. A site is in scope if one of its hosts is; later joiners are in scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Scope {
+    /// Every site.
+    All,
+    /// These sites.
+    Sites {
+        /// At least one.
+        sites: Vec<SiteCode>,
+    },
+    /// Every site of a prefecture.
+    Prefecture {
+        /// 1 to 47 (JIS X 0401).
+        prefecture: u8,
+    },
+    /// A kind that this version does not know. Nobody can say whom it leaves out: everybody is in it.
+    #[serde(other)]
+    Unrecognized,
+}
+
+impl Scope {
+    /// Whether it stops `site`.
+    pub fn covers(&self, site: &SiteCode) -> bool {
+        match self {
+            Scope::All | Scope::Unrecognized => true,
+            Scope::Sites { sites } => sites.contains(site),
+            Scope::Prefecture { prefecture } => site.prefecture() == *prefecture,
+        }
+    }
+}
+
+/// Payload of an acknowledgement envelope: the host has the stop on disk. Signed with the host's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledgement {
+    /// The product.
+    pub product: ProductId,
+    /// The host.
+    pub host: HostId,
+    /// The stop.
+    pub stop: StopRef,
+    /// The host's wall clock when the stop was on disk.
+    pub time: Time,
+}
+
+/// A lift: a stop's threshold-signed end for some sites. Target file `lifts/<stop digest>/<n>.json`
+/// of the delegated role `lifts`, whose metadata carries the signatures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lift {
+    /// Always `application/vnd.sekisho.lift.v1+json`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The product.
+    pub product: ProductId,
+    /// The stop that ends.
+    pub stop: Digest,
+    /// For whom: at least one site, each named.
+    pub sites: Vec<SiteCode>,
+    /// Why; 1 to [`REASON_BYTES_MAX`] bytes.
+    pub reason: String,
+    /// When it was written.
+    pub time: Time,
+}
+
+impl Lift {
+    /// Whether it ends `stop` at `site`.
+    pub fn frees(&self, stop: &Digest, site: &SiteCode) -> bool {
+        self.stop == *stop && self.sites.contains(site)
+    }
+}
