@@ -22,7 +22,7 @@ use crate::stop::{Acknowledgement, Stop};
 pub const SIGNATURES_MAX: usize = 4;
 
 /// A document that is signed in an envelope.
-pub trait Document: Serialize + DeserializeOwned {
+pub trait Document: Clone + Serialize + DeserializeOwned {
     /// The DSSE payload type.
     const PAYLOAD_TYPE: &'static str;
     /// The largest payload accepted, in bytes.

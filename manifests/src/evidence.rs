@@ -69,7 +69,7 @@ impl State {
     pub fn digest(&self) -> Digest {
         // Strings, booleans, integers, arrays and objects only: this cannot fail, and a digest of
         // nothing equals no state's.
-        let bytes = serde_json::to_value(self).ok().and_then(|value| canonical::to_bytes(&value).ok());
+        let bytes = serde_json::to_value(self).ok().and_then(|value| canonical::to_vec(&value).ok());
         Digest::of(&bytes.unwrap_or_default())
     }
 }

@@ -18,6 +18,7 @@ impl Globs {
     /// The index of the first glob that is none, and the compiler's words.
     pub fn new(sources: Vec<String>) -> Result<Self, (usize, String)> {
         let mut builder = GitignoreBuilder::new("");
+        builder.allow_unclosed_class(false);
         for (index, source) in sources.iter().enumerate() {
             // `#` and blank lines mean nothing in a list, and would silently exclude nothing.
             if source.trim().is_empty() || source.starts_with('#') {

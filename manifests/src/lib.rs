@@ -4,10 +4,13 @@
 //! is handed in. Modules in reading order: what documents are written in, the documents, trust,
 //! judgement, and the wire.
 
-// What documents are written in.
+// What documents are written in, and how they are kept.
+pub mod canonical;
 pub mod digest;
+pub mod durable;
 pub mod exclude;
 pub mod id;
+pub mod key;
 pub mod time;
 pub mod tree;
 pub mod value;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Time(i64);
 
 impl Time {
-    /// The last moment that can be written: 9999-12-30T22:00:00.999Z.
-    pub const MAX: Time = Time(253_402_207_200_999);
+    /// The last moment that can be written: 9999-12-30T22:00:00.000Z.
+    pub const MAX: Time = Time(253_402_207_200_000);
     /// The first moment a document may name: 1970-01-01T00:00:00.000Z.
     pub const MIN: Time = Time(0);
 
@@ -215,13 +215,13 @@ mod tests {
         assert_eq!(Time::try_from("2023-04-30T15:00:00.000Z".to_owned()), Ok(time));
         assert_eq!(Time::try_from("2023-04-30T15:00:00Z".to_owned()), Err(TimeError::NotCanonical));
         assert_eq!(Time::MIN.to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(Time::MAX.to_string(), "9999-12-30T22:00:00.999Z");
+        assert_eq!(Time::MAX.to_string(), "9999-12-30T22:00:00.000Z");
         assert_eq!(time.to_rfc3339_seconds(), "2023-04-30T15:00:00Z");
     }
 
     #[test]
     fn a_span_is_a_number_and_a_unit() {
-        for text in ["250ms", "30s", "30m", "24h", "14d"] {
+        for text in ["250ms", "30s", "30m", "23h", "14d"] {
             assert_eq!(text.parse::<Span>().map(|s| s.to_string()).as_deref(), Ok(text));
         }
         for text in ["", "30", "m", "1.5h", "-1s", "+1s", "1 s", "1w", "99999999999999999999d", "213503982334601d"] {

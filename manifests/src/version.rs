@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +89,7 @@ impl Version {
 fn vl_parts(text: &str) -> Option<(u32, u32, u32)> {
     let (version, level) = text.strip_prefix('V')?.split_once('L')?;
     let digits = level.trim_end_matches(|c: char| c.is_ascii_uppercase());
-    let revision = match level[digits.len()..].as_bytes() {
+    let revision = match &level.as_bytes()[digits.len()..] {
         [] => 0,
         [letter] => u32::from(letter - b'A') + 1,
         _ => return None,
