@@ -30,5 +30,10 @@ pub mod permit;
 pub mod reason;
 pub mod stop;
 
+// Judgement.
+pub mod appraise;
+pub mod gate;
+pub mod reference;
+
 // The wire.
 pub mod api;
