@@ -4,3 +4,4 @@ pub mod digest;
 pub mod durable;
 pub mod key;
 pub mod time;
+pub mod tuf;
