@@ -30,6 +30,9 @@ pub mod permit;
 pub mod reason;
 pub mod stop;
 
+// Trust.
+pub mod tuf;
+
 // Judgement.
 pub mod appraise;
 pub mod gate;
