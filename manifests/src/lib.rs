@@ -20,6 +20,7 @@ pub mod version;
 pub mod baseline;
 pub mod condition;
 pub mod registry;
+pub mod source;
 
 // What hosts and controllers write.
 pub mod enrolment;
@@ -31,6 +32,7 @@ pub mod reason;
 pub mod stop;
 
 // Trust.
+pub mod set;
 pub mod tuf;
 
 // Judgement.
