@@ -30,5 +30,6 @@ pub mod permit;
 pub mod reason;
 pub mod stop;
 
-// The wire.
+// The wire, and the words for people.
 pub mod api;
+pub mod text;
