@@ -40,5 +40,6 @@ pub mod appraise;
 pub mod gate;
 pub mod reference;
 
-// The wire.
+// The wire, and the words for people.
 pub mod api;
+pub mod text;
