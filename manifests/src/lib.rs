@@ -20,6 +20,7 @@ pub mod version;
 pub mod baseline;
 pub mod condition;
 pub mod registry;
+pub mod source;
 
 // What hosts and controllers write.
 pub mod enrolment;
