@@ -128,7 +128,8 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run { config } => run_until_told(&config).await?,
         Command::Gate { config, socket, entry } => return question(config, socket, entry).await,
         Command::Capture { path, exclude } => {
-            let exclude = Globs::new(exclude).map_err(|(index, why)| anyhow::anyhow!("--exclude {}: {why}", index + 1))?;
+            let exclude =
+                Globs::new(exclude).map_err(|(index, why)| anyhow::anyhow!("--exclude {}: {why}", index + 1))?;
             let list = collect::capture(&path, &exclude)?;
             eprintln!("{} entries, {}", list.len(), list.digest());
             std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
@@ -180,7 +181,10 @@ async fn question(config: Option<PathBuf>, socket: Option<PathBuf>, entry: Optio
         (None, Some(socket)) => socket,
         (None, None) => return Ok(ExitCode::from(USAGE)),
     };
-    if entry.as_ref().is_some_and(|entry| entry.is_empty() || !entry.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')) {
+    if entry
+        .as_ref()
+        .is_some_and(|entry| entry.is_empty() || !entry.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    {
         eprintln!("sekisho-agent: --entry is letters, digits and hyphens");
         return Ok(ExitCode::from(USAGE));
     }
@@ -206,7 +210,8 @@ fn dry_run(config: &Path) -> anyhow::Result<()> {
     let root = durable::read_limited(&config.root, 1 << 20).context("cannot read the first root")?;
     let state = state::StateDirectory::read_only(&config.state);
     let trust = Trust::new(root, state.path(), config.product.clone());
-    let set = trust.newest()?.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
+    let set =
+        trust.newest()?.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
     let now = clock::now();
     let host = set.set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
     let mut collector = Collector::new(state.sealing_key()?, config.prefix.clone());
