@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The agent of one municipal host.
+
+pub mod collect;
+pub mod watch;
