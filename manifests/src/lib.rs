@@ -31,5 +31,15 @@ pub mod permit;
 pub mod reason;
 pub mod stop;
 
-// The wire.
+// Trust.
+pub mod set;
+pub mod tuf;
+
+// Judgement.
+pub mod appraise;
+pub mod gate;
+pub mod reference;
+
+// The wire, and the words for people.
 pub mod api;
+pub mod text;
