@@ -113,6 +113,22 @@ fn a_damaged_delegated_role_is_named() {
 }
 
 #[test]
+fn a_set_does_not_silently_lack_its_lifts() {
+    let (mut repo, mut store) = grown();
+    repo.lifts.version = 2;
+    repo.later(60);
+    repo.publish();
+    repo.refresh(&mut store);
+    let error = Trusted::load(&store, &repo.first_root).unwrap_err();
+    assert_eq!(error.code(), "incomplete");
+    assert!(error.to_string().contains("lifts.json"), "{error}");
+    let mut client = repo.client(&mut store);
+    client.refresh(repo.now).unwrap();
+    client.delegated(LIFTS).unwrap();
+    assert_eq!(Trusted::load(&store, &repo.first_root).unwrap().delegated(LIFTS), Some(&repo.lifts));
+}
+
+#[test]
 fn a_delegated_role_signed_once_more_is_fetched_anew() {
     let (mut repo, mut store) = grown();
     let lifts = repo.served.metadata["1.lifts.json"].clone();
