@@ -99,9 +99,9 @@ pub struct Gate {
     lifts: Vec<Lift>,
     anchor: Clocks,
     /// No wall clock before this is believed.
-    floor: Time,
+    not_before: Time,
     /// The latest wall clock time seen while the clocks agreed.
-    latest: Time,
+    floor: Time,
     clock_moved: bool,
     damaged: Option<String>,
 }
@@ -173,8 +173,8 @@ impl Gate {
             stops: Stops::default(),
             lifts: Vec::new(),
             anchor: clocks,
+            not_before: floor,
             floor,
-            latest: floor,
             clock_moved: clocks.wall < floor,
             damaged: None,
         }
@@ -244,7 +244,7 @@ impl Gate {
                 self.permit_number = permit.number;
                 // After a reboot the wall clock alone tells how much of its life is over; if that clock
                 // has gone back since the receipt, nobody can tell.
-                self.floor = self.floor.max(received.wall);
+                self.not_before = self.not_before.max(received.wall);
                 let (gone, counted_from) =
                     if same_boot { (Span::ZERO, received) } else { (now.wall.since(received.wall), now) };
                 self.anchor = counted_from;
@@ -262,18 +262,18 @@ impl Gate {
 
     /// Watches the clocks: what they show once is remembered until a fresh permit vouches for them.
     pub fn observe(&mut self, now: Clocks) {
-        if self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.floor {
+        if self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.not_before {
             self.clock_moved = true;
         } else {
-            // The floor of this run stays: a step back by less than the clocks may move apart is no
+            // `not_before` stays: a step back by less than the clocks may move apart is no
             // reason to close, and more than that shows against the boot clock.
-            self.latest = self.latest.max(now.wall);
+            self.floor = self.floor.max(now.wall);
         }
     }
 
     /// The latest wall clock time known to have passed, to be stored now and then.
     pub fn floor(&self) -> Time {
-        self.latest
+        self.floor
     }
 
     /// How far the clocks have moved apart since the anchor.

@@ -37,7 +37,7 @@ impl Gate {
         if self.damaged.is_some() {
             reasons.push(Reason::of(Code::StateDamaged));
         }
-        if self.clock_moved || self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.floor {
+        if self.clock_moved || self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.not_before {
             reasons.push(Reason::of(Code::ClockMoved));
         }
         if self.is_stopped() {

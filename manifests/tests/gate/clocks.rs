@@ -79,6 +79,17 @@ fn a_wall_clock_before_the_last_time_stored_holds() {
     assert_eq!(gate.floor(), now.wall);
 }
 
+#[test]
+fn a_wall_clock_that_falls_below_the_last_time_stored_holds_at_the_question() {
+    let (_, now) = open_gate();
+    let mut gate = Gate::new(papers::product(), papers::host(papers::HOST), now, now.wall);
+    gate.step(Event::SetVerified { set: papers::set("A"), lifts: vec![] }, now);
+    crate::collect(&mut gate, "A", "s", now);
+    gate.restore_permit(verified(&papers::permit(10, "A", "s", now)), now, true, 1, now);
+    assert_issues(&gate, now);
+    assert_held(&gate, stepped(now, -1), &["clock-moved"]);
+}
+
 /// A gate after a start: set and state known, the permit of `received` taken up.
 fn restarted(received: Clocks, same_boot: bool, now: Clocks, floor: Time) -> Gate {
     let mut gate = Gate::new(papers::product(), papers::host(papers::HOST), now, floor);

@@ -76,17 +76,25 @@ impl World {
     pub(crate) fn happens(&mut self, happening: &Happening) {
         match happening {
             Happening::Pass(ms) => self.now = later(self.now, *ms),
-            Happening::Step(ms) => {
-                self.now.wall = Time::from_unix_ms(self.now.wall.unix_ms() + ms);
-                self.model.has_read_clocks(self.now);
-                self.gate.observe(self.now);
+            Happening::PassAndLook(ms) => {
+                self.now = later(self.now, *ms);
+                self.looks();
+            }
+            Happening::Step(ms) => self.clock_steps(*ms),
+            Happening::Glitch(ms) => {
+                self.clock_steps(*ms);
+                self.clock_steps(-ms);
             }
             Happening::StoreFloor => self.floor = self.gate.floor(),
-            Happening::Restart => self.starts(true),
+            Happening::Restart => {
+                self.starts(true);
+                self.looks();
+            }
             Happening::Reboot(ms, step) => {
                 self.now.wall = Time::from_unix_ms(self.now.wall.after(Span::from_ms(*ms)).unix_ms() + step);
                 self.now.boot_ms = 20_000;
                 self.starts(false);
+                self.looks();
             }
             Happening::Changed => {
                 self.step(Event::Changed);
@@ -131,6 +139,29 @@ impl World {
                 self.step(Event::Damaged("permit.json".to_owned()));
                 self.model.is_damaged();
             }
+        }
+    }
+
+    fn clock_steps(&mut self, ms: i64) {
+        self.now.wall = Time::from_unix_ms(self.now.wall.unix_ms() + ms);
+        self.model.has_read_clocks(self.now);
+        self.gate.observe(self.now);
+    }
+
+    /// A pass under each set known, on which all is well.
+    fn looks(&mut self) {
+        for baseline in [self.gate.active(), self.gate.candidate()].map(|set| set.map(|set| set.baseline)) {
+            let Some(baseline) = baseline else { continue };
+            let local = papers::local("s", &self.gate, self.now);
+            let pass = Pass {
+                baseline,
+                state: local.state,
+                holds: false,
+                covers_changes: true,
+                began: self.now,
+                changes_at: None,
+            };
+            self.collected(pass, local);
         }
     }
 
@@ -241,16 +272,7 @@ impl World {
         let name = BASELINES.into_iter().find(|name| papers::digest(name) == newest).unwrap();
         let expires = self.now.wall.after(Span::from_s(86_400));
         self.verified(Set { expires, ..papers::set(name) }, lifts);
-        let local = papers::local("s", &self.gate, self.now);
-        let pass = Pass {
-            baseline: newest,
-            state: local.state,
-            holds: false,
-            covers_changes: true,
-            began: self.now,
-            changes_at: None,
-        };
-        self.collected(pass, local);
+        self.looks();
         self.sends(1);
         let mut permit = papers::permit(self.number + 1, name, "s", self.now);
         permit.answers = self.sequence;
