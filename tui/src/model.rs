@@ -33,6 +33,17 @@ impl Shown {
     /// Worst first.
     pub const ALL: [Shown; 5] = [Shown::Held, Shown::Silent, Shown::Lapsed, Shown::Stopped, Shown::Verified];
 
+    /// Its letter, the same in every language.
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Shown::Held => "H",
+            Shown::Silent => "S",
+            Shown::Lapsed => "U",
+            Shown::Stopped => "X",
+            Shown::Verified => "V",
+        }
+    }
+
     /// Key of its word.
     pub const fn key(self) -> &'static str {
         match self {
@@ -109,18 +120,29 @@ pub struct Filter {
     pub typing: bool,
 }
 
+/// A filter taken apart, once for all rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    inverse: bool,
+    words: Vec<String>,
+}
+
 impl Filter {
-    /// Whether a site's lower-case search text passes.
-    pub fn passes(&self, haystack: &str) -> bool {
+    /// What it asks for.
+    pub fn wanted(&self) -> Wanted {
         let lower = self.text.to_lowercase();
-        let (inverse, wanted) = match lower.strip_prefix('!') {
+        let (inverse, words) = match lower.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, lower.as_str()),
         };
-        if wanted.trim().is_empty() {
-            return true;
-        }
-        wanted.split_whitespace().all(|word| haystack.contains(word)) != inverse
+        Wanted { inverse, words: words.split_whitespace().map(str::to_owned).collect() }
+    }
+}
+
+impl Wanted {
+    /// Whether a site's lower-case search text passes. Asking for nothing, every one does.
+    pub fn passes(&self, haystack: &str) -> bool {
+        self.words.is_empty() || self.words.iter().all(|word| haystack.contains(word.as_str())) != self.inverse
     }
 }
 

@@ -34,17 +34,6 @@ impl Theme {
         }
     }
 
-    /// The letter of a state, the same in every language.
-    pub const fn letter(self, shown: Shown) -> &'static str {
-        match shown {
-            Shown::Held => "H",
-            Shown::Silent => "S",
-            Shown::Lapsed => "U",
-            Shown::Stopped => "X",
-            Shown::Verified => "V",
-        }
-    }
-
     /// The mark of a line: one cell.
     pub const fn mark(self, tone: Tone) -> &'static str {
         match (tone, self.ascii) {
@@ -91,7 +80,8 @@ impl Theme {
 
     /// What is known to be old.
     pub fn old(self) -> Style {
-        self.coloured(Color::DarkGray).add_modifier(Modifier::DIM)
+        // Not both: grey and dim together vanish on a dark screen.
+        if self.colour { Style::new().fg(Color::DarkGray) } else { Style::new().add_modifier(Modifier::DIM) }
     }
 
     /// No contact.

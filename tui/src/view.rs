@@ -70,11 +70,6 @@ fn title<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
     if let Some((fleet, _)) = &model.fleet {
         left.push(Span::raw(format!("  {}", cells::clean(fleet.product.as_str()))));
     }
-    if let Some(mark) = &model.mark {
-        let mark = text_with(model.lang, "demo-mark", &[("mark", cells::cut(mark, 20).into())]);
-        left.push(Span::raw("  "));
-        left.push(Span::styled(format!(" {mark} "), theme.stamp()));
-    }
     let baseline = match model.fleet.as_ref().map(|(fleet, _)| &fleet.baseline) {
         Some(Some(baseline)) => {
             text_with(model.lang, "baseline-version", &[("version", cells::cut(&baseline.version, 24).into())])
@@ -82,6 +77,16 @@ fn title<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
         Some(None) => text(model.lang, "baseline-none"),
         None => String::new(),
     };
+    if let Some(mark) = &model.mark {
+        let mark = cells::cut(mark, 20);
+        let used: usize = left.iter().map(Span::width).sum();
+        let room = usize::from(width).saturating_sub(used + 5 + cells::width(&baseline));
+        let long = text_with(model.lang, "demo-mark", &[("mark", mark.as_str().into())]);
+        // The baseline's version is not given up for an explanation.
+        let mark = if cells::width(&long) <= room { long } else { mark };
+        left.push(Span::raw("  "));
+        left.push(Span::styled(format!(" {mark} "), theme.stamp()));
+    }
     ends(left, Span::raw(baseline), width)
 }
 
@@ -139,7 +144,7 @@ fn site_head<'a>(model: &Model, theme: Theme, code: &manifests::id::SiteCode, wi
 
 /// `✗ H held`
 fn state_text(lang: manifests::text::Lang, theme: Theme, shown: Shown) -> String {
-    format!("{} {} {}", theme.glyph(shown), theme.letter(shown), words::state(lang, shown))
+    format!("{} {} {}", theme.glyph(shown), shown.letter(), words::state(lang, shown))
 }
 
 /// Line three: contact, or a banner without it; and what the table is narrowed to.

@@ -1,5 +1,7 @@
 //! The dashboard and the commands from outside: what each event does, and what stands on the screen.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where its fixtures do")]
+
 #[path = "dashboard/commands.rs"]
 mod commands;
 #[path = "dashboard/fixture.rs"]

@@ -2,31 +2,39 @@
 
 use manifests::text::text;
 
-use super::{Line, Tone, push};
+use super::{Line, Tone};
 use crate::cells;
 use crate::keymap::{self, Place};
 use crate::model::{Model, Shown};
 use crate::words;
 
-const KEY_CELLS: usize = 14;
+const KEY_CELLS: usize = 16;
 
 /// Every line of the help for the page below it.
 pub fn lines(model: &Model) -> Vec<Line> {
     let width = usize::from(model.size.0);
     let place = if model.site.is_some() { Place::Site } else { Place::Fleet };
-    let mut lines = Vec::new();
-    let mut add = |tone, text: &str| push(&mut lines, width, 0, false, tone, text);
-    add(Tone::Strong, &text(model.lang, "help-title"));
+    let mut lines = vec![line(Tone::Strong, text(model.lang, "help-title"))];
     for binding in keymap::bindings_at(place) {
-        add(Tone::Plain, &format!("{}  {}", cells::fit(binding.label, KEY_CELLS), text(model.lang, binding.text)));
+        define(&mut lines, width, binding.label, &text(model.lang, binding.text));
     }
-    add(Tone::Plain, "");
-    add(Tone::Strong, &text(model.lang, "help-states"));
+    lines.push(Line::blank());
+    lines.push(line(Tone::Strong, text(model.lang, "help-states")));
     for shown in Shown::ALL {
-        let meaning = text(model.lang, shown.key().replace("standing-", "help-state-").as_str());
-        add(Tone::Plain, &format!("{}  {meaning}", cells::fit(&words::state(model.lang, shown), KEY_CELLS)));
+        let meaning = text(model.lang, &shown.key().replace("standing-", "help-state-"));
+        define(&mut lines, width, &format!("{} {}", shown.letter(), words::state(model.lang, shown)), &meaning);
     }
-    add(Tone::Plain, "");
-    add(Tone::Dim, &text(model.lang, "help-close"));
     lines
+}
+
+fn line(tone: Tone, text: String) -> Line {
+    Line { indent: 0, marked: false, tone, text }
+}
+
+/// A word and what it means; the meaning's further lines stand below its first.
+fn define(lines: &mut Vec<Line>, width: usize, word: &str, meaning: &str) {
+    for (index, part) in cells::wrap(meaning, width.saturating_sub(KEY_CELLS)).into_iter().enumerate() {
+        let word = if index == 0 { word } else { "" };
+        lines.push(line(Tone::Plain, format!("{}{part}", cells::fit(word, KEY_CELLS))));
+    }
 }

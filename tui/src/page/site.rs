@@ -118,7 +118,7 @@ impl Writer<'_> {
         whole.dedup();
         for reason in whole {
             self.push_marked(INDENT, Tone::Bad, &text::reason(self.model.lang, reason));
-            self.to_do(&text::reason_action(self.model.lang, reason.code));
+            self.action(&text::reason_action(self.model.lang, reason.code));
         }
         self.items(&view.appraisal.items);
     }
@@ -188,7 +188,7 @@ impl Writer<'_> {
         }
         let remediation = about.and_then(|row| row.remediation.as_ref()).map(|remedy| remedy.text(lang).to_owned());
         if let Some(action) = remediation.or_else(|| item.code.map(|code| text::reason_action(lang, code))) {
-            self.to_do(&action);
+            self.action(&action);
         }
     }
 
@@ -213,7 +213,7 @@ impl Writer<'_> {
         self.push(indent, Tone::Strong, &place);
     }
 
-    fn to_do(&mut self, action: &str) {
+    fn action(&mut self, action: &str) {
         let to_do = self.say("to-do", &[("action", action.into())]);
         self.push(INDENT + super::MARK_CELLS, Tone::Strong, &to_do);
     }

@@ -20,7 +20,7 @@ pub(super) fn load(model: &mut Model) {
 }
 
 /// What a site is found by: code, names, state, reasons; words in both languages.
-fn haystack<'a>(row: &'a SiteRow, known: &mut BTreeMap<&'static str, String>) -> String {
+fn haystack(row: &SiteRow, known: &mut BTreeMap<&'static str, String>) -> String {
     let mut words: Vec<&str> = vec![row.code.as_str(), &row.name.en];
     words.extend(row.name.ja.as_deref());
     for reason in &row.reasons {
@@ -48,9 +48,10 @@ fn haystack<'a>(row: &'a SiteRow, known: &mut BTreeMap<&'static str, String>) ->
 /// Makes the rows anew; the cursor stays on the chosen site while that is shown.
 pub(super) fn refilter(model: &mut Model) {
     let Some((fleet, _)) = &model.fleet else { return };
+    let wanted = model.table.filter.wanted();
     let mut rows: Vec<usize> = (0..fleet.sites.len())
         .filter(|index| {
-            let passes = model.table.haystacks.get(*index).is_some_and(|text| model.table.filter.passes(text));
+            let passes = model.table.haystacks.get(*index).is_some_and(|text| wanted.passes(text));
             let row = fleet.sites.get(*index);
             passes && row.is_some_and(|row| model.table.only.is_none_or(|only| model.shown(row) == only))
         })
