@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -85,6 +85,23 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError>
     sync_directory(directory).map_err(|source| DurableError::Sync { path: path.to_owned(), source })
 }
 
+/// Creates the directory `path`, with those above it, for its owner only (mode 0700); nothing to do if
+/// it is there.
+///
+/// # Errors
+/// [`DurableError::Replace`] if it cannot be created, [`DurableError::Sync`] if it may vanish again.
+pub fn create_directory(path: &Path) -> Result<(), DurableError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    // One level at a time: each new entry is on disk only once the directory above it is.
+    create_directory(parent(path))?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(source) if !path.is_dir() => Err(DurableError::Replace { path: path.to_owned(), source }),
+        _ => sync_directory(parent(path)).map_err(|source| DurableError::Sync { path: path.to_owned(), source }),
+    }
+}
+
 /// Removes `path`; nothing to do if it is not there.
 ///
 /// # Errors
@@ -139,8 +156,11 @@ fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     }
 }
 
-// A rename is on disk only once its directory is.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+/// Syncs a directory: a rename is on disk only once its directory is.
+///
+/// # Errors
+/// The system's.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -195,6 +215,17 @@ mod tests {
         assert_eq!(directory.names(), ["taken"]);
         assert_eq!(fs::read(path.join("inside")).unwrap(), b"old");
         assert!(replace(&directory.0.join("no/where"), b"new", PRIVATE).is_err());
+    }
+
+    #[test]
+    fn directories_are_created_for_their_owner_only() {
+        let directory = Directory::new("create");
+        let deep = directory.0.join("a/b");
+        create_directory(&deep).unwrap();
+        create_directory(&deep).unwrap();
+        assert_eq!(fs::metadata(&deep).unwrap().permissions().mode() & 0o777, 0o700);
+        replace(&deep.join("file"), b"", PRIVATE).unwrap();
+        assert!(create_directory(&deep.join("file/c")).is_err());
     }
 
     #[test]

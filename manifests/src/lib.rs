@@ -20,6 +20,7 @@ pub mod version;
 pub mod baseline;
 pub mod condition;
 pub mod registry;
+pub mod source;
 
 // What hosts and controllers write.
 pub mod enrolment;
@@ -29,6 +30,15 @@ pub mod outcome;
 pub mod permit;
 pub mod reason;
 pub mod stop;
+
+// Trust.
+pub mod set;
+pub mod tuf;
+
+// Judgement.
+pub mod appraise;
+pub mod gate;
+pub mod reference;
 
 // The wire, and the words for people.
 pub mod api;
