@@ -35,6 +35,7 @@ pub mod tuf;
 
 // Judgement.
 pub mod appraise;
+pub mod fleet;
 pub mod gate;
 pub mod reference;
 
