@@ -111,11 +111,7 @@ impl StateDirectory {
     /// [`StateError::Open`], [`StateError::InUse`].
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let open = |source| StateError::Open { path: path.to_owned(), source };
-        if !path.exists() {
-            let mut builder = std::fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-            builder.recursive(true).create(path).map_err(open)?;
-        }
+        durable::create_directory(path).map_err(StateError::Io)?;
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
         let lock = rustix::fs::open(path.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(|e| open(e.into()))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -289,8 +285,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Io`].
     pub fn store_stop(&self, stop: &Verified<Stop>, key: &PublicKey, acknowledged: bool) -> Result<(), StateError> {
-        let directory = self.path.join("stops");
-        std::fs::create_dir_all(&directory).map_err(|source| StateError::Open { path: directory, source })?;
+        durable::create_directory(&self.path.join("stops")).map_err(StateError::Io)?;
         let stored = StoredStop { key: key.clone(), stop: stop.sealed().clone(), acknowledged };
         // The digest keeps apart two stops that claim one number.
         let name = format!("stops/{:010}-{}.json", stop.number, &stop.digest().hex()[..16]);
