@@ -54,8 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     std::fs::set_permissions(data.directory(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .with_context(|| format!("cannot make {shown} private"))?;
     durable::create_directory(&data.path("keys"))?;
-    let names =
-        if args.names.is_empty() { vec!["127.0.0.1".to_owned(), "localhost".to_owned()] } else { args.names };
+    let names = if args.names.is_empty() { vec!["127.0.0.1".to_owned(), "localhost".to_owned()] } else { args.names };
     certificates(&data, &args.id, names)?;
     let mut keys = Vec::new();
     for name in ["permit", "log", "snapshot", "timestamp"] {

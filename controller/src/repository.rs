@@ -4,25 +4,29 @@
 //! comes, the repository is the old one or the new one.
 
 mod candidate;
-mod documents;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use manifests::api::Versions;
+use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
 use manifests::id::{ControllerId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
+use manifests::reference::Reference;
+use manifests::set::{self, SetError, VerifiedSet};
+use manifests::source;
 use manifests::time::{Span, Time};
-use manifests::tuf::repository::{self as writer, LIFTS, SNAPSHOT_LIFE, TIMESTAMP_LIFE};
+use manifests::tree::FileList;
+use manifests::tuf::repository::{self as writer, LIFTS, SNAPSHOT_LIFE, TIMESTAMP_LIFE, file_path};
 use manifests::tuf::{
-    MemoryStore, ROOT, ROOT_BYTES_MAX, SNAPSHOT, SNAPSHOT_BYTES_MAX, Snapshot, TARGET_FILE_BYTES_MAX, TARGETS,
-    TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, Timestamp, Trusted, TufError, metadata_path,
+    Client, MemoryStore, ROOT, ROOT_BYTES_MAX, Root, SNAPSHOT, SNAPSHOT_BYTES_MAX, Snapshot, TARGET_FILE_BYTES_MAX,
+    TARGETS, TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, TargetFile, Timestamp, Trusted, TufError,
+    metadata_path, target_path,
 };
 
 pub use candidate::Candidate;
-pub use documents::{Documents, documents};
+pub(crate) use candidate::is_target_path;
 
 /// Why nothing was published, or the repository cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,9 @@ pub enum RepositoryError {
     /// The metadata does not verify, or would not be a step forward.
     #[error("the metadata is refused")]
     Tuf(#[from] TufError),
+    /// Baseline, registry, file lists or lifts are refused.
+    #[error("the signed set is refused")]
+    Set(#[from] SetError),
     /// The disk failed.
     #[error(transparent)]
     File(#[from] DurableError),
@@ -55,6 +62,7 @@ impl RepositoryError {
     pub fn code(&self) -> &'static str {
         match self {
             RepositoryError::Tuf(error) => error.code(),
+            RepositoryError::Set(error) => error.code(),
             RepositoryError::File(_) => "unavailable",
             RepositoryError::Refused { .. } => "refused",
             RepositoryError::Upload { .. } => "malformed",
@@ -99,8 +107,8 @@ impl Repository {
         durable::create_directory(&directory)?;
         let mut repository = Self { directory, first_root, identity, current: None };
         // The first root is served too: others start from it.
-        let first: manifests::tuf::Root = writer::read_unverified(&repository.first_root)?;
-        manifests::tuf::Client::new(&repository.first_root, MemoryStore::default(), candidate::Nothing)?;
+        let first: Root = writer::read_unverified(&repository.first_root)?;
+        Client::new(&repository.first_root, MemoryStore::default(), candidate::Nothing)?;
         let first_name = metadata_path(ROOT, first.version);
         if repository.read(&first_name, ROOT_BYTES_MAX)?.is_none() {
             repository.write(&first_name, &repository.first_root)?;
@@ -129,20 +137,36 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError`] if a file is damaged.
-    pub fn documents(&self) -> Result<Option<Documents>, RepositoryError> {
-        let Some(set) = &self.current else { return Ok(None) };
-        documents(set, &self.identity.product, |path, file| self.target(path, file)).map(Some)
+    pub fn set(&self) -> Result<Option<VerifiedSet>, RepositoryError> {
+        let Some(current) = &self.current else { return Ok(None) };
+        let read = |path: &str, file: &TargetFile| self.target(path, file);
+        Ok(Some(set::read(current, &self.identity.product, read)?))
     }
 
-    /// A baseline that was in force once, by its digest: the agents may still be using it.
+    /// A baseline that was in force once, by its digest: hosts may still report under it.
     ///
     /// # Errors
-    /// [`RepositoryError`] if its file is not there or damaged.
-    pub fn earlier_baseline(
-        &self,
-        digest: &manifests::digest::Digest,
-    ) -> Result<Arc<manifests::reference::Reference>, RepositoryError> {
-        documents::earlier(self, digest)
+    /// [`RepositoryError`] if its files are not there or damaged.
+    pub fn earlier_baseline(&self, digest: &Digest) -> Result<Reference, RepositoryError> {
+        let path = format!("{}/baseline.toml", self.identity.product);
+        let text = self.named_by(&path, digest)?;
+        let refused = |problems| SetError::Refused { path: path.clone(), problems };
+        let baseline = source::baseline_from_bytes(&text).map_err(refused)?;
+        let mut lists = BTreeMap::new();
+        for list in Reference::lists_needed(&baseline) {
+            let bytes = self.named_by(&file_path(&list), &list)?;
+            lists.insert(list, FileList::parse(&bytes).map_err(|source| SetError::List { list, source })?);
+        }
+        Ok(Reference::new(baseline, *digest, &lists).map_err(SetError::Reference)?)
+    }
+
+    // A target file of any set there ever was: its name bears its digest.
+    fn named_by(&self, path: &str, digest: &Digest) -> Result<Vec<u8>, RepositoryError> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or_default();
+        let missing = || TufError::NoSuchTarget { path: path.to_owned() };
+        let file = format!("targets/{directory}/{}.{name}", digest.hex());
+        let bytes = self.read(&file, TARGET_FILE_BYTES_MAX)?.filter(|bytes| Digest::of(bytes) == *digest);
+        Ok(bytes.ok_or_else(missing)?)
     }
 
     /// Signs timestamp and snapshot anew where half of their life is over. Says whether it did.
@@ -188,7 +212,7 @@ impl Repository {
         for (name, bytes) in &files {
             self.write(name, bytes)?;
         }
-        let first: manifests::tuf::Root = writer::read_unverified(&self.first_root)?;
+        let first: Root = writer::read_unverified(&self.first_root)?;
         self.current = self.load(first.version)?;
         Ok(true)
     }
@@ -197,12 +221,12 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError::File`]; the timestamp is written last, so what was in force still is.
-    pub fn install(&mut self, candidate: Candidate) -> Result<Documents, RepositoryError> {
+    pub fn install(&mut self, candidate: Candidate) -> Result<VerifiedSet, RepositoryError> {
         for (name, bytes) in candidate.files {
             self.write(&name, &bytes)?;
         }
         self.current = Some(candidate.trusted);
-        Ok(candidate.documents)
+        Ok(candidate.set)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RepositoryError> {
@@ -221,9 +245,9 @@ impl Repository {
         }
     }
 
-    fn target(&self, path: &str, file: &manifests::tuf::TargetFile) -> Result<Vec<u8>, RepositoryError> {
+    fn target(&self, path: &str, file: &TargetFile) -> Result<Vec<u8>, RepositoryError> {
         let missing = || TufError::NoSuchTarget { path: path.to_owned() };
-        let name = manifests::tuf::target_path(path, file).ok_or_else(missing)?;
+        let name = target_path(path, file).ok_or_else(missing)?;
         let bytes = self.read(&format!("targets/{name}"), TARGET_FILE_BYTES_MAX)?.ok_or_else(missing)?;
         file.verify(&bytes).map_err(|listing| TufError::Mismatch { file: path.to_owned(), listing })?;
         Ok(bytes)

@@ -20,9 +20,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 pub use rows::{
-    PublishRow, acknowledge, controller, event, events_after, hosts, newest_event, probe, publish, publishes,
-    save_controller, save_evidence, save_file_list, save_host, save_key, save_site, save_state, save_stop, sites,
-    stops, stored_lists, TokenUse, use_token,
+    PublishRow, TokenUse, acknowledge, controller, event, events_after, hosts, newest_event, peek_token, probe,
+    publish, publishes, save_controller, save_evidence, save_file_list, save_host, save_key, save_site, save_state,
+    save_stop, sites, stops, stored_lists, use_token,
 };
 
 use crate::auth::Role;

@@ -72,7 +72,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 /// # Errors
 /// If the system has no random numbers.
 pub fn random() -> anyhow::Result<String> {
-    let bytes: [u8; 32] =
-        ring::rand::generate(&SystemRandom::new()).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?.expose();
+    let bytes: [u8; 32] = ring::rand::generate(&SystemRandom::new())
+        .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?
+        .expose();
     Ok(BASE64URL_NOPAD.encode(&bytes))
 }

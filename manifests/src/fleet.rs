@@ -368,6 +368,20 @@ impl Fleet {
         }
     }
 
+    /// Takes over what is published from a fleet that is given up, and judges everybody by it.
+    pub fn inherit(&mut self, given_up: &mut Fleet, now: Time, change: &mut Change) {
+        self.online_until = given_up.online_until;
+        if let Some(InForce { current, previous, roll, expires, lifts }) = given_up.policy.take() {
+            let registry = roll.into_registry();
+            self.install(Policy { current, previous, registry, expires, lifts }, now, change);
+        }
+    }
+
+    /// The baseline before the one in force, while hosts may report under it.
+    pub fn previous(&self) -> Option<&Previous> {
+        self.policy.as_ref().and_then(|policy| policy.previous.as_ref())
+    }
+
     /// Judges anew whatever the clock alone has changed.
     pub fn tick(&mut self, now: Time, change: &mut Change) {
         let mut sites = BTreeSet::new();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use data_encoding::BASE64;
 use manifests::api::Publish;
 use manifests::digest::Digest;
-use manifests::registry::Registry;
+use manifests::set::{self, VerifiedSet};
 use manifests::time::Time;
 use manifests::tuf::repository::{self as writer, LIFTS};
 use manifests::tuf::{
@@ -14,7 +14,7 @@ use manifests::tuf::{
     TufError, metadata_path, target_path,
 };
 
-use super::{Documents, Repository, RepositoryError, documents};
+use super::{Repository, RepositoryError};
 
 /// Most metadata files of one publish.
 const METADATA_MAX: usize = 64;
@@ -26,13 +26,13 @@ const TARGETS_MAX: usize = 10_000;
 pub struct Candidate {
     pub(super) files: Vec<(String, Vec<u8>)>,
     pub(super) trusted: Trusted,
-    pub(super) documents: Documents,
+    pub(super) set: VerifiedSet,
 }
 
 impl Candidate {
     /// What it would put in force.
-    pub fn documents(&self) -> &Documents {
-        &self.documents
+    pub fn set(&self) -> &VerifiedSet {
+        &self.set
     }
 }
 
@@ -164,8 +164,13 @@ impl Repository {
         }
         let trusted = client.trusted().cloned().ok_or(TufError::NothingTrusted)?;
         let lifts = trusted.delegated(LIFTS);
-        let paths: Vec<String> =
-            trusted.targets().targets.keys().chain(lifts.into_iter().flat_map(|lifts| lifts.targets.keys())).cloned().collect();
+        let paths: Vec<String> = trusted
+            .targets()
+            .targets
+            .keys()
+            .chain(lifts.into_iter().flat_map(|lifts| lifts.targets.keys()))
+            .cloned()
+            .collect();
         let mut contents = BTreeMap::new();
         for path in paths {
             if !is_target_path(&path) {
@@ -175,10 +180,10 @@ impl Repository {
         }
         let read = |path: &str, _: &TargetFile| {
             let missing = || TufError::NoSuchTarget { path: path.to_owned() };
-            Ok(contents.get(path).cloned().ok_or_else(missing)?)
+            contents.get(path).cloned().ok_or_else(missing)
         };
-        let documents = documents(&trusted, &self.identity.product, read)?;
-        self.check(&trusted, &documents, &metadata, stops)?;
+        let set = set::read(&trusted, &self.identity.product, read)?;
+        self.check(&set, stops)?;
 
         // Targets first, the timestamp last: it alone makes all others seen.
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
@@ -186,7 +191,7 @@ impl Repository {
         files.extend(upload.metadata);
         files.push(snapshot);
         files.push(timestamp);
-        Ok(Candidate { files, trusted, documents })
+        Ok(Candidate { files, trusted, set })
     }
 
     /// Snapshot and timestamp over what was sent, or is in force where nothing newer was sent.
@@ -199,8 +204,10 @@ impl Repository {
         let current = self.current.as_ref();
         let mut metas = current.map(|set| set.snapshot().meta.clone()).unwrap_or_default();
         for role in [TARGETS, LIFTS] {
-            if let Some((version, bytes)) =
-                upload.newest.get(role).and_then(|version| Some((*version, upload.metadata.get(&metadata_path(role, *version))?)))
+            if let Some((version, bytes)) = upload
+                .newest
+                .get(role)
+                .and_then(|version| Some((*version, upload.metadata.get(&metadata_path(role, *version))?)))
             {
                 metas.insert(format!("{role}.json"), MetaFile::of(version, bytes));
             }
@@ -216,13 +223,7 @@ impl Repository {
     }
 
     /// The product's own rules, all problems at once.
-    fn check(
-        &self,
-        set: &Trusted,
-        new: &Documents,
-        metadata: &BTreeMap<String, Vec<u8>>,
-        stops: &BTreeSet<Digest>,
-    ) -> Result<(), RepositoryError> {
+    fn check(&self, new: &VerifiedSet, stops: &BTreeSet<Digest>) -> Result<(), RepositoryError> {
         let mut problems = Vec::new();
         let listed = new.registry.controllers.iter().find(|controller| controller.id == self.identity.id);
         if !listed.is_some_and(|controller| controller.permit_key.is_same_key(&self.identity.permit_key)) {
@@ -231,8 +232,7 @@ impl Repository {
                 self.identity.id
             ));
         }
-        self.check_units(set, &new.registry, metadata, &mut problems);
-        if let Some(old) = self.documents()? {
+        if let Some(old) = self.set()? {
             let (before, after) = (old.reference.baseline(), new.reference.baseline());
             if old.reference.digest() != new.reference.digest() && after.version <= before.version {
                 problems.push(format!(
@@ -255,43 +255,6 @@ impl Repository {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(RepositoryError::Refused { problems }) }
-    }
-
-    // A threshold met within one unit of the organisation is refused: two people who sit together are
-    // not two opinions.
-    fn check_units(
-        &self,
-        set: &Trusted,
-        registry: &Registry,
-        metadata: &BTreeMap<String, Vec<u8>>,
-        problems: &mut Vec<String>,
-    ) {
-        let root = set.root();
-        let targets = set.targets();
-        let delegation = targets.delegations.as_ref().and_then(|all| all.roles.iter().zip([&all.keys]).next());
-        let lifts = set.delegated(LIFTS).zip(delegation).map(|(lifts, (role, keys))| (LIFTS, lifts.version, keys, &role.keys));
-        let top = [(ROOT, root.version), (TARGETS, targets.version)];
-        let top = top.iter().filter_map(|(role, version)| Some((*role, *version, &root.keys, root.roles.get(*role)?)));
-        for (role, version, keys, who) in top.chain(lifts).filter(|(_, _, _, who)| who.threshold >= 2) {
-            let name = metadata_path(role, version);
-            let stored = || self.read(&name, manifests::tuf::TARGETS_BYTES_MAX).ok().flatten();
-            let Some(bytes) = metadata.get(&name).cloned().or_else(stored) else { continue };
-            let Ok(tally) = writer::count_valid(&bytes, keys, who) else { continue };
-            let units: BTreeSet<&str> = tally
-                .valid
-                .iter()
-                .filter_map(|id| keys.get(id))
-                .filter_map(|key| registry.signers.iter().find(|signer| signer.key.is_same_key(key)))
-                .map(|signer| signer.unit.as_str())
-                .collect();
-            if units.len() < 2 {
-                let found: Vec<&str> = units.into_iter().collect();
-                problems.push(format!(
-                    "{name}: signers of two units must have signed, these are of: {}",
-                    if found.is_empty() { "none in the registry".to_owned() } else { found.join(", ") }
-                ));
-            }
-        }
     }
 }
 

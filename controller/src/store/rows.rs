@@ -172,12 +172,7 @@ fn host(row: &SqliteRow) -> Result<(HostId, Host, Option<PublicKey>), StoreError
 pub async fn save_evidence(connection: &mut SqliteConnection, host: &HostId, received: Time, envelope: &str) -> Done {
     const SQL: &str = "INSERT INTO evidence (host, received, envelope) VALUES ($1, $2, $3) \
         ON CONFLICT (host) DO UPDATE SET received = excluded.received, envelope = excluded.envelope";
-    sqlx::query(SQL)
-        .bind(host.as_str())
-        .bind(received.unix_ms())
-        .bind(envelope.to_owned())
-        .execute(connection)
-        .await?;
+    sqlx::query(SQL).bind(host.as_str()).bind(received.unix_ms()).bind(envelope.to_owned()).execute(connection).await?;
     Ok(())
 }
 
@@ -243,37 +238,45 @@ pub async fn sites(connection: &mut SqliteConnection) -> Result<Vec<(SiteCode, S
     rows.iter().map(site).collect()
 }
 
-/// Uses a one-time token up. Says whether it may replace a key, or that it is none for this host.
+/// Looks at a one-time token. By its hash, so that the time it takes tells nothing of the tokens
+/// there are.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn use_token(
-    connection: &mut SqliteConnection,
-    hash: &Digest,
-    now: Time,
-) -> Result<TokenUse, StoreError> {
-    const SQL: &str = "UPDATE tokens SET used = $2 WHERE hash = $1 AND used IS NULL AND expires > $2 \
-        RETURNING host, replaces";
-    let hash = hash.as_bytes().to_vec();
-    let row: Option<(String, bool)> =
-        sqlx::query_as(SQL).bind(hash.clone()).bind(now.unix_ms()).fetch_optional(&mut *connection).await?;
-    if let Some((host, replaces)) = row {
-        return Ok(TokenUse::Used { host: id("tokens", &host)?, replaces });
-    }
-    let known: Option<(Option<i64>,)> =
-        sqlx::query_as("SELECT used FROM tokens WHERE hash = $1").bind(hash).fetch_optional(connection).await?;
-    Ok(match known {
-        Some((Some(_),)) => TokenUse::UsedBefore,
-        Some((None,)) => TokenUse::Expired,
+pub async fn peek_token(connection: &mut SqliteConnection, hash: &Digest, now: Time) -> Result<TokenUse, StoreError> {
+    type Row = (String, bool, i64, Option<i64>);
+    let row: Option<Row> = sqlx::query_as("SELECT host, replaces, expires, used FROM tokens WHERE hash = $1")
+        .bind(hash.as_bytes().to_vec())
+        .fetch_optional(connection)
+        .await?;
+    Ok(match row {
         None => TokenUse::Unknown,
+        Some((_, _, _, Some(_))) => TokenUse::UsedBefore,
+        Some((_, _, expires, None)) if expires <= now.unix_ms() => TokenUse::Expired,
+        Some((host, replaces, _, None)) => TokenUse::Usable { host: id("tokens", &host)?, replaces },
     })
 }
 
-/// What became of a one-time token.
+/// Uses a one-time token up.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if it is used up already: whoever calls this has looked in the same
+/// transaction.
+pub async fn use_token(connection: &mut SqliteConnection, hash: &Digest, now: Time) -> Done {
+    let query = sqlx::query("UPDATE tokens SET used = $2 WHERE hash = $1 AND used IS NULL");
+    let used = query.bind(hash.as_bytes().to_vec()).bind(now.unix_ms()).execute(connection).await?;
+    if used.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged { table: "tokens", why: "a token changed inside a transaction".to_owned() })
+    }
+}
+
+/// How a one-time token stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenUse {
-    /// It was good, and is used up if the transaction commits.
-    Used {
+    /// It is good.
+    Usable {
         /// The host that it is for.
         host: HostId,
         /// Whether the host may have a key already.
@@ -318,7 +321,8 @@ pub async fn stops(
     for (number, envelope) in rows {
         let sealed: Sealed<Stop> = read(TABLE, &envelope)?;
         let verified = sealed.clone().verify([key]);
-        let verified = verified.map_err(|error| StoreError::Damaged { table: TABLE, why: format!("{number}: {error}") })?;
+        let verified =
+            verified.map_err(|error| StoreError::Damaged { table: TABLE, why: format!("{number}: {error}") })?;
         let reference = StopRef { number: verified.number, digest: verified.digest() };
         let hosts: Vec<(String,)> = sqlx::query_as("SELECT host FROM acknowledgements WHERE stop = $1")
             .bind(number)

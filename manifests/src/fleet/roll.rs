@@ -43,6 +43,11 @@ impl Roll {
         &self.registry
     }
 
+    /// The registry again.
+    pub fn into_registry(self) -> Registry {
+        self.registry
+    }
+
     /// As [`Registry::entry`], at a cost that does not grow with the fleet.
     pub fn entry(&self, id: &HostId, now: Time) -> Option<Entry<'_>> {
         let host = self.hosts.get(id).and_then(|index| self.registry.hosts.get(*index))?;
