@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -83,6 +83,20 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError>
         return Err(failed(source));
     }
     sync_directory(directory).map_err(|source| DurableError::Sync { path: path.to_owned(), source })
+}
+
+/// Creates the directory `path`, with those above it, for its owner only (mode 0700); nothing to do if
+/// it is there.
+///
+/// # Errors
+/// [`DurableError::Replace`] if it cannot be created, [`DurableError::Sync`] if it may vanish again.
+pub fn create_directory(path: &Path) -> Result<(), DurableError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|source| DurableError::Replace { path: path.to_owned(), source })?;
+    sync_directory(parent(path)).map_err(|source| DurableError::Sync { path: path.to_owned(), source })
 }
 
 /// Removes `path`; nothing to do if it is not there.

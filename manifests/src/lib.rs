@@ -30,5 +30,8 @@ pub mod permit;
 pub mod reason;
 pub mod stop;
 
+// Which of them are in force.
+pub mod tuf;
+
 // The wire.
 pub mod api;

@@ -1,0 +1,145 @@
+//! The chain of roots, from the one that was installed to the one in force.
+
+use crate::tuf::ROOT;
+use crate::tuf::envelope::Envelope;
+use crate::tuf::error::{Listing, TufError};
+use crate::tuf::fetch::root_path;
+use crate::tuf::metadata::Root;
+use crate::tuf::store::Store;
+
+/// The current root, where other clients look for it. The chain behind it lies in the history.
+pub(crate) const ROOT_FILE: &str = "root.json";
+
+/// Every root from the first on, each signed by the one before it and by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Roots {
+    earlier: Vec<Link>,
+    current: Link,
+    /// A root that a newer first root has replaced from outside. It verifies nothing new; it only
+    /// explains whose signatures stored metadata bears.
+    replaced: Option<Root>,
+}
+
+#[derive(Clone, Debug)]
+struct Link {
+    root: Root,
+    bytes: Vec<u8>,
+    message: Vec<u8>,
+}
+
+/// Under which root stored metadata has its threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The one in force.
+    Current,
+    /// One before it, no more: the role's keys were rotated since.
+    Earlier,
+}
+
+impl Roots {
+    /// The chain begins with a root that signs itself; trust in it comes from outside (5.2).
+    pub(crate) fn anchor(bytes: &[u8]) -> Result<Self, TufError> {
+        let (root, message) = self_signed("the first root", bytes)?;
+        Ok(Self { earlier: Vec::new(), current: Link { root, bytes: bytes.to_vec(), message }, replaced: None })
+    }
+
+    /// Walks the stored chain from the first root on, every signature checked anew.
+    pub(crate) fn load(store: &impl Store, first: &[u8]) -> Result<Self, TufError> {
+        let damaged = |file: &str, reason: &str| TufError::StoreDamaged { file: file.into(), reason: reason.into() };
+        let mut roots = Self::anchor(first)?;
+        let first_version = roots.current().version;
+        loop {
+            let file = history_file(roots.next_version());
+            let Some(bytes) = store.load(&file)? else { break };
+            roots.extend(&file, &bytes).map_err(|error| damaged(&file, &error.to_string()))?;
+        }
+        let Some(bytes) = store.load(ROOT_FILE)? else {
+            // It is the first file ever saved, so its absence with others there is a loss.
+            let known = roots.current().version > first_version || store.load("timestamp.json")?.is_some();
+            return if known { Err(damaged(ROOT_FILE, "it is missing")) } else { Ok(roots) };
+        };
+        let (stored, message) =
+            self_signed(ROOT_FILE, &bytes).map_err(|error| damaged(ROOT_FILE, &error.to_string()))?;
+        if stored.version < first_version {
+            roots.replaced = Some(stored);
+            return Ok(roots);
+        }
+        let Some(link) = roots.links().find(|link| link.root.version == stored.version) else {
+            let file = history_file(roots.next_version());
+            return Err(damaged(&file, "it is missing, though root.json is newer"));
+        };
+        // Compared as signed: the copy installed by hand may be laid out differently.
+        if link.message == message {
+            Ok(roots)
+        } else {
+            Err(damaged(ROOT_FILE, "it does not descend from the first root"))
+        }
+    }
+
+    /// Takes the next root, if the current one and itself both sign it (5.3.4, 5.3.5).
+    pub(crate) fn extend(&mut self, file: &str, bytes: &[u8]) -> Result<(), TufError> {
+        let envelope = Envelope::parse(file, bytes)?;
+        let current = self.current();
+        envelope.verify(ROOT, &current.keys, current.roles.get(ROOT))?;
+        let root: Root = envelope.decode()?;
+        envelope.verify(ROOT, &root.keys, root.roles.get(ROOT))?;
+        let (trusted, offered) = (current.version, root.version);
+        if offered <= trusted {
+            return Err(TufError::Rollback { file: file.to_owned(), trusted, offered });
+        }
+        if offered != self.next_version() {
+            let listing = Listing::Version { listed: self.next_version(), found: offered };
+            return Err(TufError::Mismatch { file: file.to_owned(), listing });
+        }
+        let next = Link { root, bytes: bytes.to_vec(), message: envelope.message };
+        self.earlier.push(std::mem::replace(&mut self.current, next));
+        Ok(())
+    }
+
+    pub(crate) fn current(&self) -> &Root {
+        &self.current.root
+    }
+
+    pub(crate) fn current_bytes(&self) -> &[u8] {
+        &self.current.bytes
+    }
+
+    pub(crate) fn next_version(&self) -> u64 {
+        self.current.root.version.saturating_add(1)
+    }
+
+    /// Files of the chain behind the first root, oldest first.
+    pub(crate) fn history(&self) -> impl Iterator<Item = (String, &[u8])> {
+        self.links().skip(1).map(|link| (history_file(link.root.version), link.bytes.as_slice()))
+    }
+
+    /// Tells damage from key rotation: whether stored metadata was ever signed as it should be.
+    ///
+    /// The error is the one under the current root.
+    pub(crate) fn standing(&self, role: &str, envelope: &Envelope) -> Result<Standing, TufError> {
+        let signed_under = |root: &Root| envelope.verify(role, &root.keys, root.roles.get(role));
+        match signed_under(self.current()) {
+            Ok(()) => Ok(Standing::Current),
+            Err(error) => {
+                let mut before = self.earlier.iter().map(|link| &link.root).chain(&self.replaced);
+                if before.any(|root| signed_under(root).is_ok()) { Ok(Standing::Earlier) } else { Err(error) }
+            }
+        }
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        self.earlier.iter().chain([&self.current])
+    }
+}
+
+/// Name in the store of a root behind the first.
+pub(crate) fn history_file(version: u64) -> String {
+    format!("root_history/{}", root_path(version))
+}
+
+fn self_signed(file: &str, bytes: &[u8]) -> Result<(Root, Vec<u8>), TufError> {
+    let envelope = Envelope::parse(file, bytes)?;
+    let root: Root = envelope.decode()?;
+    envelope.verify(ROOT, &root.keys, root.roles.get(ROOT))?;
+    Ok((root, envelope.message))
+}
