@@ -47,7 +47,8 @@ pub struct Heartbeat {
 pub struct State {
     /// Facts read from configurations. Facts of the registry are not evidence.
     pub facts: BTreeMap<ItemId, FactSeen>,
-    /// Programs of the baseline, also those this host should not have.
+    /// Every program of the baseline, also those that this host should not have: a known-bad
+    /// release counts wherever it turns up.
     pub programs: BTreeMap<ItemId, ProgramSeen>,
     /// Settings.
     pub settings: BTreeMap<ItemId, SettingSeen>,
@@ -145,7 +146,8 @@ pub struct ProgramSeen {
     pub tree: TreeSeen,
     /// Its process.
     pub loaded: Loaded,
-    /// Odd things in the tree, at most [`FINDINGS_MAX`], the first in byte order of paths.
+    /// Odd things in the tree, at most [`FINDINGS_MAX`], the first in byte order of paths. For
+    /// people: what decides stands in `tree` and `loaded`, which cannot be left out.
     pub findings: Vec<Finding>,
 }
 
@@ -178,6 +180,12 @@ pub enum Loaded {
         /// The first such file in byte order.
         file: String,
     },
+    /// Read through a process's own root, a file differs from the host's: what the program reads is
+    /// not what was appraised.
+    Elsewhere {
+        /// The first such file in byte order.
+        file: String,
+    },
     /// Could not be told.
     Unknown(Why),
 }
@@ -200,8 +208,6 @@ pub enum FindingKind {
     SpecialFile,
     /// Writable by others than owner and group.
     WorldWritable,
-    /// Read through the process's own root, the content differs from the host's.
-    OtherInProcess,
 }
 
 /// One setting.

@@ -102,6 +102,20 @@ codes! {
     PermitExpired = "permit-expired",
     /// The permit is for another state or baseline: the answer to the newest evidence is awaited.
     PermitMismatch = "permit-mismatch",
+    /// The permit's signature is none of a controller in the registry.
+    PermitSignature = "permit-signature",
+    /// The permit is another host's or product's.
+    PermitWrongHost = "permit-wrong-host",
+    /// The permit is older than one received before.
+    PermitOld = "permit-old",
+    /// The permit claims a longer life than the baseline allows.
+    PermitTooLong = "permit-too-long",
+    /// The permit was signed in the future.
+    PermitFuture = "permit-future",
+    /// The permit answers nothing that this host sent.
+    PermitUnasked = "permit-unasked",
+    /// The permit names a stop that has not arrived here.
+    PermitStop = "permit-stop",
     /// Another host of the site holds.
     SiteHold = "site-hold",
     /// A known-bad release or file.

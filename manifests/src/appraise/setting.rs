@@ -1,0 +1,118 @@
+//! Settings: the value in the files, and the value in force.
+
+use super::program::unknown;
+use super::{Finding, Judge};
+use crate::baseline::{Reload, Setting};
+use crate::condition::Truth;
+use crate::evidence::{InForceSeen, Loaded, SettingSeen, ValueSeen};
+use crate::outcome::{Detail, Outcome};
+use crate::value::Expect;
+
+impl Judge<'_> {
+    pub(super) fn setting_item(&self, setting: &Setting) -> Finding {
+        let Some(config) = self.baseline().config(&setting.config) else {
+            return Finding { outcome: Outcome::Unknown, details: Vec::new() }; // Refused when read.
+        };
+        let concerned = match (self.concerned(&config.concerns), self.concerned(&setting.concerns)) {
+            (Truth::False, _) | (_, Truth::False) => Truth::False,
+            (Truth::Unknown, _) | (_, Truth::Unknown) => Truth::Unknown,
+            (Truth::True, Truth::True) => Truth::True,
+        };
+        let when = setting.concerns.when.as_ref().or(config.concerns.when.as_ref());
+        self.where_concerned(concerned, when, || self.setting(setting))
+    }
+
+    pub(super) fn setting(&self, setting: &Setting) -> Finding {
+        let Some(seen) = self.state.settings.get(&setting.id) else {
+            return Finding::new(Outcome::Unknown, detail(setting, None, "not in evidence".to_owned()));
+        };
+        let in_files = in_files(setting, &seen.value);
+        if in_files.outcome != Outcome::Applied {
+            return in_files;
+        }
+        let in_force = match (&setting.in_force, &seen.in_force) {
+            (None, _) => None,
+            (Some(_), seen_value) => Some(in_force(setting, seen, seen_value.as_ref())),
+        };
+        let finding = in_force.into_iter().fold(in_files, Finding::and);
+        finding.and(self.read_at_start(setting))
+    }
+
+    /// A file read at start counts from the start on: a process that holds something older may hold
+    /// the value that was there before.
+    fn read_at_start(&self, setting: &Setting) -> Finding {
+        let config = self.baseline().config(&setting.config).filter(|config| config.reload == Reload::Restart);
+        let readers = self.baseline().programs.iter().filter(|program| {
+            config.is_some_and(|config| config.program.as_ref().is_none_or(|reader| *reader == program.id))
+        });
+        let found = readers.map(|program| {
+            let (outcome, found) = match self.state.programs.get(&program.id).map(|seen| &seen.loaded) {
+                Some(Loaded::Current | Loaded::NotRunning) => (Outcome::Applied, "current".to_owned()),
+                Some(Loaded::Older { file } | Loaded::Elsewhere { file }) => {
+                    (Outcome::NotLoaded, format!("{} holds an older {file}", program.id))
+                }
+                Some(Loaded::Unknown(why)) => (Outcome::Unknown, format!("{} {}", program.id, unknown(*why))),
+                None => (Outcome::Unknown, format!("{} not in evidence", program.id)),
+            };
+            match outcome {
+                Outcome::Applied => Finding { outcome, details: Vec::new() },
+                _ => Finding::new(outcome, detail(setting, None, found)),
+            }
+        });
+        found.reduce(Finding::and).unwrap_or(Finding { outcome: Outcome::Applied, details: Vec::new() })
+    }
+}
+
+fn in_files(setting: &Setting, seen: &ValueSeen) -> Finding {
+    let place = |file: &String, line: u32| Some((file.clone(), line));
+    let judge = |accepted: bool| if accepted { Outcome::Applied } else { Outcome::Drifted };
+    let (outcome, place, found) = match seen {
+        ValueSeen::Value { value, file, line } => {
+            (judge(setting.expect.accepts(value)), place(file, *line), value.to_string())
+        }
+        ValueSeen::Sealed { as_expected, file, line, keyed } => {
+            // Only what the baseline says travels sealed may be judged by the host's own word.
+            let outcome = if setting.sensitive { judge(*as_expected) } else { Outcome::Unknown };
+            (outcome, place(file, *line), format!("sealed {keyed}"))
+        }
+        ValueSeen::Absent => match setting.expect {
+            Expect::Absent => (Outcome::Applied, None, "absent".to_owned()),
+            _ => (Outcome::Absent, None, "absent".to_owned()),
+        },
+        ValueSeen::Ambiguous { file, lines } => {
+            let lines_text: Vec<_> = lines.iter().map(u32::to_string).collect();
+            let first = lines.first().copied().unwrap_or_default();
+            (Outcome::Ambiguous, place(file, first), format!("different values in lines {}", lines_text.join(", ")))
+        }
+        ValueSeen::Unknown(why) => (Outcome::Unknown, None, unknown(*why)),
+    };
+    Finding::new(outcome, detail(setting, place, found))
+}
+
+fn in_force(setting: &Setting, seen: &SettingSeen, in_force: Option<&InForceSeen>) -> Finding {
+    let (outcome, found) = match (in_force, &seen.value) {
+        (None, _) => (Outcome::Unknown, "value in force not in evidence".to_owned()),
+        (Some(InForceSeen::Unknown(why)), _) => (Outcome::Unknown, format!("in force {}", unknown(*why))),
+        (Some(InForceSeen::NotRunning), _) => (Outcome::Applied, "not running".to_owned()),
+        (Some(InForceSeen::Value(value)), ValueSeen::Value { value: in_file, .. }) if value.is(in_file) => {
+            (Outcome::Applied, format!("{value} in force"))
+        }
+        (Some(InForceSeen::Value(value)), ValueSeen::Value { .. } | ValueSeen::Absent) => {
+            (Outcome::Drifted, format!("{value} in force"))
+        }
+        // Sealed in the files and open in force: they cannot be compared here.
+        (Some(InForceSeen::Value(_)), _) => (Outcome::Unknown, "value in force cannot be compared".to_owned()),
+    };
+    Finding::new(outcome, detail(setting, None, found))
+}
+
+fn detail(setting: &Setting, place: Option<(String, u32)>, found: String) -> Detail {
+    let (file, line) = place.unzip();
+    Detail {
+        subject: format!("{} {}", setting.config, setting.key),
+        expected: setting.expect.to_string(),
+        found,
+        file,
+        line,
+    }
+}

@@ -1,0 +1,378 @@
+//! The gate's logic: what a host knows, and whether it may issue. Pure: events in, effects out,
+//! both clocks handed in.
+//!
+//! Open only while all hold: a verified baseline within its grace; the local appraisal of the
+//! current state, fresh and with every file event worked off, says issue; the newest permit is an
+//! issue for this host, baseline and state, within its life; no stop without its lift; clocks that
+//! did not move. [`Gate::decide`] asks all of it at every question.
+
+mod decide;
+mod permit;
+
+use crate::baseline::GateRules;
+use crate::digest::Digest;
+use crate::envelope::Verified;
+use crate::id::{HostId, ProductId};
+use crate::outcome::Verdict;
+use crate::permit::Permit;
+use crate::reason::{Code, Reason};
+use crate::stop::{Lift, Scope, Stop, StopRef};
+use crate::time::{Span, Time};
+
+pub use decide::Decision;
+pub use permit::HeldPermit;
+
+/// How far wall and boot clock may move apart.
+pub const CLOCK_DRIFT_MAX: Span = Span::from_s(5);
+/// How far a fresh permit may lie from the wall clock to vouch for it.
+pub const CLOCK_VOUCH_MAX: Span = Span::from_s(60);
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// Wall clock.
+    pub wall: Time,
+    /// Milliseconds since boot, sleep included.
+    pub boot_ms: u64,
+}
+
+impl Clocks {
+    /// Boot clock elapsed since `earlier`, zero if that lies ahead.
+    fn elapsed_since(self, earlier: Clocks) -> Span {
+        Span::from_ms(self.boot_ms.saturating_sub(earlier.boot_ms))
+    }
+}
+
+/// A verified set: the baseline with what else came under one targets metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// SHA-256 of the baseline's bytes.
+    pub baseline: Digest,
+    /// The baseline's version, for people.
+    pub version: String,
+    /// Its times.
+    pub rules: GateRules,
+    /// Expiry of root or targets, whichever is earlier, without the grace.
+    pub expires: Time,
+}
+
+/// The local appraisal of what one complete pass saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The state's digest.
+    pub state: Digest,
+    /// The appraisal's verdict.
+    pub verdict: Verdict,
+    /// Its reasons.
+    pub reasons: Vec<Reason>,
+    /// When its answer can change without new evidence.
+    pub changes_at: Option<Time>,
+    /// When the pass began.
+    pub started: Clocks,
+    /// [`Gate::changes`] when the pass began: a change after that is not worked off.
+    pub changes: u64,
+}
+
+/// A set in use or to come, with the appraisal under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Used {
+    set: Set,
+    local: Option<Local>,
+}
+
+/// A stop that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownStop {
+    reference: StopRef,
+    scope: Scope,
+    reason: String,
+}
+
+/// What a host knows.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    product: ProductId,
+    host: HostId,
+    active: Option<Used>,
+    candidate: Option<Used>,
+    changes: u64,
+    permit: Option<HeldPermit>,
+    permit_number: u64,
+    /// Why the newest document that claimed to be a permit did not become one.
+    permit_refused: Option<Code>,
+    sent: Option<(u64, u64)>,
+    stops: Vec<KnownStop>,
+    lifts: Vec<Lift>,
+    anchor: Clocks,
+    floor: Time,
+    clock_moved: bool,
+    damaged: Option<String>,
+}
+
+/// What happens to a host.
+#[derive(Debug)]
+pub enum Event {
+    /// A watched file changed, events were lost, or a process appeared or ended.
+    Changed,
+    /// A complete pass was appraised, under the baseline named.
+    Collected {
+        /// Under which baseline.
+        baseline: Digest,
+        /// What came out.
+        local: Local,
+    },
+    /// A whole set was verified: the first, the one in use with newer lifts or dates, or one to come.
+    SetVerified {
+        /// The set.
+        set: Set,
+        /// All lifts in it.
+        lifts: Vec<Lift>,
+    },
+    /// A document with this sequence is about to be sent.
+    Sending {
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// A permit arrived whose signature is a registered controller's.
+    Permit(Verified<Permit>),
+    /// Something that claimed to be a permit did not verify.
+    PermitUnverified,
+    /// A stop arrived whose signature is, or was when it came, a registered controller's.
+    Stop(Verified<Stop>),
+    /// A file of the state directory cannot be used; its name and what is wrong.
+    Damaged(String),
+}
+
+/// What the driver must do, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Store the newest permit, with the clocks of its receipt.
+    StorePermit(HeldPermit),
+    /// Store the stop; when it is on disk, acknowledge it.
+    StoreStop(Verified<Stop>),
+    /// The set of this baseline is the one in use: make it so on disk.
+    Switch(Digest),
+    /// Look again: the newest pass does not tell what is there now.
+    Collect,
+    /// The state is new to the controller: send full evidence now.
+    Report,
+}
+
+impl Gate {
+    /// A host that knows nothing yet: held.
+    ///
+    /// `floor` is the latest wall clock time known to have passed ([`Time::MIN`] if none).
+    pub fn new(product: ProductId, host: HostId, clocks: Clocks, floor: Time) -> Self {
+        Self {
+            product,
+            host,
+            active: None,
+            candidate: None,
+            changes: 0,
+            permit: None,
+            permit_number: 0,
+            permit_refused: None,
+            sent: None,
+            stops: Vec::new(),
+            lifts: Vec::new(),
+            anchor: clocks,
+            floor,
+            clock_moved: clocks.wall < floor,
+            damaged: None,
+        }
+    }
+
+    /// How many changes there have been: what a pass that begins now has seen.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The newest stop of which, and of all before it, this host knows.
+    pub fn newest_stop(&self) -> Option<StopRef> {
+        let mut newest = None;
+        for (index, stop) in self.stops.iter().enumerate() {
+            // Sorted by number, from 1 without gaps: beyond a gap something has not arrived.
+            if u64::try_from(index).is_ok_and(|index| stop.reference.number == index + 1) {
+                newest = Some(stop.reference);
+            }
+        }
+        newest
+    }
+
+    /// Number of the newest permit received, 0 before the first.
+    pub fn permit_number(&self) -> u64 {
+        self.permit_number
+    }
+
+    /// The newest permit.
+    pub fn permit(&self) -> Option<&HeldPermit> {
+        self.permit.as_ref()
+    }
+
+    /// The set in use.
+    pub fn active(&self) -> Option<&Set> {
+        self.active.as_ref().map(|used| &used.set)
+    }
+
+    /// The set to come, while the old one still rules.
+    pub fn candidate(&self) -> Option<&Set> {
+        self.candidate.as_ref().map(|used| &used.set)
+    }
+
+    /// The set under which evidence is to be sent: the one to come, if it was appraised.
+    pub fn reporting(&self) -> Option<(&Set, &Local)> {
+        let appraised = |used: &'_ Option<Used>| used.as_ref().is_some_and(|used| used.local.is_some());
+        let used = if appraised(&self.candidate) { &self.candidate } else { &self.active };
+        used.as_ref().and_then(|used| Some((&used.set, used.local.as_ref()?)))
+    }
+
+    /// The permit counts only for what was sent: the first and last sequence that were.
+    fn has_sent(&self, sequence: u64) -> bool {
+        self.sent.is_some_and(|(first, last)| (first..=last).contains(&sequence))
+    }
+
+    /// Takes up what the state directory held at start: a permit with the clocks of its receipt.
+    /// The same checks as on arrival; `same_boot` says whether the boot clock of its receipt is this one's.
+    pub fn restore_permit(&mut self, permit: Verified<Permit>, received: Clocks, same_boot: bool, now: Clocks) {
+        // What it answers was sent before the restart; the sequences were stored before they were sent.
+        self.sent = Some((1, permit.answers.max(self.sent.map_or(0, |(_, last)| last))));
+        match self.check_permit(&permit, now) {
+            Ok(()) => {
+                self.permit_number = permit.number;
+                // After a reboot the wall clock alone tells how much of its life is over.
+                let gone_ms = now.wall.since(received.wall).as_ms();
+                let boot_ms = if same_boot { received.boot_ms } else { now.boot_ms.saturating_sub(gone_ms) };
+                let wall_gone = if same_boot { Span::ZERO } else { Span::from_ms(gone_ms) };
+                self.anchor = if same_boot { received } else { now };
+                self.permit = Some(HeldPermit { permit, received: Clocks { boot_ms, ..received }, wall_gone });
+                self.observe(now);
+            }
+            Err(code) => self.permit_refused = Some(code),
+        }
+    }
+
+    /// Takes up a stop that the state directory held at start.
+    pub fn restore_stop(&mut self, stop: &Verified<Stop>) {
+        self.insert_stop(stop);
+    }
+
+    fn insert_stop(&mut self, stop: &Verified<Stop>) -> bool {
+        let reference = StopRef { number: stop.number, digest: stop.digest() };
+        if self.stops.iter().any(|known| known.reference == reference) {
+            return false;
+        }
+        let known = KnownStop { reference, scope: stop.scope.clone(), reason: stop.reason.clone() };
+        self.stops.push(known);
+        self.stops.sort_by_key(|known| known.reference);
+        true
+    }
+
+    /// Watches the clocks: what they show once is remembered until a fresh permit vouches for them.
+    pub fn observe(&mut self, now: Clocks) {
+        if self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.floor {
+            self.clock_moved = true;
+        } else {
+            self.floor = self.floor.max(now.wall);
+        }
+    }
+
+    /// The latest wall clock time known to have passed, to be stored now and then.
+    pub fn floor(&self) -> Time {
+        self.floor
+    }
+
+    /// How far the clocks have moved apart since the anchor.
+    fn drift(&self, now: Clocks) -> Span {
+        let wall = now.wall.unix_ms().saturating_sub(self.anchor.wall.unix_ms());
+        let boot = i64::try_from(now.boot_ms).unwrap_or(i64::MAX).saturating_sub_unsigned(self.anchor.boot_ms);
+        Span::from_ms(wall.saturating_sub(boot).unsigned_abs())
+    }
+
+    /// One thing happens.
+    pub fn step(&mut self, event: Event, now: Clocks) -> Vec<Effect> {
+        self.observe(now);
+        match event {
+            Event::Changed => {
+                self.changes = self.changes.wrapping_add(1);
+                vec![Effect::Collect]
+            }
+            Event::Collected { baseline, local } => self.collected(baseline, local),
+            Event::SetVerified { set, lifts } => self.set_verified(set, lifts),
+            Event::Sending { sequence } => {
+                self.sent = Some((self.sent.map_or(sequence, |(first, _)| first), sequence));
+                vec![]
+            }
+            Event::Permit(permit) => self.permit_arrived(permit, now),
+            Event::PermitUnverified => {
+                self.permit_refused = Some(Code::PermitSignature);
+                vec![]
+            }
+            Event::Stop(stop) => {
+                let is_ours = stop.product == self.product;
+                if is_ours && self.insert_stop(&stop) { vec![Effect::StoreStop(stop)] } else { vec![] }
+            }
+            Event::Damaged(what) => {
+                self.damaged = Some(what);
+                vec![]
+            }
+        }
+    }
+
+    fn collected(&mut self, baseline: Digest, local: Local) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if local.changes != self.changes {
+            effects.push(Effect::Collect); // Something changed while it was looked at.
+        }
+        if let Some(used) = self.candidate.as_mut().filter(|used| used.set.baseline == baseline) {
+            let news = used.local.as_ref().is_none_or(|before| before.state != local.state);
+            let holds = local.verdict == Verdict::Hold;
+            used.local = Some(local);
+            if news {
+                effects.push(Effect::Report);
+            }
+            // Closing needs no permit: a new baseline that says hold rules at once.
+            if holds || self.permit.as_ref().is_some_and(|held| held.permit.baseline == baseline) {
+                effects.extend(self.switch());
+            }
+        } else if let Some(used) = self.active.as_mut().filter(|used| used.set.baseline == baseline) {
+            let news =
+                used.local.as_ref().is_none_or(|before| (before.state, before.verdict) != (local.state, local.verdict));
+            used.local = Some(local);
+            if news && self.candidate.as_ref().is_none_or(|candidate| candidate.local.is_none()) {
+                effects.push(Effect::Report);
+            }
+        }
+        effects
+    }
+
+    fn set_verified(&mut self, set: Set, lifts: Vec<Lift>) -> Vec<Effect> {
+        self.lifts = lifts;
+        let baseline = set.baseline;
+        match &mut self.active {
+            Some(used) if used.set.baseline == baseline => {
+                used.set = set;
+                self.candidate = None;
+                vec![Effect::Switch(baseline), Effect::Collect]
+            }
+            None => {
+                self.active = Some(Used { set, local: None });
+                vec![Effect::Switch(baseline), Effect::Collect]
+            }
+            Some(_) => {
+                if let Some(used) = self.candidate.as_mut().filter(|used| used.set.baseline == baseline) {
+                    used.set = set;
+                } else {
+                    self.candidate = Some(Used { set, local: None });
+                }
+                vec![Effect::Collect]
+            }
+        }
+    }
+
+    fn switch(&mut self) -> Option<Effect> {
+        let used = self.candidate.take()?;
+        let baseline = used.set.baseline;
+        self.active = Some(used);
+        Some(Effect::Switch(baseline))
+    }
+}
