@@ -159,13 +159,13 @@ impl Trust {
         if directory.exists() {
             std::fs::remove_dir_all(&directory).map_err(failed(&directory))?; // Left by a crash, never in use.
         }
-        std::fs::create_dir_all(&directory).map_err(failed(&directory))?;
+        durable::create_directory(&directory).map_err(TrustError::Keep)?;
         set.trusted.save(&mut FileStore::new(&directory)).map_err(TrustError::Tuf)?;
         let link = self.directory.join("active.new");
         let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink(Path::new("sets").join(next.to_string()), &link).map_err(failed(&link))?;
         std::fs::rename(&link, &active).map_err(failed(&active))?;
-        durable::sync_directory(&self.directory).map_err(TrustError::Keep)?;
+        durable::sync_directory(&self.directory).map_err(failed(&self.directory))?;
         self.remove_unused(&sets, next, set);
         Ok(())
     }
@@ -203,8 +203,7 @@ impl Trust {
 
     fn keep(&self, file: &TargetFile, bytes: &[u8]) -> Result<(), TrustError> {
         let path = self.target_file(file).ok_or(TrustError::Tuf(TufError::NothingTrusted))?;
-        let directory = self.directory.join("targets");
-        std::fs::create_dir_all(&directory).map_err(|source| TrustError::Directory { path: directory, source })?;
+        durable::create_directory(&self.directory.join("targets")).map_err(TrustError::Keep)?;
         durable::replace(&path, bytes, 0o600).map_err(TrustError::Keep)
     }
 }

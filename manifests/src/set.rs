@@ -152,11 +152,12 @@ where
         Ok(bytes)
     };
     let registry_bytes = target(REGISTRY)?;
-    let registry = source::registry_bytes(&registry_bytes)
+    let registry = source::registry_from_bytes(&registry_bytes)
         .map_err(|problems| SetError::Refused { path: REGISTRY.to_owned(), problems })?;
     let path = baseline_path(product.as_str());
     let baseline_bytes = target(&path)?;
-    let baseline = source::baseline_bytes(&baseline_bytes).map_err(|problems| SetError::Refused { path, problems })?;
+    let baseline =
+        source::baseline_from_bytes(&baseline_bytes).map_err(|problems| SetError::Refused { path, problems })?;
     for found in [&registry.product, &baseline.product] {
         if found != product {
             return Err(SetError::Product { expected: product.clone(), found: found.clone() });
