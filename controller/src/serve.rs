@@ -39,20 +39,13 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Args {
     /// The controller's directory, made by init
     #[arg(long)]
-    data: PathBuf,
+    pub data: PathBuf,
     /// The release managers' first root.json, kept outside the directory
     #[arg(long)]
-    root: PathBuf,
+    pub root: PathBuf,
     /// Address to listen on; port 0 lets the system choose
     #[arg(long)]
-    listen: SocketAddr,
-}
-
-impl Args {
-    /// For tests, which start controllers of their own.
-    pub fn new(data: PathBuf, root: PathBuf, listen: SocketAddr) -> Self {
-        Self { data, root, listen }
-    }
+    pub listen: SocketAddr,
 }
 
 /// Serves until `shutdown`. `ready` is told the address when requests are answered.

@@ -89,9 +89,10 @@ impl Store {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| StoreError::Locked { path: lock_path.clone() })?;
         let path = database(directory);
-        let mut connection = SqliteConnection::connect_with(&options(&path).create_if_missing(true)).await?;
-        MIGRATOR.run(&mut connection).await?;
-        connection.close().await?;
+        let migrating = SqlitePoolOptions::new().max_connections(1);
+        let migrating = migrating.connect_with(options(&path).create_if_missing(true)).await?;
+        MIGRATOR.run(&migrating).await?;
+        migrating.close().await;
         let readers =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options(&path).read_only(true)).await?;
         Ok(Self { path, readers, _lock: lock })
