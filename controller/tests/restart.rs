@@ -1,4 +1,5 @@
 //! What was acknowledged is on disk, and is there after a restart.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Every route of the table with nobody, viewer, operator and admin.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! A controller to test with: real server, real keys, port 0, a directory that goes with it.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
