@@ -31,6 +31,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::keys::key;
+use super::page;
 
 /// Each example by the name that its block bears.
 pub(crate) fn all() -> BTreeMap<&'static str, String> {
@@ -41,6 +42,8 @@ pub(crate) fn all() -> BTreeMap<&'static str, String> {
     host_answers(&mut examples);
     operator_answers(&mut examples);
     gate_answers(&mut examples);
+    // Tested where the agent's own walker is.
+    examples.insert("tree-digest", page("docs/tree-digest.sh").trim_end().to_owned());
     examples
 }
 

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{page, protocol, repository};
+use super::{page, repository};
 
 const PAGES: [&str; 4] = ["docs/architecture.md", "docs/protocol.md", "docs/guarantees.md", "docs/decisions/README.md"];
 
@@ -61,10 +61,4 @@ fn every_decision_is_in_the_index() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name == "README.md" || index.contains(&format!("({name})")), "{name} is not in the index");
     }
-}
-
-#[test]
-fn the_commands_of_the_tree_digest_are_those_that_are_tested() {
-    let script = page("docs/tree-digest.sh");
-    assert!(protocol().contains(script.trim_end()), "docs/protocol.md shows other commands than docs/tree-digest.sh");
 }
