@@ -127,6 +127,7 @@ fn what_was_not_shown_is_unknown() {
     check("", "package openssl = not a version", "FIX-2022-0002 unknown: unknown");
     // The host's own word counts only for what the baseline lets travel sealed.
     check("", "setting secrets.store = sealed", "secrets.store applied");
+    check("", "setting queue.timeout = sealed", "queue.timeout unknown: unknown");
     check("", "setting lock.print-wait = sealed", "lock.print-wait unknown: unknown");
 }
 
