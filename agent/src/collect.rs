@@ -170,7 +170,7 @@ impl Collector {
         let mut programs = BTreeMap::new();
         for program in &baseline.programs {
             let Some(seen) = trees.remove(&program.id) else { continue };
-            let configs = configs.read_by(baseline, program, host);
+            let configs = configs.read_by(baseline, program);
             let look = ProgramLook { program, seen, limits, deadline, configs, prefix: &self.prefix };
             let spec = specs.iter().find(|spec| spec.program == program.id);
             let running = running.as_deref().map_err(|_| Why::ProcessUnreadable);
@@ -215,8 +215,8 @@ impl Collector {
     /// Which processes of the baseline's programs run now; cheap enough to ask twice a second. A
     /// difference to [`Pass::processes`] asks for a new pass. None where `/proc` cannot be read.
     ///
-    /// A process that was there for ten seconds before it became one of a program by `exec` is seen
-    /// when its turn comes (64 processes a call), and by the next pass at the latest.
+    /// A process that was there for ten calls before it became one of a program by `exec` is seen
+    /// when its turn comes (32 processes a call), and by the next pass at the latest.
     pub fn processes(&mut self, baseline: &Baseline) -> Processes {
         let specs: Vec<Spec> = self.specs(baseline);
         self.table.poll(&specs).unwrap_or_default()
@@ -362,20 +362,11 @@ impl Configs {
         )
     }
 
-    /// Configurations that `program` reads when it starts: its own, and those that name no program.
-    fn read_by<'a>(
-        &'a self,
-        baseline: &'a Baseline,
-        program: &Program,
-        host: Option<&Host>,
-    ) -> Vec<(&'a [String], &'a ConfigRead)> {
-        let is_read = |config: &&Config| {
-            config.reload == Reload::Restart
-                && config.program.as_ref().is_none_or(|reader| *reader == program.id)
-                && concerns(&config.concerns, host)
-        };
+    /// Configurations that `program` reads: its own, and those that name no program.
+    fn read_by<'a>(&'a self, baseline: &'a Baseline, program: &Program) -> Vec<(&'a Config, &'a ConfigRead)> {
+        let is_read = |config: &&Config| config.program.as_ref().is_none_or(|reader| *reader == program.id);
         let configs = baseline.configs.iter().filter(is_read);
-        configs.filter_map(|config| Some((config.files.as_slice(), self.0.get(&config.id)?))).collect()
+        configs.filter_map(|config| Some((config, self.0.get(&config.id)?))).collect()
     }
 }
 
@@ -405,7 +396,7 @@ struct ProgramLook<'a> {
     seen: TreeRead,
     limits: &'a Limits,
     deadline: Instant,
-    configs: Vec<(&'a [String], &'a ConfigRead)>,
+    configs: Vec<(&'a Config, &'a ConfigRead)>,
     prefix: &'a Prefix,
 }
 
@@ -432,6 +423,8 @@ impl ProgramLook<'_> {
 
     fn loaded(&self, spec: &Spec, running: &[&Running], index: &mut Index, history: &mut History) -> Loaded {
         let list = self.seen.tree.as_ref().map(|tree| Arc::new(tree.list.clone()));
+        let layers = self.configs.iter().flat_map(|(_, read)| &read.layers);
+        let files: Vec<_> = layers.filter_map(|layer| Some((layer.path.as_path(), layer.bytes.ok()?.0))).collect();
         let mut older = BTreeSet::new();
         let mut elsewhere = BTreeSet::new();
         let mut unknown = BTreeSet::new();
@@ -445,12 +438,14 @@ impl ProgramLook<'_> {
                     root,
                     tree,
                     scope: &self.seen.scope,
+                    files: &files,
                     limits: self.limits,
                     deadline: self.deadline,
                 };
                 let Some(look) = process::look(running, &target, index) else { continue };
                 unknown.extend(look.unknown);
                 elsewhere.extend(look.other.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
+                elsewhere.extend(look.other_files.iter().map(|path| self.prefix.shown(path)));
                 // A list with gaps would make what it lacks look changed.
                 if tree.gaps.is_empty() {
                     let changed = history.changed_files(process, &self.seen.written, &self.seen.scope, list);
@@ -466,9 +461,9 @@ impl ProgramLook<'_> {
                 }
             }
             alive = true;
-            for (files, read) in &self.configs {
+            for (config, read) in self.configs.iter().filter(|(config, _)| config.reload == Reload::Restart) {
                 unknown.extend(read.layers.iter().filter_map(|layer| layer.bytes.err()));
-                let layer = history.older_layer(process, files, &read.layers);
+                let layer = history.older_layer(process, &config.files, &read.layers);
                 older.extend(layer.map(|path| self.prefix.shown(&path)));
             }
         }

@@ -1,5 +1,7 @@
 //! Loaded state: what running processes hold against what is on disk. Processes are real ones.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
+
 #[path = "support/baseline.rs"]
 mod support;
 
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use agent::collect::{Collector, Limits};
 use manifests::baseline::Baseline;
 use manifests::evidence::{Loaded, ProgramSeen, TreeSeen};
-use support::{TREE, baseline};
+use support::baseline;
 
 /// A child that is killed, by its own process id, when the test ends however it ends.
 struct Running(Child);
@@ -69,7 +71,7 @@ impl Host {
         baseline(&format!(
             "[[program]]\nid = \"server\"\nroot = {root:?}\nprocess = {process}\nenforce = \"hold\"\nowner = \"o\"\n\
              exclude = [\"logs/**\"]\nremediation = {{ en = \"r\" }}\n\
-             [[program.release]]\nversion = \"1.0.0\"\ntree = \"{TREE}\"\n{more}\n"
+             [[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n{more}\n"
         ))
     }
 
@@ -91,6 +93,13 @@ fn wait(mut happened: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it did not happen within a minute");
         std::thread::yield_now();
     }
+}
+
+/// The kernel tells the executable a moment before the arguments.
+fn wait_for_shell(running: &Running, shell: &Path) {
+    let about = |name: &str| format!("/proc/{}/{name}", running.0.id());
+    wait(|| fs::read_link(about("exe")).is_ok_and(|exe| exe == shell));
+    wait(|| fs::read(about("cmdline")).is_ok_and(|arguments| !arguments.is_empty()));
 }
 
 fn look(collector: &mut Collector, baseline: &Baseline) -> ProgramSeen {
@@ -216,7 +225,7 @@ fn arguments_tell_programs_of_one_interpreter_apart() {
     let shell = fs::canonicalize("/bin/sh").unwrap();
     let child = Command::new(&shell).args(["-c", script, "issuing-main"]).stdin(Stdio::piped()).spawn().unwrap();
     let running = Running(child);
-    wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == shell));
+    wait_for_shell(&running, &shell);
     let process = |args: &str| format!("{{ exe = {:?}, args = {args:?} }}", shell.to_str().unwrap());
     let mut collector = Collector::new([7; 32], None);
     let ours = host.baseline(&host.root, &process("*issuing-main"), "");
@@ -237,7 +246,7 @@ fn a_script_named_as_the_executable_is_found_by_its_interpreter() {
     assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
     let running = Running(Command::new(&script).stdin(Stdio::piped()).spawn().unwrap());
     let shell = fs::canonicalize("/bin/sh").unwrap();
-    wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == shell));
+    wait_for_shell(&running, &shell);
     assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
     replace(&host.root.join("script"), b"two");
     assert_eq!(look(&mut collector, &baseline).loaded, older("script"));
@@ -333,6 +342,23 @@ fn what_a_process_sees_elsewhere_is_compared() {
         eprintln!("skipped: no mount namespace can be made here");
         return;
     }
+    let elsewhere = |file: &str| Loaded::Elsewhere { file: file.to_owned() };
     let seen = look(&mut Collector::new([7; 32], None), &host.plain());
-    assert_eq!(seen.loaded, Loaded::Elsewhere { file: "lib/module".to_owned() });
+    assert_eq!(seen.loaded, elsewhere("lib/module"));
+    // A configuration file that is hidden in the same way, whenever it is reread.
+    fs::write(evil.join("print.ini"), "lock=exclusive\n").unwrap();
+    let file = host.root.join("print.ini");
+    let config = format!("[[config]]\nid = \"c\"\nfiles = [{file:?}]\nformat = \"ini\"\nreload = \"live\"\n");
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/issuingd\" }", &config);
+    for name in ["bin/issuingd", "script", "lib/module"] {
+        fs::create_dir_all(evil.join("lib")).unwrap();
+        fs::write(evil.join(name).with_extension("same"), fs::read(host.root.join(name)).unwrap()).unwrap();
+        fs::rename(evil.join(name).with_extension("same"), evil.join(name)).unwrap();
+    }
+    fs::write(&file, "lock=exclusive\n").unwrap();
+    let seen = look(&mut Collector::new([7; 32], None), &baseline);
+    assert!(!matches!(seen.loaded, Loaded::Elsewhere { .. }), "{:?}", seen.loaded);
+    fs::write(&file, "lock=shared\n").unwrap();
+    let seen = look(&mut Collector::new([7; 32], None), &baseline);
+    assert_eq!(seen.loaded, elsewhere(file.to_str().unwrap()));
 }

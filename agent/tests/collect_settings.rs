@@ -1,5 +1,7 @@
 //! Settings and facts: layers, duplicates, encodings, and what is not known.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
+
 #[path = "support/baseline.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! Trees: the digest that anybody can make with coreutils, and what is no part of one.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
+
 #[path = "support/baseline.rs"]
 mod support;
 
@@ -14,7 +16,7 @@ use std::process::Command;
 use agent::collect::{CaptureError, Collector, Limits, capture};
 use manifests::evidence::{FindingKind, ProgramSeen, State, TreeSeen, Why};
 use manifests::exclude::Globs;
-use support::{TREE, baseline};
+use support::baseline;
 
 fn globs(sources: &[&str]) -> Globs {
     Globs::new(sources.iter().map(|source| (*source).to_owned()).collect()).unwrap()
@@ -124,7 +126,7 @@ fn a_release_with_something_special_is_not_captured() {
 fn program(root: &Path, more: &str) -> String {
     format!(
         "[[program]]\nid = \"server\"\nroot = \"{}\"\nenforce = \"hold\"\nowner = \"o\"\n\
-         remediation = {{ en = \"r\" }}\n{more}\n[[program.release]]\nversion = \"1.0.0\"\ntree = \"{TREE}\"\n",
+         remediation = {{ en = \"r\" }}\n{more}\n[[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n",
         root.display()
     )
 }

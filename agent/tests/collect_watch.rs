@@ -1,5 +1,7 @@
 //! Watching: what is told, what is not, and that the question is answered by the kernel at once.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
+
 #[path = "support/baseline.rs"]
 mod support;
 
@@ -10,7 +12,7 @@ use std::path::{Path, PathBuf};
 use agent::collect::Collector;
 use agent::watch::{Change, Watch};
 use manifests::baseline::Baseline;
-use support::{TREE, baseline};
+use support::baseline;
 
 struct Host {
     _directory: tempfile::TempDir,
@@ -29,7 +31,7 @@ impl Host {
         let baseline = baseline(&format!(
             "[[program]]\nid = \"server\"\nroot = {:?}\nexclude = [\"logs/**\", \"*.tmp\"]\nenforce = \"hold\"\n\
              owner = \"o\"\nremediation = {{ en = \"r\" }}\n\
-             [[program.release]]\nversion = \"1.0.0\"\ntree = \"{TREE}\"\n\
+             [[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n\
              [[config]]\nid = \"c\"\nfiles = [{}]\nformat = \"ini\"\nreload = \"live\"\n",
             base.join(root),
             files.join(", ")

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use manifests::digest::Digest;
 use manifests::evidence::Why;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -29,6 +30,8 @@ pub(crate) struct Target<'a> {
     pub(crate) root: &'a OwnedFd,
     pub(crate) tree: &'a Tree,
     pub(crate) scope: &'a Scope,
+    /// Configuration files that the program reads, as we see them.
+    pub(crate) files: &'a [(&'a Path, Digest)],
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Instant,
 }
@@ -40,8 +43,10 @@ pub(crate) struct Look {
     pub(crate) older: BTreeSet<Vec<u8>>,
     /// Files it holds that are the ones on disk, relative to the root.
     pub(crate) current: BTreeSet<Vec<u8>>,
-    /// Files that it sees with another content than we do, relative to the root.
+    /// Files of the tree that it sees with another content than we do, relative to the root.
     pub(crate) other: BTreeSet<Vec<u8>>,
+    /// Configuration files that it sees with another content than we do.
+    pub(crate) other_files: BTreeSet<PathBuf>,
     /// Why something could not be told.
     pub(crate) unknown: Option<Why>,
 }
@@ -120,7 +125,8 @@ fn held(pid: i32, exe: &[u8]) -> Result<BTreeMap<(Vec<u8>, u64), Held>, Why> {
         return Err(Why::TooLarge);
     }
     for line in maps.split(|byte| *byte == b'\n') {
-        if let Some(map) = Map::parse(line) {
+        // The executable is looked at through its own link, which takes no capability to follow.
+        if let Some(map) = Map::parse(line).filter(|map| map.path != exe) {
             let content = format!("/proc/{pid}/map_files/{}", map.range);
             files.entry((map.path.clone(), map.identity.1)).or_insert(Held {
                 path: map.path,
@@ -235,12 +241,7 @@ fn compare(file: &Held, relative: &[u8], deleted: bool, target: &Target<'_>, ind
     }
 }
 
-fn held_digest(
-    content: &str,
-    stamp: &Stamp,
-    target: &Target<'_>,
-    index: &mut Index,
-) -> Result<manifests::digest::Digest, Why> {
+fn held_digest(content: &str, stamp: &Stamp, target: &Target<'_>, index: &mut Index) -> Result<Digest, Why> {
     if let Some(digest) = index.digest(stamp) {
         return Ok(digest);
     }
@@ -253,7 +254,7 @@ fn held_digest(
     Ok(digested.digest)
 }
 
-/// Compares the tree as the process sees it with ours. The same file costs a stat, not a reading.
+/// Compares the tree and the configuration files as the process sees them with ours. The same file costs a stat, not a reading.
 fn compare_view(pid: i32, target: &Target<'_>, index: &mut Index, look: &mut Look) -> Result<(), Why> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let theirs = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).map_err(why)?;
@@ -269,6 +270,19 @@ fn compare_view(pid: i32, target: &Target<'_>, index: &mut Index, look: &mut Loo
         Err(errno) => return Err(why(errno)),
     };
     look.other.extend(tree::differing(&target.tree.list, &list));
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let bounds = Bounds { bytes_max: target.limits.file_bytes_max, deadline: target.deadline };
+    for (path, ours) in target.files {
+        let read = read::twice(|| {
+            let file = rustix::fs::openat2(&theirs, *path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+            read::digest(file.map_err(read::why)?, bounds)
+        });
+        match read {
+            Ok(seen) if seen.digest == *ours => {}
+            Ok(_) | Err(Why::FileAbsent) => _ = look.other_files.insert(path.to_path_buf()),
+            Err(why) => return Err(why),
+        }
+    }
     Ok(())
 }
 

@@ -21,9 +21,9 @@ use crate::collect::prefix::Prefix;
 use crate::collect::wildcard;
 
 /// Polls in which a process new to the table is looked at again: it may be about to run something else.
-const YOUNG_POLLS: u64 = 20;
+const YOUNG_POLLS: u64 = 10;
 /// Older processes looked at again per poll, in turn, for the same reason.
-const OLD_PER_POLL: usize = 64;
+const OLD_PER_POLL: usize = 32;
 
 /// The running processes of a baseline's programs: program, process id, start in clock ticks since boot.
 ///
@@ -228,7 +228,7 @@ fn is_of(spec: &Spec, exe: &[u8], command: &Command, pid: i32) -> bool {
         || is_path(without_deleted(exe).0)
         || command.names(0, paths)
         || spec.is_script && (1..=2).any(|at| command.names(at, paths))
-        || spec.identity.is_some_and(|identity| is_elsewhere(pid) && identity_of_exe(pid) == Some(identity))
+        || spec.identity.is_some_and(|identity| identity_of_exe(pid) == Some(identity) && is_elsewhere(pid))
 }
 
 /// Whether the process sees another file system tree than we do.
