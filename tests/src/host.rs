@@ -144,9 +144,14 @@ impl Host {
             )?;
             host.write(
                 "etc/issuing/linkage.d/50-site.xml",
-                &format!("<linkage>\n  <!-- set when the site was installed -->\n  <mode>{linkage}</mode>\n</linkage>\n"),
+                &format!(
+                    "<linkage>\n  <!-- set when the site was installed -->\n  <mode>{linkage}</mode>\n</linkage>\n"
+                ),
             )?;
-            host.write("etc/issuing/jobs.properties", "# one at a time\nprint.jobs.per-session = 1\nprint.retries = 2\n")?;
+            host.write(
+                "etc/issuing/jobs.properties",
+                "# one at a time\nprint.jobs.per-session = 1\nprint.retries = 2\n",
+            )?;
             host.write("etc/issuing/issuing.toml", "[sessions]\nmax = 8\nidle_s = 60\n")?;
             replace(&host.files.join("etc/issuing/forms.lst"), FORMS, 0o644)?;
         }
@@ -228,7 +233,9 @@ impl Host {
         let program = self.world.program("sekisho-agent");
         let args = ["run", "--config", text(&config)?];
         let mut agent = self.world.start(&format!("agent-{}", self.id), &program, &args)?;
-        self.gate = Some(agent.line("gate on http://", AGENT_DEADLINE).await.and_then(|rest| format!("http://{rest}").parse())?);
+        self.gate = Some(
+            agent.line("gate on http://", AGENT_DEADLINE).await.and_then(|rest| format!("http://{rest}").parse())?,
+        );
         self.agent = Some(agent);
         Ok(())
     }
@@ -323,7 +330,10 @@ impl Host {
     /// # Errors
     /// If it cannot be written.
     pub fn set_register_lock(&self, value: &str) -> Result<Instant> {
-        fs::write(self.files.join("etc/register/register.ini"), format!("[transaction]\nlock = {value}\ntimeout = 20\n"))?;
+        fs::write(
+            self.files.join("etc/register/register.ini"),
+            format!("[transaction]\nlock = {value}\ntimeout = 20\n"),
+        )?;
         Ok(Instant::now())
     }
 

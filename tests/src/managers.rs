@@ -31,13 +31,11 @@ impl Managers {
     /// # Errors
     /// If the program refuses.
     pub async fn new(world: &Arc<World>, product: &str, controllers: &[PathBuf]) -> Result<Self> {
-        let managers = Self {
-            world: Arc::clone(world),
-            directory: world.path().join("release"),
-            keys: world.path().join("keys"),
-        };
+        let managers =
+            Self { world: Arc::clone(world), directory: world.path().join("release"), keys: world.path().join("keys") };
         fs::create_dir(&managers.keys)?;
-        let mut args = vec!["init".to_owned(), text(&managers.directory)?.to_owned(), "--product".to_owned(), product.to_owned()];
+        let mut args =
+            vec!["init".to_owned(), text(&managers.directory)?.to_owned(), "--product".to_owned(), product.to_owned()];
         for (signer, name, unit) in SIGNERS {
             fs::write(managers.passphrase(signer), format!("only a demo: {signer}\n"))?;
             let (key, passphrase) = (managers.key(signer), managers.passphrase(signer));
@@ -92,8 +90,7 @@ impl Managers {
     /// If the program refuses.
     pub async fn sign(&self, signer: &str) -> Result<()> {
         let (key, passphrase) = (self.key(signer), self.passphrase(signer));
-        let args =
-            ["sign", text(&self.directory)?, "--key", text(&key)?, "--passphrase-file", text(&passphrase)?];
+        let args = ["sign", text(&self.directory)?, "--key", text(&key)?, "--passphrase-file", text(&passphrase)?];
         self.world.run(PROGRAM, &args).await.map(|_| ())
     }
 

@@ -118,8 +118,11 @@ impl Controller {
         args.extend(hosts);
         args.extend(["--data", text(&self.data)?]);
         let printed = self.world.run("sekisho-controller", &args).await?;
-        let tokens: Vec<(String, String)> =
-            printed.lines().filter_map(|line| line.split_once(' ')).map(|(h, t)| (h.to_owned(), t.trim().to_owned())).collect();
+        let tokens: Vec<(String, String)> = printed
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(h, t)| (h.to_owned(), t.trim().to_owned()))
+            .collect();
         if tokens.len() != hosts.len() {
             bail!("asked for {} tokens, got:\n{printed}", hosts.len());
         }

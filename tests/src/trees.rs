@@ -91,7 +91,11 @@ impl Masters {
         let common = directory.join("common");
         for index in 0..COMMON_FILES {
             let kind = ["lib", "share/forms", "share/fonts", "share/messages", "web/pages", "web/scripts"][index % 6];
-            write_file(&common.join(kind).join(format!("part-{index:03}.bin")), &noise(SEED + index as u64, COMMON_FILE_BYTES), 0o644)?;
+            write_file(
+                &common.join(kind).join(format!("part-{index:03}.bin")),
+                &noise(SEED + index as u64, COMMON_FILE_BYTES),
+                0o644,
+            )?;
         }
         let program = fs::read(issuingd).with_context(|| format!("cannot read {}", issuingd.display()))?;
         for release in Release::ALL {

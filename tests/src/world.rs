@@ -32,6 +32,8 @@ impl World {
     /// # Errors
     /// If no directory can be made, or a program is not built.
     pub fn new() -> Result<Self> {
+        // A program that starts a world may have done so already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let programs = programs_directory()?;
         for program in PROGRAMS {
             let path = programs.join(program);

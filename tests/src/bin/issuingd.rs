@@ -155,7 +155,11 @@ async fn accept(listener: TcpListener, issuer: Arc<Issuer>, entry: &'static str)
 }
 
 impl Issuer {
-    async fn answer(&self, request: Request<Incoming>, entry: &'static str) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        entry: &'static str,
+    ) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/certificates") => {
                 let (status, text) = self.certificate(entry).await;
@@ -178,7 +182,8 @@ impl Issuer {
             }
             Ok(answer) => (StatusCode::FORBIDDEN, answer.text()),
             Err(error) => {
-                let refusal = serde_json::json!({ "reasons": [{ "code": "no-gate" }], "message": format!("{error:#}") });
+                let refusal =
+                    serde_json::json!({ "reasons": [{ "code": "no-gate" }], "message": format!("{error:#}") });
                 (StatusCode::FORBIDDEN, refusal.to_string())
             }
         }
