@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The agent of one municipal host: shows evidence of its programs and settings, and keeps the gate
+//! that lets certificates out or holds them.
+//!
+//! The edge of the host. What decides is in `manifests`: `appraise` judges, `gate` decides; here are
+//! the collectors, the clocks, the files and the network that feed them.
+
+pub mod backoff;
+pub mod client;
+pub mod clock;
+pub mod collect;
+pub mod config;
+pub mod enroll;
+pub mod follow;
+pub mod gate_question;
+pub mod gate_server;
+pub mod keeper;
+pub mod look;
+pub mod parts;
+pub mod report;
+pub mod run;
+pub mod state;
+pub mod trust;
+pub mod watch;

@@ -1,1 +1,222 @@
-fn main() {}
+//! `sekisho-agent`: arguments, logging and exit codes.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use agent::collect::{self, Collector, Limits};
+use agent::config::Config;
+use agent::gate_question::{Answered, ask};
+use agent::gate_server::{GATE_PATH, STATUS_PATH};
+use agent::trust::Trust;
+use agent::{clock, enroll, run, state};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use manifests::durable;
+use manifests::exclude::Globs;
+use tokio_util::sync::CancellationToken;
+
+/// Exit codes: usage and configuration errors as in sysexits(3), the gate's as systemd reads them.
+const HOLD: u8 = 2;
+const UNKNOWN: u8 = 3;
+const USAGE: u8 = 64;
+const CONFIG: u8 = 78;
+
+/// Shows evidence of this host's programs and settings, and keeps its issuance gate.
+#[derive(Parser)]
+#[command(name = "sekisho-agent", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Enrol this host with a one-time token.
+    Enroll {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// File that holds the token.
+        #[arg(long)]
+        token_file: PathBuf,
+    },
+    /// Run: collect, report, keep the gate.
+    Run {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Ask the gate: exit 0 issue, 2 hold, 3 unknown, 64 wrong usage.
+    Gate {
+        /// The configuration file, which names the socket.
+        #[arg(long, required_unless_present = "socket")]
+        config: Option<PathBuf>,
+        /// The gate's Unix socket.
+        #[arg(long, conflicts_with = "config")]
+        socket: Option<PathBuf>,
+        /// The entry asked for, as `store` or `counter`.
+        #[arg(long)]
+        entry: Option<String>,
+    },
+    /// Print the file list of the tree at PATH, as a release of a baseline names it.
+    Capture {
+        /// The root of the tree.
+        path: PathBuf,
+        /// A gitignore glob of paths that do not count.
+        #[arg(long)]
+        exclude: Vec<String>,
+    },
+    /// Look at this host once, under the newest verified baseline.
+    Collect {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print exactly what would be sent, and send nothing.
+        #[arg(long, required = true)]
+        dry_run: bool,
+    },
+    /// Show what a running agent knows.
+    Status {
+        /// The configuration file, which names the socket.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            // clap's own 2 would read as hold.
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SEKISHO_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // An error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sekisho-agent: cannot start: {error}");
+            return ExitCode::from(UNKNOWN);
+        }
+    };
+    let code = runtime.block_on(carry_out(arguments.command));
+    // Threads that still read a disk are not waited for.
+    runtime.shutdown_background();
+    match code {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("sekisho-agent: {error:#}");
+            let is_config = error.downcast_ref::<agent::config::ConfigError>().is_some();
+            ExitCode::from(if is_config { CONFIG } else { 1 })
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Enroll { config, token_file } => {
+            let config = Config::read(&config)?;
+            let key = enroll::enroll(&config, &token_file).await?;
+            println!("{} enrolled with key {key}", config.host);
+        }
+        Command::Run { config } => run_until_told(&config).await?,
+        Command::Gate { config, socket, entry } => return question(config, socket, entry).await,
+        Command::Capture { path, exclude } => {
+            let exclude =
+                Globs::new(exclude).map_err(|(index, why)| anyhow::anyhow!("--exclude {}: {why}", index + 1))?;
+            let list = collect::capture(&path, &exclude)?;
+            eprintln!("{} entries, {}", list.len(), list.digest());
+            std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
+        }
+        Command::Collect { config, dry_run: _ } => dry_run(&config)?,
+        Command::Status { config } => {
+            let config = Config::read(&config)?;
+            match ask(&config.socket, STATUS_PATH, None).await {
+                Ok(Answered::Issue(body) | Answered::Hold(body)) => {
+                    let status: serde_json::Value = serde_json::from_str(&body)?;
+                    println!("{status:#}");
+                }
+                Err(error) => anyhow::bail!(error),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_until_told(config: &Path) -> anyhow::Result<()> {
+    let config = Config::read(config)?;
+    let shutdown = CancellationToken::new();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let told = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        told.cancel();
+    });
+    run::run(config, shutdown, |addresses| {
+        println!("gate on http://{}", addresses.http);
+        println!("gate on unix:{}", addresses.socket.display());
+    })
+    .await?;
+    Ok(())
+}
+
+async fn question(config: Option<PathBuf>, socket: Option<PathBuf>, entry: Option<String>) -> anyhow::Result<ExitCode> {
+    let socket = match (config, socket) {
+        (Some(config), _) => match Config::read(&config) {
+            Ok(config) => config.socket,
+            Err(error) => {
+                eprintln!("sekisho-agent: {:#}", anyhow::Error::from(error));
+                return Ok(ExitCode::from(UNKNOWN)); // Not hold, and by no means issue.
+            }
+        },
+        (None, Some(socket)) => socket,
+        (None, None) => return Ok(ExitCode::from(USAGE)),
+    };
+    if entry
+        .as_ref()
+        .is_some_and(|entry| entry.is_empty() || !entry.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    {
+        eprintln!("sekisho-agent: --entry is letters, digits and hyphens");
+        return Ok(ExitCode::from(USAGE));
+    }
+    Ok(match ask(&socket, GATE_PATH, entry.as_deref()).await {
+        Ok(Answered::Issue(body)) => {
+            println!("{body}");
+            ExitCode::SUCCESS
+        }
+        Ok(Answered::Hold(body)) => {
+            println!("{body}");
+            ExitCode::from(HOLD)
+        }
+        Err(error) => {
+            eprintln!("sekisho-agent: {error}");
+            ExitCode::from(UNKNOWN)
+        }
+    })
+}
+
+/// The payload of the next evidence, but for its sequence, which is the last one sent plus one.
+fn dry_run(config: &Path) -> anyhow::Result<()> {
+    let config = Config::read(config)?;
+    let root = durable::read_limited(&config.root, 1 << 20).context("cannot read the first root")?;
+    let state = state::StateDirectory::read_only(&config.state);
+    let trust = Trust::new(root, state.path(), config.product.clone());
+    let set =
+        trust.newest()?.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
+    let now = clock::now();
+    let host = set.set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
+    let mut collector = Collector::new(state.sealing_key()?, config.prefix.clone());
+    let pass = collector.pass(set.set.reference.baseline(), host.as_ref(), &Limits::default());
+    let evidence = run::evidence(&config, &state, &set, pass, now)?;
+    println!("{}", serde_json::to_string_pretty(&evidence)?);
+    Ok(())
+}

@@ -153,8 +153,11 @@ fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     }
 }
 
-// A rename is on disk only once its directory is.
-fn sync_directory(directory: &Path) -> io::Result<()> {
+/// Syncs a directory: a rename is on disk only once its directory is.
+///
+/// # Errors
+/// The system's.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 

@@ -20,6 +20,7 @@ pub mod version;
 pub mod baseline;
 pub mod condition;
 pub mod registry;
+pub mod source;
 
 // What hosts and controllers write.
 pub mod enrolment;
@@ -31,6 +32,7 @@ pub mod reason;
 pub mod stop;
 
 // Trust.
+pub mod set;
 pub mod tuf;
 
 // Judgement.
@@ -38,5 +40,6 @@ pub mod appraise;
 pub mod gate;
 pub mod reference;
 
-// The wire.
+// The wire, and the words for people.
 pub mod api;
+pub mod text;

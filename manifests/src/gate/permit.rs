@@ -78,6 +78,9 @@ impl Gate {
             self.anchor = now;
             self.floor = now.wall;
             self.clock_moved = false;
+            // What was damaged on disk has been replaced: the permit names the newest stop, which is
+            // known here, and the set and state that are in use.
+            self.damaged = None;
         }
         let held = HeldPermit { permit, received: now, wall_gone: Span::ZERO };
         self.permit = Some(held.clone());

@@ -83,7 +83,7 @@ impl<S: Store, F: Fetch> Client<S, F> {
         let floor = self.floor(&roots)?;
         let timestamp = self.update_timestamp(&roots, floor.timestamp, now)?;
         let snapshot = self.update_snapshot(&roots, &timestamp.value, floor.snapshot, now)?;
-        let targets = self.update_targets(&roots, &snapshot.value, now)?;
+        let targets = self.update_targets(&roots, &snapshot.value, floor.targets, now)?;
         if Progress::load(&self.store)? != Progress::Complete {
             Progress::Complete.save(&mut self.store)?;
         }
@@ -167,31 +167,36 @@ impl<S: Store, F: Fetch> Client<S, F> {
         Ok(())
     }
 
-    // The stored timestamp and snapshot, by which rollback is judged. Never `None` for a file that was
-    // stored, unless its keys were rotated.
+    // The stored timestamp and snapshot, by which rollback is judged, and the stored targets: never
+    // `None` for a file that was stored, unless its keys were rotated. All are looked at before anything
+    // is fetched that would replace one of them.
     fn floor(&mut self, roots: &Roots) -> Result<Floor, TufError> {
         let progress = Progress::load(&self.store)?;
+        let targets = self.stored::<Targets>(roots, TARGETS)?;
+        let targets_present = targets.is_some();
+        // Signed by keys that speak no more, targets are of no use; the snapshot says which are.
+        let targets = targets.filter(|(_, standing)| *standing == Standing::Current).map(held);
         if progress == Progress::Reset {
-            return self.reset(); // A crash interrupted it.
+            return self.reset(targets); // A crash interrupted it.
         }
         let timestamp = self.stored::<Timestamp>(roots, TIMESTAMP)?;
         let snapshot = self.stored::<Snapshot>(roots, SNAPSHOT)?;
-        let rotated = |standing: Option<Standing>| standing == Some(Standing::Earlier);
-        if rotated(timestamp.as_ref().map(|(_, standing)| *standing))
-            || rotated(snapshot.as_ref().map(|(_, standing)| *standing))
-        {
+        if timestamp.as_ref().is_some_and(is_rotated) || snapshot.as_ref().is_some_and(is_rotated) {
             // 5.3.11: the way out of a fast-forward attack, which used the keys now rotated out. A key
             // added beside the one that signed is no rotation, and drops nothing.
-            return self.reset();
+            return self.reset(targets);
         }
-        let floor = Floor { timestamp: timestamp.map(|(held, _)| held), snapshot: snapshot.map(|(held, _)| held) };
         let complete = progress == Progress::Complete;
-        match &floor {
-            Floor { timestamp: None, .. } if complete || floor.snapshot.is_some() => {
-                Err(damaged("timestamp.json", "it is missing"))
+        let present = [timestamp.is_some(), snapshot.is_some(), targets_present];
+        for (role, present) in [TIMESTAMP, SNAPSHOT, TARGETS].into_iter().zip(present) {
+            // Also before the first refresh was complete, no snapshot is stored without a timestamp.
+            if !present && (complete || (role == TIMESTAMP && snapshot.is_some())) {
+                return Err(damaged(&file_name(role), "it is missing"));
             }
-            Floor { snapshot: None, .. } if complete => Err(damaged(SNAPSHOT_FILE, "it is missing")),
-            Floor { timestamp: Some(timestamp), snapshot: Some(snapshot) }
+        }
+        let floor = Floor { timestamp: timestamp.map(held), snapshot: snapshot.map(held), targets };
+        match &floor {
+            Floor { timestamp: Some(timestamp), snapshot: Some(snapshot), .. }
                 if timestamp.value.snapshot().is_none_or(|listed| listed.version < snapshot.value.version) =>
             {
                 Err(damaged("timestamp.json", "it lists an older snapshot than the one stored"))
@@ -201,12 +206,12 @@ impl<S: Store, F: Fetch> Client<S, F> {
     }
 
     // In this order, so that a crash in between is told from a loss.
-    fn reset(&mut self) -> Result<Floor, TufError> {
+    fn reset(&mut self, targets: Option<Held<Targets>>) -> Result<Floor, TufError> {
         Progress::Reset.save(&mut self.store)?;
         self.store.remove(&file_name(TIMESTAMP))?;
         self.store.remove(&file_name(SNAPSHOT))?;
         Progress::None.save(&mut self.store)?;
-        Ok(Floor { timestamp: None, snapshot: None })
+        Ok(Floor { timestamp: None, snapshot: None, targets })
     }
 
     fn stored<T: Signed>(&self, roots: &Roots, role: &str) -> Result<Option<(Held<T>, Standing)>, TufError> {
@@ -275,20 +280,20 @@ impl<S: Store, F: Fetch> Client<S, F> {
         Ok(Held { value, bytes })
     }
 
-    fn update_targets(&mut self, roots: &Roots, snapshot: &Snapshot, now: Time) -> Result<Held<Targets>, TufError> {
+    fn update_targets(
+        &mut self,
+        roots: &Roots,
+        snapshot: &Snapshot,
+        stored: Option<Held<Targets>>,
+        now: Time,
+    ) -> Result<Held<Targets>, TufError> {
         let file = file_name(TARGETS);
         let missing = || TufError::Format { file: SNAPSHOT_FILE.to_owned(), reason: format!("{file} is not listed") };
         let listed = snapshot.meta.get(&file).ok_or_else(missing)?;
         let root = roots.current();
-        match self.stored::<Targets>(roots, TARGETS)? {
-            Some((stored, Standing::Current)) if is_listed(&stored, listed) => {
-                require_alive(TARGETS, &stored.value, now)?;
-                return Ok(stored);
-            }
-            None if Progress::load(&self.store)? == Progress::Complete => {
-                return Err(damaged(&file, "it is missing"));
-            }
-            _ => {}
+        if let Some(stored) = stored.filter(|stored| is_listed(stored, listed)) {
+            require_alive(TARGETS, &stored.value, now)?;
+            return Ok(stored);
         }
         let path = versioned(root, TARGETS, listed.version);
         let bytes = self.fetch_metadata(&path, limit(listed.length, TARGETS_BYTES_MAX))?; // 5.6.1
@@ -308,7 +313,10 @@ impl<S: Store, F: Fetch> Client<S, F> {
         let name = name_of(chain);
         let terms = trusted.terms(chain)?;
         let held = match terms.load(&self.store, name)? {
-            Some(stored) => stored,
+            Some(stored) => {
+                require_alive(name, &stored.value, *now)?;
+                stored
+            }
             None => {
                 let path = versioned(trusted.root(), name, terms.listed.version);
                 let max = limit(terms.listed.length, TARGETS_BYTES_MAX);
@@ -320,7 +328,6 @@ impl<S: Store, F: Fetch> Client<S, F> {
                 fetched
             }
         };
-        require_alive(name, &held.value, *now)?;
         trusted.delegated.insert(chain.clone(), held);
         Ok(())
     }
@@ -336,6 +343,16 @@ impl<S: Store, F: Fetch> Client<S, F> {
 struct Floor {
     timestamp: Option<Held<Timestamp>>,
     snapshot: Option<Held<Snapshot>>,
+    /// Judges nothing; saves fetching what is there.
+    targets: Option<Held<Targets>>,
+}
+
+fn held<T>((held, _): (Held<T>, Standing)) -> Held<T> {
+    held
+}
+
+fn is_rotated<T>((_, standing): &(Held<T>, Standing)) -> bool {
+    *standing == Standing::Earlier
 }
 
 fn info(path: &str, file: &TargetFile) -> TargetInfo {

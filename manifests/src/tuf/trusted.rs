@@ -243,10 +243,11 @@ impl Trusted {
         if chain.is_empty() { Some(self.targets()) } else { self.delegated.get(chain).map(|held| &held.value) }
     }
 
-    // All delegated roles that are stored, from the top down. One that is behind its listing counts as
-    // not read; one that is damaged is an error.
+    // All delegated roles that are stored, from the top down. Each must fit along one chain at least:
+    // a set that silently lacks its lifts is not complete.
     fn load_delegated(&mut self, store: &impl Store) -> Result<(), TufError> {
         let mut ahead = vec![Chain::new()];
+        let mut unfit = BTreeSet::new();
         while let Some(delegator) = ahead.pop() {
             let targets = self.role(&delegator).into_iter();
             let names: Vec<String> = targets.flat_map(delegations).map(|role| role.name.clone()).collect();
@@ -259,10 +260,18 @@ impl Trusted {
                 if let Some(held) = terms.load(store, &name)? {
                     self.delegated.insert(chain.clone(), held);
                     ahead.push(chain);
+                } else if store.load(&file_name(&name))?.is_some() {
+                    unfit.insert(name);
                 }
             }
         }
-        Ok(())
+        for chain in self.delegated.keys() {
+            unfit.remove(name_of(chain));
+        }
+        match unfit.first() {
+            Some(name) => Err(incomplete(&file_name(name), "it is not the one listed, or not signed for it")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -294,7 +303,7 @@ impl Terms<'_> {
         let other_bytes = self.listed.hashes.is_some() && self.listed.verify(&bytes).is_err();
         let signed = envelope.verify(name, self.keys, Some(self.who));
         match signed {
-            Err(error) if version == Some(self.listed.version) && other_bytes => {
+            Err(error) if version.is_none_or(|version| version == self.listed.version && other_bytes) => {
                 Err(damaged(&file, &error.to_string()))
             }
             _ => Ok(self.open(&file, name, bytes).ok()),

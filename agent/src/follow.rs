@@ -1,0 +1,101 @@
+//! The following task: keeps the signed set current.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use manifests::gate::{Event, Set};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::backoff::Backoff;
+use crate::client::Blocking;
+use crate::clock;
+use crate::parts::Parts;
+use crate::trust::TrustedSet;
+
+/// How often the repository is followed when nothing asks for it.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The gate's view of a set.
+pub fn gate_set(set: &TrustedSet) -> Set {
+    let baseline = set.set.reference.baseline();
+    Set {
+        baseline: set.set.reference.digest(),
+        version: baseline.version.to_string(),
+        rules: baseline.gate,
+        expires: set.set.expires,
+    }
+}
+
+impl Parts {
+    /// A set was verified: it is in use at once if it is the first or only its dates, registry or
+    /// lifts are new; otherwise it waits beside the one in use.
+    pub fn set_verified(&self, set: TrustedSet) {
+        let set = Arc::new(set);
+        let event = Event::SetVerified { set: gate_set(&set), lifts: set.set.lifts.clone() };
+        {
+            let mut shared = self.shared();
+            let digest = set.set.reference.digest();
+            match &shared.active {
+                Some(active) if active.set.reference.digest() != digest => shared.candidate = Some(set),
+                Some(_) | None => {
+                    shared.active = Some(set);
+                    shared.candidate = None;
+                }
+            }
+        }
+        self.step(event);
+    }
+
+    /// Follows the repository once.
+    async fn follow_once(self: Arc<Self>) -> bool {
+        let parts = Arc::clone(&self);
+        let runtime = Handle::current();
+        let refreshed = tokio::task::spawn_blocking(move || {
+            let fetch = Blocking { client: &parts.client, runtime };
+            parts.trust.refresh(fetch, clock::now().wall)
+        });
+        match refreshed.await {
+            Ok(Ok(set)) => {
+                let timestamp = set.set.timestamp;
+                let newest = self.sets().last().map(|set| set.set.timestamp);
+                if newest != Some(timestamp) {
+                    info!(timestamp, version = %set.set.reference.baseline().version, "signed set verified");
+                    self.set_verified(set);
+                }
+                true
+            }
+            Ok(Err(error)) => {
+                self.trouble(&format!("the signed set cannot be followed ({})", error.code()), &error);
+                if error.is_damage() && self.sets().is_empty() {
+                    self.step(Event::Damaged(crate::client::chain(&error)));
+                }
+                false
+            }
+            Err(error) => {
+                self.trouble("following the signed set failed", &error);
+                false
+            }
+        }
+    }
+}
+
+/// Follows until cancelled.
+pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
+    let mut backoff = Backoff::new(Duration::from_secs(30));
+    loop {
+        let wait = if Arc::clone(&parts).follow_once().await {
+            backoff.reset();
+            FOLLOW_INTERVAL
+        } else {
+            parts.client.prefer_next();
+            backoff.next()
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = parts.follow.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The looking task: waits for changes, looks at the host, and hands the local appraisal to the gate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use manifests::appraise::appraise;
+use manifests::baseline::Baseline;
+use manifests::evidence::{Cover, Evidence};
+use manifests::gate::{Event, Local};
+use manifests::time::Span;
+use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock;
+use crate::collect::{Collector, Limits, Processes, WatchSet};
+use crate::parts::{Parts, Seen};
+use crate::trust::TrustedSet;
+use crate::watch::{Pending, Watch};
+
+/// How often the programs' processes are looked for.
+const PROCESS_POLL: Duration = Duration::from_secs(1);
+/// How often the host is looked at when file events cannot be had.
+const UNWATCHED_PASS: Duration = Duration::from_secs(2);
+/// The longest time between two passes, before a baseline says it.
+const PASS_MAX: Duration = Duration::from_secs(30);
+/// Between two looks while files keep changing, so that other work gets its turn.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// What looks, moved to a thread that may block and back.
+pub struct Eyes {
+    collector: Collector,
+    watch: Option<Watch>,
+    watching: bool,
+    processes: Vec<Processes>,
+    limits: Limits,
+}
+
+impl Eyes {
+    /// Eyes that have seen nothing.
+    pub fn new(collector: Collector, watch: Option<Watch>) -> Self {
+        Self { collector, watch, watching: false, processes: Vec::new(), limits: Limits::default() }
+    }
+
+    /// Looks once under every set.
+    fn look(&mut self, parts: &Parts) {
+        let sets = parts.sets();
+        let host = |set: &TrustedSet, now| set.set.registry.entry(&parts.config.host, now).map(|e| e.host.clone());
+        let now = clock::now();
+        let mut watched = WatchSet::default();
+        for set in &sets {
+            let host = host(set, now.wall);
+            watched.extend(self.collector.watch_set(set.set.reference.baseline(), host.as_ref()));
+        }
+        // The watch first, then the look: no change can fall between them.
+        self.set_watch(parts, &watched);
+        self.processes.clear();
+        for set in &sets {
+            let started = clock::now();
+            let Some(changes) = parts.keeper.read(manifests::gate::Gate::changes) else { return };
+            let baseline = set.set.reference.baseline();
+            let pass = self.collector.pass(baseline, host(set, started.wall).as_ref(), &self.limits);
+            self.processes.push(pass.processes);
+            let digest = pass.state.digest();
+            let cover = Cover {
+                product: parts.config.product.clone(),
+                host: parts.config.host.clone(),
+                sequence: 0,
+                resumed: false,
+                boot_id: parts.boot_id.clone(),
+                wall: started.wall,
+                boot_ms: started.boot_ms,
+                pass_started: started.wall,
+                agent: parts.agent.clone(),
+                baseline: set.set.reference.digest(),
+                permit: 0,
+                stop: None,
+                checkpoint: None,
+                configs: pass.configs.clone(),
+                lists: Vec::new(),
+            };
+            let evidence = Evidence { cover, state: pass.state };
+            let entry = set.set.registry.entry(&parts.config.host, started.wall);
+            let appraisal = appraise(&set.set.reference, entry.as_ref(), Some(&evidence), started.wall);
+            let baseline = set.set.reference.digest();
+            let seen =
+                Seen { state: evidence.state, digest, configs: pass.configs, lists: pass.lists, started };
+            parts.shared().seen.insert(baseline, Arc::new(seen));
+            let local = Local {
+                state: digest,
+                verdict: appraisal.verdict,
+                reasons: appraisal.reasons,
+                changes_at: appraisal.changes_at,
+                started,
+                changes,
+            };
+            parts.step(Event::Collected { baseline, local });
+        }
+    }
+
+    fn set_watch(&mut self, parts: &Parts, set: &WatchSet) {
+        let Some(watch) = &mut self.watch else { return };
+        let watching = match watch.set(set) {
+            Ok(()) => true,
+            Err(error) => {
+                if self.watching || parts.shared().watching.is_empty() {
+                    parts.trouble("changes cannot be watched, short passes do instead", &error);
+                }
+                false
+            }
+        };
+        self.watching = watching;
+        parts.shared().watching =
+            if watching { "file events".to_owned() } else { format!("a pass every {UNWATCHED_PASS:?}") };
+    }
+
+    fn have_processes_changed(&mut self, baselines: &[Arc<TrustedSet>]) -> bool {
+        let now: Vec<_> =
+            baselines.iter().map(|set| self.collector.processes(set.set.reference.baseline())).collect();
+        now != self.processes
+    }
+}
+
+/// Looks until cancelled.
+pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdown: CancellationToken) {
+    let readable = pending.and_then(|pending| AsyncFd::new(pending).ok());
+    if readable.is_none() {
+        parts.shared().watching = format!("a pass every {UNWATCHED_PASS:?}");
+        warn!("file events cannot be had: looking every {UNWATCHED_PASS:?} instead");
+    }
+    let mut eyes = Some(eyes);
+    let mut next_pass = Instant::now();
+    let mut poll = tokio::time::interval(PROCESS_POLL);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = queued(readable.as_ref()) => {
+                let Some(eyes) = eyes.as_mut() else { return };
+                let drained = eyes.watch.as_mut().map(Watch::drain);
+                // Pending until the gate has counted it: only then is what was taken let go.
+                let changed = drained.as_ref().is_some_and(|changes| !changes.is_empty());
+                if changed {
+                    parts.step(Event::Changed);
+                }
+                drop(drained);
+                changed
+            }
+            () = parts.look.notified() => true,
+            () = tokio::time::sleep_until(next_pass) => true,
+            _ = poll.tick() => {
+                let sets = parts.sets();
+                let changed = eyes.as_mut().is_some_and(|eyes| eyes.have_processes_changed(&sets));
+                if changed && !sets.is_empty() {
+                    info!("processes changed");
+                    parts.step(Event::Changed);
+                }
+                changed && !sets.is_empty()
+            }
+        };
+        if !due || parts.sets().is_empty() {
+            next_pass = next_pass.max(Instant::now() + Duration::from_millis(50));
+            if parts.sets().is_empty() {
+                next_pass = Instant::now() + PASS_MAX; // A set's arrival asks for a look.
+            }
+            continue;
+        }
+        let Some(mut looking) = eyes.take() else { return };
+        let shared = Arc::clone(&parts);
+        let looked = tokio::task::spawn_blocking(move || {
+            looking.look(&shared);
+            looking
+        });
+        match looked.await {
+            Ok(looking) => {
+                let quarter = parts.sets().iter().map(|set| pass_interval(set.set.reference.baseline())).min();
+                let interval = if looking.watching { quarter.unwrap_or(PASS_MAX) } else { UNWATCHED_PASS };
+                next_pass = Instant::now() + interval;
+                eyes = Some(looking);
+                notify_watchdog();
+            }
+            Err(error) => {
+                // The gate's local appraisal now grows old, and closes; a supervisor starts us again.
+                error!("looking at the host failed: {error}");
+                return;
+            }
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+async fn queued(readable: Option<&AsyncFd<Pending>>) {
+    match readable {
+        None => std::future::pending().await,
+        Some(readable) => match readable.readable().await {
+            Ok(mut guard) => guard.clear_ready(),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+fn pass_interval(baseline: &Baseline) -> Duration {
+    // A complete pass at least every quarter of the age that evidence may reach.
+    let quarter: Span = baseline.gate.evidence_max_age / 4;
+    quarter.to_std().clamp(Duration::from_secs(1), PASS_MAX * 20)
+}
+
+// Fed from the looking task: a supervisor ends an agent that no longer looks.
+fn notify_watchdog() {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);
+}

@@ -1,0 +1,273 @@
+//! What the agent's tasks share, and how the gate's effects are carried out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use manifests::digest::Digest;
+use manifests::envelope::{Sealed, Verified};
+use manifests::evidence::{Agent, ConfigPrint, State};
+use manifests::gate::{Clocks, Effect, Event, HeldPermit};
+use manifests::id::ItemId;
+use manifests::key::{PublicKey, SigningKey};
+use manifests::permit::Permit;
+use manifests::stop::{Acknowledgement, Stop, StopRef};
+use manifests::time::Time;
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tracing::{error, info, warn};
+
+use crate::client::{Client, chain};
+use crate::clock;
+use crate::config::Config;
+use crate::keeper::Keeper;
+use crate::state::StateDirectory;
+use crate::trust::{Trust, TrustedSet};
+
+/// Everything the tasks of one agent share.
+pub struct Parts {
+    /// Checked configuration.
+    pub config: Config,
+    /// What is kept on disk.
+    pub state: StateDirectory,
+    /// The gate.
+    pub keeper: Arc<Keeper>,
+    /// The way to controllers.
+    pub client: Client,
+    /// The way to signed sets.
+    pub trust: Trust,
+    /// The host's key; none before enrolment.
+    pub key: Option<SigningKey>,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// What evidence says of the agent.
+    pub agent: Agent,
+    /// Asks for a look at the host.
+    pub look: Notify,
+    /// Asks for a document to be sent.
+    pub report: Notify,
+    /// Asks for the repository to be followed.
+    pub follow: Notify,
+    /// Asks for stops to be acknowledged.
+    pub acknowledge: Notify,
+    /// Bearer of the newest receipt.
+    pub session: watch::Sender<Option<String>>,
+    shared: Mutex<Shared>,
+}
+
+/// What changes while the agent runs.
+#[derive(Default)]
+pub struct Shared {
+    /// The set in use.
+    pub active: Option<Arc<TrustedSet>>,
+    /// The set to come.
+    pub candidate: Option<Arc<TrustedSet>>,
+    /// The newest pass under each of them, by baseline.
+    pub seen: BTreeMap<Digest, Arc<Seen>>,
+    /// Stops on disk that no controller has the acknowledgement of.
+    pub unacknowledged: Vec<(StopRef, Verified<Stop>, PublicKey)>,
+    /// How changes are noticed, in words.
+    pub watching: String,
+    /// When a controller last answered.
+    pub contact: Option<Time>,
+    /// The last thing that went wrong, in words.
+    pub trouble: Option<String>,
+}
+
+/// What one pass saw under one baseline.
+#[derive(Debug)]
+pub struct Seen {
+    /// What appraisal read.
+    pub state: State,
+    /// Its digest.
+    pub digest: Digest,
+    /// For the cover.
+    pub configs: BTreeMap<ItemId, ConfigPrint>,
+    /// File lists by digest.
+    pub lists: BTreeMap<Digest, Vec<u8>>,
+    /// When the pass began.
+    pub started: Clocks,
+}
+
+impl Parts {
+    /// Parts with nothing seen or trusted yet.
+    #[expect(clippy::too_many_arguments, reason = "made once, from what main has read")]
+    pub fn new(
+        config: Config,
+        state: StateDirectory,
+        keeper: Arc<Keeper>,
+        client: Client,
+        trust: Trust,
+        key: Option<SigningKey>,
+        boot_id: String,
+        agent: Agent,
+    ) -> Self {
+        Self {
+            config,
+            state,
+            keeper,
+            client,
+            trust,
+            key,
+            boot_id,
+            agent,
+            look: Notify::new(),
+            report: Notify::new(),
+            follow: Notify::new(),
+            acknowledge: Notify::new(),
+            session: watch::channel(None).0,
+            shared: Mutex::new(Shared::default()),
+        }
+    }
+
+    /// What changes. Each change is whole when the lock is given back, so a panic elsewhere harms nothing here.
+    pub fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sets that rule or will: the one in use first.
+    pub fn sets(&self) -> Vec<Arc<TrustedSet>> {
+        let shared = self.shared();
+        [&shared.active, &shared.candidate].into_iter().flatten().cloned().collect()
+    }
+
+    /// The controllers' keys for permits and stops.
+    pub fn permit_keys(&self) -> Vec<PublicKey> {
+        let controllers = |set: &Arc<TrustedSet>| {
+            set.set.registry.controllers.iter().map(|controller| controller.permit_key.clone()).collect::<Vec<_>>()
+        };
+        self.sets().iter().flat_map(controllers).collect()
+    }
+
+    /// Notes trouble for the log and for whoever asks.
+    pub fn trouble(&self, what: &str, error: &dyn std::error::Error) {
+        let text = format!("{what}: {}", chain(error));
+        warn!("{text}");
+        self.shared().trouble = Some(text);
+    }
+
+    /// A permit arrived, from a receipt or the stream.
+    pub fn permit(&self, sealed: Sealed<Permit>) {
+        let event = match sealed.verify(&self.permit_keys()) {
+            Ok(permit) => {
+                info!(number = permit.number, verdict = ?permit.verdict, "permit received");
+                Event::Permit(permit)
+            }
+            Err(error) => {
+                self.trouble("a permit is refused", &error);
+                Event::PermitUnverified
+            }
+        };
+        self.step(event);
+    }
+
+    /// A stop arrived.
+    pub fn stop(&self, sealed: Sealed<Stop>) {
+        match sealed.verify(&self.permit_keys()) {
+            Ok(stop) => {
+                warn!(number = stop.number, reason = %stop.reason, "stop received");
+                self.step(Event::Stop(stop));
+            }
+            Err(error) => self.trouble("a stop is refused", &error),
+        }
+    }
+
+    /// Lets something happen to the gate and carries out what follows.
+    pub fn step(&self, event: Event) {
+        for effect in self.keeper.step(event) {
+            match effect {
+                Effect::StorePermit(held) => self.store_permit(&held),
+                Effect::StoreStop(stop) => self.store_stop(stop),
+                Effect::Switch(baseline) => self.switch(baseline),
+                Effect::Collect => self.look.notify_one(),
+                Effect::Report => self.report.notify_one(),
+            }
+        }
+    }
+
+    // A permit that could not be stored still counts until the next start.
+    fn store_permit(&self, held: &HeldPermit) {
+        if let Err(error) = self.state.store_permit(held, &self.boot_id) {
+            self.trouble("the permit counts now, and not after a restart", &error);
+        }
+    }
+
+    // A stop acts at once; it is acknowledged only when it is on disk.
+    fn store_stop(&self, stop: Verified<Stop>) {
+        let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
+        match self.state.store_stop(&stop, &key, false) {
+            Ok(()) => {
+                let reference = StopRef { number: stop.number, digest: stop.digest() };
+                self.shared().unacknowledged.push((reference, stop, key));
+                self.acknowledge.notify_one();
+            }
+            Err(error) => self.trouble("the stop counts now, and cannot be acknowledged", &error),
+        }
+    }
+
+    fn switch(&self, baseline: Digest) {
+        let set = {
+            let mut shared = self.shared();
+            let is_meant = |set: &Arc<TrustedSet>| set.set.reference.digest() == baseline;
+            if shared.candidate.as_ref().is_some_and(is_meant) {
+                shared.active = shared.candidate.take();
+            }
+            let Some(set) = shared.active.clone().filter(is_meant) else { return };
+            shared.seen.retain(|seen, _| *seen == baseline || shared_candidate(&shared.candidate, seen));
+            set
+        };
+        match self.trust.activate(&set) {
+            Ok(()) => info!(version = %set.set.reference.baseline().version, baseline = %baseline, "baseline in use"),
+            Err(error) => {
+                error!(baseline = %baseline, "the set in use cannot be kept: {}", chain(&error));
+                self.trouble("the set in use cannot be kept", &error);
+            }
+        }
+    }
+
+    /// An acknowledgement of a stop on disk, sealed with the host's key; none before enrolment.
+    pub fn acknowledgement(&self, stop: StopRef) -> Option<Sealed<Acknowledgement>> {
+        let document = Acknowledgement {
+            product: self.config.product.clone(),
+            host: self.config.host.clone(),
+            stop,
+            time: clock::now().wall,
+        };
+        Sealed::seal(&document, self.key.as_ref()?).ok()
+    }
+
+    /// What a person at the host wants to know.
+    pub fn status(&self) -> serde_json::Value {
+        let answer = self.keeper.decide();
+        let gate = self.keeper.read(|gate| {
+            json!({
+                "permit": gate.permit().map(|held| json!({
+                    "number": held.permit.number, "verdict": held.permit.verdict, "until": held.permit.until,
+                })),
+                "stop": gate.newest_stop(),
+                "candidate": gate.candidate().map(|set| &set.version),
+                "damaged": gate.damaged(),
+            })
+        });
+        let shared = self.shared();
+        let pass = shared.seen.values().map(|seen| seen.started.wall).max();
+        json!({
+            "product": self.config.product,
+            "host": self.config.host,
+            "enrolled": self.key.is_some(),
+            "verdict": answer.decision.verdict,
+            "reasons": answer.decision.reasons,
+            "baseline": answer.baseline,
+            "until": answer.decision.until,
+            "gate": gate,
+            "pass": pass,
+            "watching": shared.watching,
+            "contact": shared.contact,
+            "trouble": shared.trouble,
+            "agent": self.agent.version,
+        })
+    }
+}
+
+fn shared_candidate(candidate: &Option<Arc<TrustedSet>>, baseline: &Digest) -> bool {
+    candidate.as_ref().is_some_and(|set| set.set.reference.digest() == *baseline)
+}

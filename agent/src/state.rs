@@ -1,0 +1,328 @@
+//! The state directory: everything an agent keeps. Each file is replaced atomically and synced; a
+//! file that is there and cannot be used is an error that names it, never "nothing stored".
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use manifests::durable::{self, DurableError};
+use manifests::envelope::{Document, Sealed, Verified};
+use manifests::gate::{Clocks, HeldPermit};
+use manifests::key::{KeyError, PublicKey, SigningKey};
+use manifests::permit::Permit;
+use manifests::stop::Stop;
+use manifests::time::Time;
+use ring::rand::{SecureRandom, SystemRandom};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Readable by the agent's user alone.
+const PRIVATE: u32 = 0o600;
+/// The largest file of the state directory, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// The most stops kept.
+const STOPS_MAX: usize = 100_000;
+
+/// An opened and locked state directory.
+#[derive(Debug)]
+pub struct StateDirectory {
+    path: PathBuf,
+    _lock: Option<OwnedFd>,
+}
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// It cannot be made or locked.
+    #[error("cannot open the state directory {}", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another agent holds it.
+    #[error("the state directory {} is in use by another agent", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot keep the agent's state")]
+    Io(#[source] DurableError),
+    /// A file is there and cannot be used.
+    #[error("{} is damaged: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No random numbers, or no key from them.
+    #[error("cannot make a key")]
+    Key(#[source] KeyError),
+    /// No random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// A permit as stored, with the clocks of its receipt.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredPermit {
+    received: Time,
+    boot_ms: u64,
+    boot_id: String,
+    permit: Sealed<Permit>,
+}
+
+impl StoredPermit {
+    /// The clocks of its receipt, and whether its boot clock is the one of `boot_id`.
+    pub fn received(&self, boot_id: &str) -> (Clocks, bool) {
+        (Clocks { wall: self.received, boot_ms: self.boot_ms }, self.boot_id == boot_id)
+    }
+
+    /// The permit, to be verified again.
+    pub fn into_permit(self) -> Sealed<Permit> {
+        self.permit
+    }
+}
+
+/// A stop as stored, with the key that signed it: a stop outlives its key's place in the registry.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredStop {
+    key: PublicKey,
+    stop: Sealed<Stop>,
+    acknowledged: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Counter<T> {
+    last: T,
+}
+
+impl StateDirectory {
+    /// Opens the directory, makes it (0700) if it is not there, and keeps a second agent out.
+    ///
+    /// # Errors
+    /// [`StateError::Open`], [`StateError::InUse`].
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let open = |source| StateError::Open { path: path.to_owned(), source };
+        durable::create_directory(path).map_err(StateError::Io)?;
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+        let lock = rustix::fs::open(path.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(|e| open(e.into()))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Some(lock) }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse { path: path.to_owned() }),
+            Err(error) => Err(open(error.into())),
+        }
+    }
+
+    /// For reading beside a running agent.
+    pub fn read_only(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
+    }
+
+    /// Where trusted metadata and target files are kept.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        match durable::read_limited(&self.path.join(name), FILE_BYTES_MAX) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(StateError::Io(error)),
+        }
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
+        let damaged = |error: serde_json::Error| self.damaged(name, &error.to_string());
+        self.read(name)?.map(|bytes| serde_json::from_slice(&bytes).map_err(damaged)).transpose()
+    }
+
+    fn damaged(&self, name: &str, why: &str) -> StateError {
+        StateError::Damaged { path: self.path.join(name), why: why.to_owned() }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        durable::replace(&self.path.join(name), bytes, PRIVATE).map_err(StateError::Io)
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), StateError> {
+        let bytes = serde_json::to_vec(value).map_err(|error| self.damaged(name, &error.to_string()))?;
+        self.write(name, &bytes)
+    }
+
+    /// The host's key; none before enrolment.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn host_key(&self) -> Result<Option<SigningKey>, StateError> {
+        let name = "host.key";
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let text = std::str::from_utf8(&bytes).map_err(|_| self.damaged(name, "not a PEM file"))?;
+        SigningKey::from_pkcs8_pem(text).map(Some).map_err(|error| self.damaged(name, &error.to_string()))
+    }
+
+    /// Makes a new host key and stores it.
+    ///
+    /// # Errors
+    /// [`StateError::Key`], [`StateError::Io`].
+    pub fn make_host_key(&self) -> Result<SigningKey, StateError> {
+        let key = SigningKey::generate().map_err(StateError::Key)?;
+        self.write("host.key", key.to_pkcs8_v1_pem().as_bytes())?;
+        Ok(key)
+    }
+
+    /// The key under which sensitive values leave the host as digests; made at first use.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn sealing_key(&self) -> Result<[u8; 32], StateError> {
+        let name = "sealing.key";
+        if let Some(bytes) = self.read(name)? {
+            return bytes.try_into().map_err(|_| self.damaged(name, "it does not have 32 bytes"));
+        }
+        let mut key = [0; 32];
+        SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
+        self.write(name, &key)?;
+        Ok(key)
+    }
+
+    /// The sequence of the last document that may have been sent; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn sequence(&self) -> Result<u64, StateError> {
+        Ok(self.read_json::<Counter<u64>>("sequence.json")?.map_or(0, |counter| counter.last))
+    }
+
+    /// Stores a sequence, before a document with it is sent.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn store_sequence(&self, sequence: u64) -> Result<(), StateError> {
+        self.write_json("sequence.json", &Counter { last: sequence })
+    }
+
+    /// The latest wall clock time stored; the beginning of time before the first.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn floor(&self) -> Result<Time, StateError> {
+        Ok(self.read_json::<Counter<Time>>("clock.json")?.map_or(Time::MIN, |counter| counter.last))
+    }
+
+    /// Stores a wall clock time that has passed.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn store_floor(&self, floor: Time) -> Result<(), StateError> {
+        self.write_json("clock.json", &Counter { last: floor })
+    }
+
+    /// The newest permit.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn permit(&self) -> Result<Option<StoredPermit>, StateError> {
+        self.read_json("permit.json")
+    }
+
+    /// Stores the newest permit.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn store_permit(&self, held: &HeldPermit, boot_id: &str) -> Result<(), StateError> {
+        let stored = StoredPermit {
+            received: held.received.wall,
+            boot_ms: held.received.boot_ms,
+            boot_id: boot_id.to_owned(),
+            permit: held.permit.sealed().clone(),
+        };
+        self.write_json("permit.json", &stored)
+    }
+
+    /// All stops on disk whose signature holds, each with whether it was acknowledged, and the files
+    /// that are damaged.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn stops(&self) -> Result<(Vec<(Verified<Stop>, bool)>, Vec<StateError>), StateError> {
+        let directory = self.path.join("stops");
+        let (mut stops, mut damaged) = (Vec::new(), Vec::new());
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((stops, damaged)),
+            Err(source) => return Err(StateError::Open { path: directory, source }),
+        };
+        for entry in entries.take(STOPS_MAX) {
+            let entry = entry.map_err(|source| StateError::Open { path: directory.clone(), source })?;
+            let file = entry.file_name();
+            let Some(file) = file.to_str().filter(|name| name.ends_with(".json")) else { continue };
+            let name = format!("stops/{file}");
+            let read = self.read_json::<StoredStop>(&name).and_then(|stored| {
+                let stored = stored.ok_or_else(|| self.damaged(&name, "it is gone"))?;
+                let verified = stored.stop.verify([&stored.key]).map_err(|e| self.damaged(&name, &e.to_string()))?;
+                Ok((verified, stored.acknowledged))
+            });
+            match read {
+                Ok(stop) => stops.push(stop),
+                Err(error @ StateError::Damaged { .. }) => damaged.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        stops.sort_by_key(|(stop, _)| stop.number);
+        Ok((stops, damaged))
+    }
+
+    /// Stores a stop.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn store_stop(&self, stop: &Verified<Stop>, key: &PublicKey, acknowledged: bool) -> Result<(), StateError> {
+        durable::create_directory(&self.path.join("stops")).map_err(StateError::Io)?;
+        let stored = StoredStop { key: key.clone(), stop: stop.sealed().clone(), acknowledged };
+        // The digest keeps apart two stops that claim one number.
+        let name = format!("stops/{:010}-{}.json", stop.number, &stop.digest().hex()[..16]);
+        self.write_json(&name, &stored)
+    }
+}
+
+/// JSON of a document's envelope, as it is sent.
+pub fn envelope_json<T: Document>(sealed: &Sealed<T>) -> Vec<u8> {
+    serde_json::to_vec(sealed).unwrap_or_default() // Strings only: cannot fail.
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_file_is_damage_not_absence() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(directory.path()).unwrap();
+        assert_eq!(state.sequence().unwrap(), 0);
+        state.store_sequence(7).unwrap();
+        assert_eq!(state.sequence().unwrap(), 7);
+        for name in ["sequence.json", "clock.json", "permit.json", "host.key", "sealing.key"] {
+            std::fs::write(directory.path().join(name), b"").unwrap();
+        }
+        assert!(matches!(state.sequence(), Err(StateError::Damaged { .. })));
+        assert!(matches!(state.floor(), Err(StateError::Damaged { .. })));
+        assert!(matches!(state.permit(), Err(StateError::Damaged { .. })));
+        assert!(matches!(state.host_key(), Err(StateError::Damaged { .. })));
+        assert!(matches!(state.sealing_key(), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn two_agents_cannot_share_a_state_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let _first = StateDirectory::open(directory.path()).unwrap();
+        assert!(matches!(StateDirectory::open(directory.path()), Err(StateError::InUse { .. })));
+    }
+}

@@ -1,0 +1,146 @@
+# The dashboard and the commands of sekisho.
+
+# Counts. The denominator is always the registry's.
+count-verified = { $verified } of { $sites } verified
+count-held = { $count } held
+count-silent = { $count } silent
+count-stopped = { $count } stopped
+count-lapsed = { $count } unknown
+count-hosts = { $count ->
+    [one] { $count } host
+   *[other] { $count } hosts
+}
+baseline-version = baseline { $version }
+baseline-none = no baseline published
+
+# Where the data come from and how old they are.
+data-as-of = as of { $time }
+data-last-known = last known { $age } ago
+link-connecting = connecting to { $controller }
+link-live = connected
+link-lost = NO CONTACT for { $age } with { $controller }: { $why } - next attempt in { $wait }
+link-timeout = no answer in time
+link-connect = cannot connect
+link-refused = access refused; check the token
+link-answer = answer not understood
+link-too-large = answer too large
+link-status = the controller reports a failure
+link-ended = the connection ended
+data-loading = loading
+
+# Table heads.
+head-state = state
+head-code = code
+head-name = name
+head-reason = reason
+head-hosts = hosts
+head-since = since
+head-until = until
+head-host = host
+head-roles = roles
+head-verdict = gate
+head-heard = heard
+head-evidence = evidence
+head-agent = agent
+head-permit = permit
+head-item = item
+head-kind = kind
+head-title = title
+head-outcomes = hosts by outcome
+head-holds = sites held
+
+# The fleet.
+more-reasons = +{ $count }
+fleet-empty = The registry has no sites.
+filter-prompt = filter (! first inverts):
+filter-shown = { $shown } of { $all } sites shown
+filter-nothing = No site matches the filter.
+show-all = all
+show-only = only { $standing }
+sort-by = sorted by { $column }
+sort-news = bad news first
+sort-code = code
+sort-since = newest change
+sort-until = shortest validity
+
+# A site.
+site-since = since { $time }
+site-until = verified until { $time }
+site-never = not every host has shown evidence
+site-stops = Stops that cover this site
+stop-scope-all = all sites
+stop-scope-sites = { $count ->
+    [one] { $count } named site
+   *[other] { $count } named sites
+}
+stop-scope-prefecture = prefecture { $prefecture }
+stop-scope-unrecognized = a scope this version does not know
+stop-line = Stop { $number }: { $scope }, by { $operator }, { $time }
+stop-reason = Reason: { $reason }
+stop-progress = { $acknowledged } acknowledged, { $outstanding } outstanding
+stop-lifted-here = Lifted for this site.
+host-heard = heard { $age } ago
+host-never-heard = never heard
+host-evidence = evidence { $age } old
+host-no-evidence = no evidence
+host-agent = agent { $version }
+host-permit = permit: { $verdict } until { $time }
+host-permit-unreceived = permit: { $verdict } until { $time } (not confirmed by the host)
+host-no-permit = no permit
+host-items-good = { $count ->
+    [one] { $count } other item as it should be
+   *[other] { $count } other items as they should be
+}
+host-items-none = No item has been judged.
+detail-expected = { $subject }: expected { $expected }, found { $found }
+detail-place = { $file } line { $line }
+waived-until = waived until { $time }
+to-do = To do: { $action }
+
+# Keys and help.
+help-title = Keys
+help-close = Esc, q or ? closes this help.
+help-states = States
+help-state-held = An item is not as it must be, or evidence is refused.
+help-state-silent = A host has not shown evidence in time.
+help-state-stopped = A stop covers the site.
+help-state-verified = May issue, verified as of its evidence.
+help-state-lapsed = The last evidence has run out while this screen heard nothing newer.
+key-up = up
+key-down = down
+key-page-up = page up
+key-page-down = page down
+key-half-up = half a page up
+key-half-down = half a page down
+key-first = first
+key-last = last
+key-open = open the site
+key-back = back; in the fleet: clear filters
+key-filter = filter
+key-cycle = show next state only
+key-cycle-back = show previous state only
+key-next-host = next host
+key-previous-host = previous host
+key-sort = sort
+key-refresh = fetch now
+key-help = help
+key-quit = quit
+key-apply = keep the filter
+key-cancel = drop the filter
+too-small = The window is too small: { $width } x { $height }. At least 60 x 15 is needed.
+demo-mark = { $mark }: not a real fleet
+
+# Commands.
+stopped-now = Stop { $number } is in force: { $scope }.
+stop-digest = Digest: { $digest }
+stop-acknowledged = Acknowledged ({ $count }):
+stop-outstanding = Outstanding ({ $count }), able to issue until their permit ends:
+stop-nobody = none
+stop-permit-end = { $host } until { $time }
+stop-permit-none = { $host } has no permit
+
+# Ages and waits.
+age-seconds = { $count } s
+age-minutes = { $count } min
+age-hours = { $count } h
+age-days = { $count } d

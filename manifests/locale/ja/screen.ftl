@@ -1,0 +1,137 @@
+# The dashboard and the commands of sekisho.
+
+# Counts. The denominator is always the registry's.
+count-verified = { $sites } 団体中 { $verified } 確認済み
+count-held = { $count } 保留
+count-silent = { $count } 無応答
+count-stopped = { $count } 停止中
+count-lapsed = { $count } 不明
+count-hosts = サーバー { $count } 台
+baseline-version = 修正ベースライン { $version }
+baseline-none = 修正ベースライン未公開
+
+# Where the data come from and how old they are.
+data-as-of = { $time } 現在
+data-last-known = { $age }前の情報
+link-connecting = { $controller } に接続しています
+link-live = 接続中
+link-lost = 通信断 { $age } { $controller }: { $why }。次の接続まで { $wait }
+link-timeout = 時間内に応答がありません
+link-connect = 接続できません
+link-refused = アクセスを拒否されました。トークンを確認してください
+link-answer = 応答を解釈できません
+link-too-large = 応答が大きすぎます
+link-status = コントローラーが障害を通知しました
+link-ended = 接続が切れました
+data-loading = 読み込んでいます
+
+# Table heads.
+head-state = 状態
+head-code = コード
+head-name = 団体
+head-reason = 理由
+head-hosts = 台数
+head-since = 開始
+head-until = 期限
+head-host = サーバー
+head-roles = 役割
+head-verdict = 発行可否
+head-heard = 最終通信
+head-evidence = 証拠
+head-agent = エージェント
+head-permit = 許可
+head-item = 項目
+head-kind = 種類
+head-title = 名称
+head-outcomes = 判定別サーバー数
+head-holds = 保留団体
+
+# The fleet.
+more-reasons = 他 { $count } 件
+fleet-empty = 台帳に団体がありません。
+filter-prompt = 絞り込み (先頭の ! で反転):
+filter-shown = { $all } 団体中 { $shown } 団体を表示
+filter-nothing = 条件に合う団体はありません。
+show-all = すべて
+show-only = { $standing }のみ
+sort-by = 並び順: { $column }
+sort-news = 要対応順
+sort-code = コード順
+sort-since = 変化の新しい順
+sort-until = 期限の近い順
+
+# A site.
+site-since = { $time } から
+site-until = 確認の有効期限 { $time }
+site-never = 証拠が届いていないサーバーがあります
+site-stops = この団体への停止
+stop-scope-all = 全団体
+stop-scope-sites = 指定した { $count } 団体
+stop-scope-prefecture = 都道府県 { $prefecture }
+stop-scope-unrecognized = この版では解釈できない範囲
+stop-line = 停止 { $number }: { $scope }、実施者 { $operator }、{ $time }
+stop-reason = 理由: { $reason }
+stop-progress = 受領済み { $acknowledged }、未受領 { $outstanding }
+stop-lifted-here = この団体では解除済みです。
+host-heard = 最終通信 { $age }前
+host-never-heard = 通信なし
+host-evidence = 証拠 { $age }前
+host-no-evidence = 証拠なし
+host-agent = エージェント { $version }
+host-permit = 許可: { $verdict }、{ $time } まで
+host-permit-unreceived = 許可: { $verdict }、{ $time } まで (サーバーの受領は未確認)
+host-no-permit = 許可なし
+host-items-good = その他の { $count } 項目に問題はありません
+host-items-none = 判定した項目がありません。
+detail-expected = { $subject }: 期待値 { $expected }、実際 { $found }
+detail-place = { $file } { $line } 行目
+waived-until = 例外の期限 { $time }
+to-do = 対応: { $action }
+
+# Keys and help.
+help-title = キー操作
+help-close = Esc、q、? でこの画面を閉じます。
+help-states = 状態
+help-state-held = 項目が基準を満たさないか、証拠が認められません。
+help-state-silent = 証拠が期限内に届いていないサーバーがあります。
+help-state-stopped = 停止の対象です。
+help-state-verified = 証拠の時点で確認済み。発行できます。
+help-state-lapsed = 証拠の期限が過ぎ、この画面に新しい情報が届いていません。
+key-up = 上へ
+key-down = 下へ
+key-page-up = 前のページ
+key-page-down = 次のページ
+key-half-up = 半ページ上へ
+key-half-down = 半ページ下へ
+key-first = 先頭
+key-last = 末尾
+key-open = 団体を開く
+key-back = 戻る。一覧では絞り込みを解除
+key-filter = 絞り込み
+key-cycle = 次の状態だけを表示
+key-cycle-back = 前の状態だけを表示
+key-next-host = 次のサーバー
+key-previous-host = 前のサーバー
+key-sort = 並べ替え
+key-refresh = 今すぐ取得
+key-help = ヘルプ
+key-quit = 終了
+key-apply = 絞り込みを確定
+key-cancel = 絞り込みをやめる
+too-small = 画面が小さすぎます ({ $width } x { $height })。60 x 15 以上にしてください。
+demo-mark = { $mark }: 実際の団体ではありません
+
+# Commands.
+stopped-now = 停止 { $number } を実施しました: { $scope }。
+stop-digest = ダイジェスト: { $digest }
+stop-acknowledged = 受領済み ({ $count }):
+stop-outstanding = 未受領 ({ $count })。許可の期限までは発行できます:
+stop-nobody = なし
+stop-permit-end = { $host } { $time } まで
+stop-permit-none = { $host } 許可なし
+
+# Ages and waits.
+age-seconds = { $count } 秒
+age-minutes = { $count } 分
+age-hours = { $count } 時間
+age-days = { $count } 日

@@ -1,0 +1,239 @@
+//! From verified metadata to what is appraised and permitted by: baseline, registry and lifts that
+//! were signed together. Agent, controller and audit read a set the same way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::digest::Digest;
+use crate::envelope::LIFT_TYPE;
+use crate::id::ProductId;
+use crate::key::{KeyId, PublicKey};
+use crate::reference::{Reference, ReferenceError};
+use crate::registry::Registry;
+use crate::source::{self, Problem};
+use crate::stop::Lift;
+use crate::time::Time;
+use crate::tree::{FileList, FileListError};
+
+use crate::tuf::repository::{LIFTS, REGISTRY, baseline_path, count_valid, file_path};
+use crate::tuf::{ROOT, RoleKeys, TARGETS, TargetFile, Trusted, TufError};
+
+/// The most lifts read.
+pub const LIFTS_MAX: usize = 10_000;
+
+/// A baseline, a registry and lifts under one verified set of metadata.
+#[derive(Clone, Debug)]
+pub struct VerifiedSet {
+    /// What is appraised by.
+    pub reference: Reference,
+    /// Who there is.
+    pub registry: Registry,
+    /// SHA-256 of the registry's bytes.
+    pub registry_digest: Digest,
+    /// All lifts.
+    pub lifts: Vec<Lift>,
+    /// Expiry of root or targets, whichever is earlier.
+    pub expires: Time,
+    /// Version of `timestamp.json`.
+    pub timestamp: u64,
+}
+
+/// Why verified metadata does not make a set to work with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetError {
+    /// The metadata does not list a target that every set has, or its bytes are others.
+    #[error("the signed set is not complete")]
+    Trust(#[source] TufError),
+    /// A target's bytes could not be had.
+    #[error("cannot read target {path}")]
+    Target {
+        /// Target path.
+        path: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Baseline or registry is refused; every problem of it.
+    #[error("{path} is refused: {}", list(problems))]
+    Refused {
+        /// Target path.
+        path: String,
+        /// What is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// Another product's.
+    #[error("the set is for product {found}, not {expected}")]
+    Product {
+        /// Expected product.
+        expected: ProductId,
+        /// The one found.
+        found: ProductId,
+    },
+    /// Patches and releases do not fit.
+    #[error("the baseline cannot be appraised with")]
+    Reference(#[source] ReferenceError),
+    /// A file list that a release names does not parse.
+    #[error("file list {list} is damaged")]
+    List {
+        /// Its digest.
+        list: Digest,
+        /// Where.
+        source: FileListError,
+    },
+    /// A lift that does not parse, or names another product or type.
+    #[error("lift {path} is refused: {why}")]
+    Lift {
+        /// Target path.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// More than [`LIFTS_MAX`].
+    #[error("{count} lifts, at most {LIFTS_MAX} are read")]
+    TooManyLifts {
+        /// How many.
+        count: usize,
+    },
+    /// The registry does not know a key that signed: nobody can say which unit it belongs to.
+    #[error("{role} is signed with key {key}, which the registry does not list among its signers")]
+    UnknownSigner {
+        /// The role.
+        role: &'static str,
+        /// The key.
+        key: KeyId,
+    },
+    /// The threshold was met within one unit of the organisation.
+    #[error("{role} is signed by {unit} alone; the signatures must come from two units at least")]
+    OneUnit {
+        /// The role.
+        role: &'static str,
+        /// The unit.
+        unit: String,
+    },
+}
+
+impl SetError {
+    /// Stable code of the refusal.
+    pub fn code(&self) -> &'static str {
+        match self {
+            SetError::Trust(error) => error.code(),
+            SetError::Target { .. } => "not-found",
+            SetError::Refused { .. } | SetError::Reference(_) | SetError::List { .. } => "baseline-refused",
+            SetError::Product { .. } => "wrong-product",
+            SetError::Lift { .. } | SetError::TooManyLifts { .. } => "lift-refused",
+            SetError::UnknownSigner { .. } | SetError::OneUnit { .. } => "one-unit",
+        }
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().take(20).map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+/// Reads the set that `trusted` lists. `bytes_of` brings a target's bytes from wherever they are;
+/// they are verified here. Delegated role `lifts` must have been read before, if there is one.
+///
+/// # Errors
+/// [`SetError`]; nothing of a set with an error may be used.
+pub fn read<E>(
+    trusted: &Trusted,
+    product: &ProductId,
+    mut bytes_of: impl FnMut(&str, &TargetFile) -> Result<Vec<u8>, E>,
+) -> Result<VerifiedSet, SetError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut target = |path: &str| -> Result<Vec<u8>, SetError> {
+        let file = trusted.target(path).map_err(SetError::Trust)?;
+        let bytes =
+            bytes_of(path, file).map_err(|source| SetError::Target { path: path.to_owned(), source: source.into() })?;
+        let mismatch = |listing| SetError::Trust(TufError::Mismatch { file: path.to_owned(), listing });
+        file.verify(&bytes).map_err(mismatch)?;
+        Ok(bytes)
+    };
+    let registry_bytes = target(REGISTRY)?;
+    let registry = source::registry_from_bytes(&registry_bytes)
+        .map_err(|problems| SetError::Refused { path: REGISTRY.to_owned(), problems })?;
+    let path = baseline_path(product.as_str());
+    let baseline_bytes = target(&path)?;
+    let baseline =
+        source::baseline_from_bytes(&baseline_bytes).map_err(|problems| SetError::Refused { path, problems })?;
+    for found in [&registry.product, &baseline.product] {
+        if found != product {
+            return Err(SetError::Product { expected: product.clone(), found: found.clone() });
+        }
+    }
+    check_units(trusted, &registry)?;
+    let mut lists = BTreeMap::new();
+    for list in Reference::lists_needed(&baseline) {
+        let bytes = target(&file_path(&list))?;
+        lists.insert(list, FileList::parse(&bytes).map_err(|source| SetError::List { list, source })?);
+    }
+    let reference = Reference::new(baseline, Digest::of(&baseline_bytes), &lists).map_err(SetError::Reference)?;
+    let lifts = read_lifts(trusted, product, &mut target)?;
+    Ok(VerifiedSet {
+        reference,
+        registry,
+        registry_digest: Digest::of(&registry_bytes),
+        lifts,
+        expires: trusted.root().expires.min(trusted.targets().expires),
+        timestamp: trusted.timestamp().version,
+    })
+}
+
+fn read_lifts(
+    trusted: &Trusted,
+    product: &ProductId,
+    target: &mut impl FnMut(&str) -> Result<Vec<u8>, SetError>,
+) -> Result<Vec<Lift>, SetError> {
+    let Some(role) = trusted.delegated(LIFTS) else { return Ok(Vec::new()) };
+    if role.targets.len() > LIFTS_MAX {
+        return Err(SetError::TooManyLifts { count: role.targets.len() });
+    }
+    let mut lifts = Vec::new();
+    for path in role.targets.keys() {
+        let bytes = target(path)?;
+        let refused = |why: String| SetError::Lift { path: path.clone(), why };
+        let lift: Lift = serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
+        if lift.kind != LIFT_TYPE {
+            return Err(refused(format!("its type is {:?}, not {LIFT_TYPE}", lift.kind)));
+        }
+        if lift.product != *product {
+            return Err(refused(format!("it is for product {}", lift.product)));
+        }
+        // The path is what people review; it must not say another stop than the lift does.
+        if !path.starts_with(&format!("lifts/{}/", lift.stop.hex())) {
+            return Err(refused(format!("it ends stop {}, which its path does not name", lift.stop)));
+        }
+        lifts.push(lift);
+    }
+    Ok(lifts)
+}
+
+/// A threshold met within one unit is refused: two people who share a desk are one.
+fn check_units(trusted: &Trusted, registry: &Registry) -> Result<(), SetError> {
+    let files = trusted.files();
+    let bytes_of = |name: &str| files.iter().find(|(file, _)| file == name).map(|(_, bytes)| *bytes);
+    let root = trusted.root();
+    let mut roles: Vec<(&'static str, &RoleKeys, &BTreeMap<KeyId, PublicKey>)> = Vec::new();
+    for role in [ROOT, TARGETS] {
+        roles.extend(root.roles.get(role).map(|keys| (role, keys, &root.keys)));
+    }
+    let delegations = trusted.targets().delegations.as_ref();
+    let lifts = delegations.and_then(|d| d.roles.iter().find(|role| role.name == LIFTS).map(|role| (d, role)));
+    roles.extend(lifts.map(|(delegations, role)| (LIFTS, &role.keys, &delegations.keys)));
+    for (role, keys, all) in roles {
+        let Some(bytes) = bytes_of(&format!("{role}.json")) else { continue }; // Lifts not read: none count.
+        let tally = count_valid(bytes, all, keys).map_err(SetError::Trust)?;
+        let mut units = BTreeSet::new();
+        for id in &tally.valid {
+            let signer = registry.signers.iter().find(|signer| signer.key.id() == *id);
+            let signer = signer.ok_or_else(|| SetError::UnknownSigner { role, key: id.clone() })?;
+            units.insert(signer.unit.as_str());
+        }
+        if let (1, Some(unit)) = (units.len(), units.first()) {
+            return Err(SetError::OneUnit { role, unit: (*unit).to_owned() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! `[[program]]`, its releases and patches, key by key.
+
+use std::collections::BTreeMap;
+
+use super::LIST_MAX;
+use super::baseline::{Scope, tables};
+use super::condition::condition;
+use super::reader::{Node, Table};
+use super::sheet::printable;
+use super::text::{
+    SCHEMES, about, absolute_path, any_id, concerns, digest, executable, glob, globs, item_id, label, prose,
+    relative_path_fault, version,
+};
+use crate::baseline::{Patch, Process, Program, Release};
+use crate::digest::Digest;
+use crate::exclude::Globs;
+use crate::id::ItemId;
+use crate::version::{Scheme, Version};
+
+/// The most files that a patch may replace.
+pub(super) const REPLACED_MAX: usize = 100_000;
+
+/// One program.
+pub(super) fn program(t: &mut Table<'_>, scope: &Scope) -> Option<Program> {
+    let id = t.required("id", |n| item_id(&n));
+    let root = t.required("root", |n| absolute_path(&n));
+    let exclude = t.optional("exclude", globs).or_else(|| Globs::new(Vec::new()).ok());
+    let process = t.optional("process", process);
+    let concerns = concerns(t, scope);
+    let scheme_given = t.has("scheme");
+    let scheme = t.optional("scheme", |n| n.word(&SCHEMES)).or((!scheme_given).then_some(Scheme::Semver));
+
+    let mut trees = BTreeMap::new();
+    let listed = t.count("release");
+    let releases = tables(t, "release", |t| release(t, scope, scheme, &mut trees));
+    if listed == Some(0) {
+        t.refuse_absent(
+            &["release"],
+            "missing-key",
+            "`release` is missing: no tree is admitted",
+            "[[program.release]]",
+        );
+    }
+    // With a release that could not be read, a version may well be listed.
+    let versions = (listed == Some(releases.len())).then(|| releases.iter().map(|release| &release.version));
+    let versions: Option<Vec<&Version>> = versions.map(Iterator::collect);
+    let patches = tables(t, "patch", |t| patch(t, scheme, versions.as_deref()));
+    let about = about(t);
+    let (id, root, exclude, scheme) = (id?, root?, exclude?, scheme?);
+    Some(Program { id, root, exclude, process, concerns, scheme, releases, patches, about })
+}
+
+fn process(node: Node<'_>) -> Option<Process> {
+    node.table(|t| {
+        let exe = t.required("exe", executable);
+        let args = t.optional("args", glob);
+        let listens = t.optional("listens", label);
+        Some(Process { exe: exe?, args, listens })
+    })
+}
+
+fn release(
+    t: &mut Table<'_>,
+    scope: &Scope,
+    scheme: Option<Scheme>,
+    trees: &mut BTreeMap<Digest, u32>,
+) -> Option<Release> {
+    let version = t.required("version", |n| version(&n, scheme));
+    let variant = t.optional("variant", |n| any_id::<ItemId>(n).map(|id| id.to_string()));
+    let when = t.optional("when", |n| condition(&n, scope));
+    let tree = t.required("tree", |n| {
+        let tree = digest(n.clone())?;
+        match trees.insert(tree, n.line_of(n.offset())) {
+            None => Some(tree),
+            // A tree that is two releases is neither: the digest could not say which is installed.
+            Some(line) => n.refuse("ambiguous-tree", format!("the release with the tree of line {line} has the same")),
+        }
+    });
+    let denied = t.optional("denied", prose);
+    Some(Release { version: version?, variant, when, tree: tree?, denied })
+}
+
+fn patch(t: &mut Table<'_>, scheme: Option<Scheme>, versions: Option<&[&Version]>) -> Option<Patch> {
+    let id = t.required("id", |n| item_id(&n));
+    let over = t.required("over", |n| {
+        n.list(LIST_MAX, |n| {
+            let over = version(&n, scheme)?;
+            if versions.is_none_or(|versions| versions.contains(&&over)) {
+                Some(over)
+            } else {
+                let message = format!("no release of this program has version {over}");
+                n.refuse_dangling("dangling-release", message, Some("list the release that the patch goes over".into()))
+            }
+        })
+    });
+    let replaces = t.required("replaces", |n| {
+        n.entries(REPLACED_MAX, |path, n| match relative_path_fault(path) {
+            Some(fault) => n.refuse("bad-path", format!("`{}`: {fault}", printable(path))),
+            None => Some((path.to_owned(), digest(n)?)),
+        })
+    });
+    Some(Patch { id: id?, over: over?, replaces: replaces?.into_iter().collect() })
+}

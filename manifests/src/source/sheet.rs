@@ -1,0 +1,152 @@
+//! One file being read: its text, where things stand in it, and the problems found so far.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::de::DeTable;
+
+use super::problem::Problem;
+use super::{KEY_DOTS_MAX, PROBLEMS_MAX};
+
+/// Where the values that another document can contradict stand: dotted path to line and column.
+///
+/// Made by [`super::baseline_with_places`], used by [`super::cross_check`].
+#[derive(Clone, Debug, Default)]
+pub struct Places(BTreeMap<String, (u32, u32)>);
+
+impl Places {
+    /// Line and column of `path`; the file's beginning if it was not kept.
+    pub fn of(&self, path: &str) -> (u32, u32) {
+        self.0.get(path).copied().unwrap_or((1, 1))
+    }
+}
+
+/// One file being read.
+pub(super) struct Sheet<'a> {
+    text: &'a str,
+    line_starts: Vec<usize>,
+    problems: RefCell<Vec<Problem>>,
+    places: RefCell<Places>,
+    /// Lines that are no TOML: what was read from them is a guess.
+    broken_lines: BTreeSet<u32>,
+    /// The parser has left out part of the text, so that nothing can be said to be missing.
+    lossy: Cell<bool>,
+}
+
+impl<'a> Sheet<'a> {
+    /// Parses what can be parsed; the errors of syntax are the first problems.
+    pub(super) fn parse(text: &'a str) -> (Self, DeTable<'a>) {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
+        let mut sheet = Self {
+            text,
+            line_starts,
+            problems: RefCell::default(),
+            places: RefCell::default(),
+            broken_lines: BTreeSet::new(),
+            lossy: Cell::new(false),
+        };
+        // A dotted key nests one table per dot, and nested tables are freed by recursion: a line of
+        // a million dots would overflow the stack.
+        if let Some(offset) = too_many_dots(text) {
+            sheet.report(offset, "", "syntax", format!("more than {KEY_DOTS_MAX} dots in one line"), None);
+            return (sheet, DeTable::new());
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let offset = error.span().map_or(text.len(), |span| span.start);
+            let message = printable(error.message());
+            if message.starts_with("duplicate key") {
+                sheet.report(offset, "", "duplicate-key", "the key stands twice".to_owned(), None);
+                continue;
+            }
+            sheet.report(offset, "", "syntax", message, None);
+            sheet.lossy.set(true);
+            sheet.broken_lines.insert(sheet.position(offset).0);
+        }
+        (sheet, table.into_inner())
+    }
+
+    /// Line and column of a byte offset, both from 1; columns count characters.
+    pub(super) fn position(&self, offset: usize) -> (u32, u32) {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index)).copied().unwrap_or(0);
+        let before = self.text.get(start..offset).map_or(0, |text| text.chars().count());
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(before + 1).unwrap_or(u32::MAX))
+    }
+
+    /// Notes a problem.
+    pub(super) fn report(&self, offset: usize, key: &str, code: &'static str, message: String, hint: Option<String>) {
+        let (line, column) = self.position(offset);
+        let mut problems = self.problems.borrow_mut();
+        if problems.len() < PROBLEMS_MAX && !self.broken_lines.contains(&line) {
+            problems.push(Problem { line, column, code, message, hint, key: key.to_owned() });
+        }
+    }
+
+    /// Notes that something is not there, unless the parser may have lost it.
+    pub(super) fn report_absent(
+        &self,
+        offset: usize,
+        key: &str,
+        code: &'static str,
+        message: String,
+        hint: Option<String>,
+    ) {
+        if !self.lossy.get() {
+            self.report(offset, key, code, message, hint);
+        }
+    }
+
+    /// Keeps the place of `key` for [`super::cross_check`].
+    pub(super) fn keep_place(&self, offset: usize, key: &str) {
+        let position = self.position(offset);
+        self.places.borrow_mut().0.insert(key.to_owned(), position);
+    }
+
+    /// The value, if no problem was found; otherwise the problems in file order.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Places), Vec<Problem>> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by(|a, b| (a.line, a.column, a.code).cmp(&(b.line, b.column, b.code)));
+        match value {
+            Some(value) if problems.is_empty() => Ok((value, self.places.into_inner())),
+            // A reader that gives nothing has said why; should one forget, the file is refused all the same.
+            None if problems.is_empty() => Err(vec![Problem {
+                line: 1,
+                column: 1,
+                code: "unreadable",
+                message: "the document cannot be read".to_owned(),
+                hint: None,
+                key: String::new(),
+            }]),
+            _ => Err(problems),
+        }
+    }
+}
+
+// The offset of the first line with more dots than any honest line has.
+fn too_many_dots(text: &str) -> Option<usize> {
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        if line.bytes().filter(|byte| *byte == b'.').count() > KEY_DOTS_MAX {
+            return Some(offset);
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// Text of a file as a terminal may show it: at most 80 characters, none of which controls it.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(80).map(|c| if is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if text.chars().nth(80).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Control characters, and those that reorder or hide text around them.
+pub(super) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
