@@ -279,3 +279,45 @@ pub fn registry_entry(site: &Site) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sites;
+    use crate::trees::Release;
+    use manifests::baseline::Pattern;
+    use manifests::source;
+
+    /// As `capture` leaves it: a release per tree.
+    fn captured() -> String {
+        let mut text = baseline(Rhythm::for_hosts(141));
+        for (index, release) in Release::ALL.into_iter().enumerate() {
+            let before = format!("[[program]]\nid = \"{}\"\n", release.program());
+            let at = text.find(&before).unwrap();
+            let end = at + text[at..].find("\n\n").unwrap() + 1;
+            let variant = release.variant().map(|name| format!("variant = \"{name}\"\n")).unwrap_or_default();
+            let entry = format!(
+                "\n[[program.release]]\nversion = \"{}\"\n{variant}tree = \"sha256:{}\"\n",
+                release.version(),
+                Digest::of(&[index as u8]).hex()
+            );
+            text.insert_str(end, &entry);
+        }
+        place_releases(&text)
+    }
+
+    #[test]
+    fn both_baselines_are_read_without_a_problem_and_have_items_of_all_six_patterns() {
+        let first = captured();
+        for text in [next_baseline(&first, sites::MUNAKATA), first] {
+            let baseline = source::baseline(&text).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+            for (name, pattern) in Pattern::ALL {
+                let fixes = baseline.fixes.iter().filter(|fix| fix.about.pattern == Some(pattern)).count();
+                let settings =
+                    baseline.settings.iter().filter(|setting| setting.about.pattern == Some(pattern)).count();
+                assert!(fixes + settings > 0, "{name}");
+            }
+            assert!(baseline.programs.iter().flat_map(|program| &program.releases).any(|r| r.denied.is_some()));
+        }
+    }
+}
