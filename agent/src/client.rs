@@ -129,10 +129,8 @@ impl Client {
     async fn body(&self, mut response: Response, max: u64) -> Result<Vec<u8>, ClientError> {
         let controller = || self.controller().to_owned();
         let mut bytes = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|source| ClientError::Unreachable { controller: controller(), source })?
+        while let Some(chunk) =
+            response.chunk().await.map_err(|source| ClientError::Unreachable { controller: controller(), source })?
         {
             bytes.extend_from_slice(&chunk);
             if u64::try_from(bytes.len()).is_ok_and(|length| length > max) {

@@ -5,7 +5,7 @@ use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{EnvelopeError, Sealed};
-use manifests::key::{KeyError, KeyId, SigningKey};
+use manifests::key::{KeyId, SigningKey};
 
 use crate::client::{Client, ClientError};
 use crate::clock;
@@ -28,9 +28,6 @@ pub enum EnrollError {
     /// The state directory cannot be used.
     #[error("cannot use the state directory")]
     State(#[source] StateError),
-    /// The key made for this enrolment is damaged.
-    #[error("the key made for this enrolment is damaged: remove enrolling.key from the state directory")]
-    Key(#[source] KeyError),
     /// The document could not be sealed.
     #[error("cannot seal the enrolment")]
     Seal(#[source] EnvelopeError),

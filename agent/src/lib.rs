@@ -13,6 +13,7 @@ pub mod enroll;
 pub mod follow;
 pub mod gate_question;
 pub mod gate_server;
+pub mod identity;
 pub mod keeper;
 pub mod look;
 pub mod parts;

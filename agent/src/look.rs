@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use manifests::appraise::appraise;
 use manifests::baseline::Baseline;
-use manifests::evidence::{Cover, Evidence};
+use manifests::evidence::Evidence;
 use manifests::gate::{Event, Local};
 use manifests::time::Span;
-use tokio::io::unix::AsyncFd;
+use rustix::event::{PollFd, PollFlags};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -63,29 +64,12 @@ impl Eyes {
             let pass = self.collector.pass(baseline, host(set, started.wall).as_ref(), &self.limits);
             self.processes.push(pass.processes);
             let digest = pass.state.digest();
-            let cover = Cover {
-                product: parts.config.product.clone(),
-                host: parts.config.host.clone(),
-                sequence: 0,
-                resumed: false,
-                boot_id: parts.boot_id.clone(),
-                wall: started.wall,
-                boot_ms: started.boot_ms,
-                pass_started: started.wall,
-                agent: parts.agent.clone(),
-                baseline: set.set.reference.digest(),
-                permit: 0,
-                stop: None,
-                checkpoint: None,
-                configs: pass.configs.clone(),
-                lists: Vec::new(),
-            };
+            let cover = parts.identity.cover(started, started.wall, set.set.reference.digest());
             let evidence = Evidence { cover, state: pass.state };
             let entry = set.set.registry.entry(&parts.config.host, started.wall);
             let appraisal = appraise(&set.set.reference, entry.as_ref(), Some(&evidence), started.wall);
             let baseline = set.set.reference.digest();
-            let seen =
-                Seen { state: evidence.state, digest, configs: pass.configs, lists: pass.lists, started };
+            let seen = Seen { state: evidence.state, digest, configs: pass.configs, lists: pass.lists, started };
             parts.shared().seen.insert(baseline, Arc::new(seen));
             let local = Local {
                 state: digest,
@@ -116,16 +100,15 @@ impl Eyes {
     }
 
     fn have_processes_changed(&mut self, baselines: &[Arc<TrustedSet>]) -> bool {
-        let now: Vec<_> =
-            baselines.iter().map(|set| self.collector.processes(set.set.reference.baseline())).collect();
+        let now: Vec<_> = baselines.iter().map(|set| self.collector.processes(set.set.reference.baseline())).collect();
         now != self.processes
     }
 }
 
 /// Looks until cancelled.
 pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdown: CancellationToken) {
-    let readable = pending.and_then(|pending| AsyncFd::new(pending).ok());
-    if readable.is_none() {
+    let mut queued = pending.map(poll_queue);
+    if queued.is_none() {
         parts.shared().watching = format!("a pass every {UNWATCHED_PASS:?}");
         warn!("file events cannot be had: looking every {UNWATCHED_PASS:?} instead");
     }
@@ -136,7 +119,7 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
     loop {
         let due = tokio::select! {
             () = shutdown.cancelled() => return,
-            () = queued(readable.as_ref()) => {
+            () = one_queued(&mut queued) => {
                 let Some(eyes) = eyes.as_mut() else { return };
                 let drained = eyes.watch.as_mut().map(Watch::drain);
                 // Pending until the gate has counted it: only then is what was taken let go.
@@ -190,13 +173,37 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
     }
 }
 
-async fn queued(readable: Option<&AsyncFd<Pending>>) {
-    match readable {
+/// A thread that waits for the kernel's queue: tokio's own way to wait for a foreign descriptor takes
+/// `unsafe` code. It says so once and then waits until that was heard.
+fn poll_queue(pending: Pending) -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let timeout = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
+        while !sender.is_closed() {
+            let mut wanted = [PollFd::new(&pending, PollFlags::IN)];
+            match rustix::event::poll(&mut wanted, Some(&timeout)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) if sender.blocking_send(()).is_err() => return,
+                Ok(_) => {}
+                Err(error) => {
+                    // Questions still see what is queued; what is queued is then found by the next pass.
+                    error!("cannot wait for file events: {error}");
+                    return;
+                }
+            }
+        }
+    });
+    receiver
+}
+
+async fn one_queued(queued: &mut Option<mpsc::Receiver<()>>) {
+    match queued {
         None => std::future::pending().await,
-        Some(readable) => match readable.readable().await {
-            Ok(mut guard) => guard.clear_ready(),
-            Err(_) => std::future::pending().await,
-        },
+        Some(receiver) => {
+            if receiver.recv().await.is_none() {
+                *queued = None;
+            }
+        }
     }
 }
 

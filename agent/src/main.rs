@@ -8,11 +8,13 @@ use agent::collect::{self, Collector, Limits};
 use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
+use agent::identity::Identity;
 use agent::trust::Trust;
 use agent::{clock, enroll, run, state};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use manifests::durable;
+use manifests::evidence::{Cover, Evidence};
 use manifests::exclude::Globs;
 use tokio_util::sync::CancellationToken;
 
@@ -216,7 +218,13 @@ fn dry_run(config: &Path) -> anyhow::Result<()> {
     let host = set.set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
     let mut collector = Collector::new(state.sealing_key()?, config.prefix.clone());
     let pass = collector.pass(set.set.reference.baseline(), host.as_ref(), &Limits::default());
-    let evidence = run::evidence(&config, &state, &set, pass, now)?;
+    let cover = Cover {
+        sequence: state.sequence()? + 1,
+        configs: pass.configs,
+        lists: pass.lists.into_keys().collect(),
+        ..Identity::new(&config)?.cover(now, now.wall, set.set.reference.digest())
+    };
+    let evidence = Evidence { cover, state: pass.state };
     println!("{}", serde_json::to_string_pretty(&evidence)?);
     Ok(())
 }

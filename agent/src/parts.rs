@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manifests::digest::Digest;
 use manifests::envelope::{Sealed, Verified};
-use manifests::evidence::{Agent, ConfigPrint, State};
+use manifests::evidence::{ConfigPrint, State};
 use manifests::gate::{Clocks, Effect, Event, HeldPermit};
 use manifests::id::ItemId;
 use manifests::key::{PublicKey, SigningKey};
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::client::{Client, chain};
 use crate::clock;
 use crate::config::Config;
+use crate::identity::Identity;
 use crate::keeper::Keeper;
 use crate::state::StateDirectory;
 use crate::trust::{Trust, TrustedSet};
@@ -37,10 +38,8 @@ pub struct Parts {
     pub trust: Trust,
     /// The host's key; none before enrolment.
     pub key: Option<SigningKey>,
-    /// The kernel's boot id.
-    pub boot_id: String,
-    /// What evidence says of the agent.
-    pub agent: Agent,
+    /// What documents say of the host.
+    pub identity: Identity,
     /// Asks for a look at the host.
     pub look: Notify,
     /// Asks for a document to be sent.
@@ -90,7 +89,6 @@ pub struct Seen {
 
 impl Parts {
     /// Parts with nothing seen or trusted yet.
-    #[expect(clippy::too_many_arguments, reason = "made once, from what main has read")]
     pub fn new(
         config: Config,
         state: StateDirectory,
@@ -98,8 +96,7 @@ impl Parts {
         client: Client,
         trust: Trust,
         key: Option<SigningKey>,
-        boot_id: String,
-        agent: Agent,
+        identity: Identity,
     ) -> Self {
         Self {
             config,
@@ -108,8 +105,7 @@ impl Parts {
             client,
             trust,
             key,
-            boot_id,
-            agent,
+            identity,
             look: Notify::new(),
             report: Notify::new(),
             follow: Notify::new(),
@@ -186,7 +182,7 @@ impl Parts {
 
     // A permit that could not be stored still counts until the next start.
     fn store_permit(&self, held: &HeldPermit) {
-        if let Err(error) = self.state.store_permit(held, &self.boot_id) {
+        if let Err(error) = self.state.store_permit(held, &self.identity.boot_id) {
             self.trouble("the permit counts now, and not after a restart", &error);
         }
     }
@@ -212,7 +208,8 @@ impl Parts {
                 shared.active = shared.candidate.take();
             }
             let Some(set) = shared.active.clone().filter(is_meant) else { return };
-            shared.seen.retain(|seen, _| *seen == baseline || shared_candidate(&shared.candidate, seen));
+            let to_come = shared.candidate.as_ref().map(|set| set.set.reference.digest());
+            shared.seen.retain(|seen, _| *seen == baseline || Some(*seen) == to_come);
             set
         };
         match self.trust.activate(&set) {
@@ -263,11 +260,7 @@ impl Parts {
             "watching": shared.watching,
             "contact": shared.contact,
             "trouble": shared.trouble,
-            "agent": self.agent.version,
+            "agent": self.identity.agent.version,
         })
     }
-}
-
-fn shared_candidate(candidate: &Option<Arc<TrustedSet>>, baseline: &Digest) -> bool {
-    candidate.as_ref().is_some_and(|set| set.set.reference.digest() == *baseline)
 }

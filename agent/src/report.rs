@@ -106,7 +106,10 @@ impl Reporter {
             let evidence = Evidence { cover, state: seen.state.clone() };
             (api::EVIDENCE, envelope_json(&Sealed::seal(&evidence, key).map_err(ReportError::Seal)?))
         } else {
-            (api::HEARTBEATS, envelope_json(&Sealed::seal(&Heartbeat { cover, state }, key).map_err(ReportError::Seal)?))
+            (
+                api::HEARTBEATS,
+                envelope_json(&Sealed::seal(&Heartbeat { cover, state }, key).map_err(ReportError::Seal)?),
+            )
         };
         let receipt: Receipt = parts.client.post(path, body, None).await.map_err(ReportError::Client)?;
         if full {
@@ -122,24 +125,15 @@ impl Reporter {
 
     fn cover(&self, parts: &Parts, seen: &Seen, baseline: Digest) -> Cover {
         let now = clock::now();
-        let (permit, stop) =
-            parts.keeper.read(|gate| (gate.permit_number(), gate.newest_stop())).unwrap_or_default();
+        let (permit, stop) = parts.keeper.read(|gate| (gate.permit_number(), gate.newest_stop())).unwrap_or_default();
         Cover {
-            product: parts.config.product.clone(),
-            host: parts.config.host.clone(),
             sequence: self.sequence,
             resumed: self.resumed,
-            boot_id: parts.boot_id.clone(),
-            wall: now.wall,
-            boot_ms: now.boot_ms,
-            pass_started: seen.started.wall,
-            agent: parts.agent.clone(),
-            baseline,
             permit,
             stop,
-            checkpoint: None,
             configs: seen.configs.clone(),
             lists: seen.lists.keys().copied().collect(),
+            ..parts.identity.cover(now, seen.started.wall, baseline)
         }
     }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use manifests::digest::Hasher;
 use manifests::durable::{self, DurableError};
-use manifests::evidence::Agent;
 use manifests::gate::{Event, Gate};
 use manifests::time::Time;
 use tokio::net::TcpListener;
@@ -12,17 +10,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::client::{Client, ClientError, chain};
+use crate::clock;
 use crate::collect::Collector;
 use crate::config::Config;
 use crate::follow::{self, gate_set};
 use crate::gate_server::{BindError, GateServer, bind_unix};
+use crate::identity::Identity;
 use crate::keeper::Keeper;
 use crate::look::{self, Eyes};
 use crate::parts::Parts;
 use crate::report;
 use crate::state::{StateDirectory, StateError};
 use crate::trust::{Trust, TrustedSet};
-use crate::clock;
 use crate::watch::Watch;
 
 /// The largest first root read, in bytes.
@@ -78,8 +77,8 @@ pub async fn run(
     let root = durable::read_limited(&config.root, ROOT_BYTES_MAX).map_err(StartError::Root)?;
     let state = StateDirectory::open(&config.state).map_err(StartError::State)?;
     let client = Client::new(config.controllers.clone(), &config.ca).map_err(StartError::Client)?;
-    let boot_id = clock::boot_id().map_err(|source| StartError::System { what: "the boot id", source })?;
-    let agent = own_identity().map_err(|source| StartError::System { what: "the agent's own file", source })?;
+    let system = |source| StartError::System { what: "the boot id or the agent's own file", source };
+    let identity = Identity::new(&config).map_err(system)?;
     let trust = Trust::new(root, state.path(), config.product.clone());
 
     let mut damaged = Vec::new();
@@ -92,7 +91,7 @@ pub async fn run(
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
     let pending = watch.as_ref().map(Watch::pending);
     let keeper = Arc::new(Keeper::new(gate, pending.clone()));
-    let parts = Parts::new(config, state, Arc::clone(&keeper), client, trust, key, boot_id, agent);
+    let parts = Parts::new(config, state, Arc::clone(&keeper), client, trust, key, identity);
     let parts = Arc::new(parts);
 
     // Before the first question: what was stored, each thing verified as if it had just arrived.
@@ -107,7 +106,10 @@ pub async fn run(
         http: http.local_addr().map_err(|source| StartError::System { what: "the gate's address", source })?,
         socket: parts.config.socket.clone(),
     };
-    let status = { let parts = Arc::clone(&parts); move || parts.status() };
+    let status = {
+        let parts = Arc::clone(&parts);
+        move || parts.status()
+    };
     let server = GateServer::new(keeper, status);
     on_ready(&addresses);
 
@@ -167,7 +169,7 @@ fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
     match parts.state.permit() {
         Ok(None) => {}
         Ok(Some(stored)) => {
-            let (received, same_boot) = stored.received(&parts.boot_id);
+            let (received, same_boot) = stored.received(&parts.identity.boot_id);
             match stored.into_permit().verify(&parts.permit_keys()) {
                 Ok(permit) => parts
                     .keeper
@@ -183,7 +185,11 @@ fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
 }
 
 fn is_news(parts: &Parts, set: &TrustedSet) -> bool {
-    parts.shared().active.as_ref().is_none_or(|active| gate_set(active) != gate_set(set) || active.set.lifts != set.set.lifts)
+    parts
+        .shared()
+        .active
+        .as_ref()
+        .is_none_or(|active| gate_set(active) != gate_set(set) || active.set.lifts != set.set.lifts)
 }
 
 async fn store_floor(parts: Arc<Parts>, shutdown: CancellationToken) {
@@ -197,24 +203,4 @@ async fn store_floor(parts: Arc<Parts>, shutdown: CancellationToken) {
             parts.trouble("the time cannot be stored", &error);
         }
     }
-}
-
-fn own_identity() -> std::io::Result<Agent> {
-    use std::io::Read;
-    let mut file = std::fs::File::open("/proc/self/exe")?;
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer)?;
-        match buffer.get(..read) {
-            Some([]) | None => break,
-            Some(bytes) => hasher.update(bytes),
-        }
-    }
-    let version = semver_version().map_err(std::io::Error::other)?;
-    Ok(Agent { version, digest: hasher.finish() })
-}
-
-fn semver_version() -> Result<semver::Version, semver::Error> {
-    env!("CARGO_PKG_VERSION").parse()
 }

@@ -162,20 +162,41 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Damaged`], [`StateError::Io`].
     pub fn host_key(&self) -> Result<Option<SigningKey>, StateError> {
-        let name = "host.key";
+        self.key("host.key")
+    }
+
+    fn key(&self, name: &str) -> Result<Option<SigningKey>, StateError> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
         let text = std::str::from_utf8(&bytes).map_err(|_| self.damaged(name, "not a PEM file"))?;
         SigningKey::from_pkcs8_pem(text).map(Some).map_err(|error| self.damaged(name, &error.to_string()))
     }
 
-    /// Makes a new host key and stores it.
+    /// The key of an enrolment that was begun and not answered.
+    ///
+    /// # Errors
+    /// As [`StateDirectory::host_key`].
+    pub fn enrolling_key(&self) -> Result<Option<SigningKey>, StateError> {
+        self.key("enrolling.key")
+    }
+
+    /// Makes the key of a new enrolment and stores it beside the host's key.
     ///
     /// # Errors
     /// [`StateError::Key`], [`StateError::Io`].
-    pub fn make_host_key(&self) -> Result<SigningKey, StateError> {
+    pub fn make_enrolling_key(&self) -> Result<SigningKey, StateError> {
         let key = SigningKey::generate().map_err(StateError::Key)?;
-        self.write("host.key", key.to_pkcs8_v1_pem().as_bytes())?;
+        self.write("enrolling.key", key.to_pkcs8_v1_pem().as_bytes())?;
         Ok(key)
+    }
+
+    /// The enrolment was accepted: its key is the host's from now on.
+    ///
+    /// # Errors
+    /// [`StateError::Open`].
+    pub fn adopt_enrolling_key(&self) -> Result<(), StateError> {
+        let open = |source| StateError::Open { path: self.path.clone(), source };
+        std::fs::rename(self.path.join("enrolling.key"), self.path.join("host.key")).map_err(open)?;
+        durable::sync_directory(&self.path).map_err(open)
     }
 
     /// The key under which sensitive values leave the host as digests; made at first use.

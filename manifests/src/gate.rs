@@ -209,6 +209,11 @@ impl Gate {
         self.permit.as_ref()
     }
 
+    /// The file of the state directory that cannot be used, with what is wrong.
+    pub fn damaged(&self) -> Option<&str> {
+        self.damaged.as_deref()
+    }
+
     /// The set in use.
     pub fn active(&self) -> Option<&Set> {
         self.active.as_ref().map(|used| &used.set)
@@ -233,9 +238,16 @@ impl Gate {
 
     /// Takes up what the state directory held at start: a permit with the clocks of its receipt.
     /// The same checks as on arrival; `same_boot` says whether the boot clock of its receipt is this one's.
-    pub fn restore_permit(&mut self, permit: Verified<Permit>, received: Clocks, same_boot: bool, now: Clocks) {
-        // What it answers was sent before the restart; the sequences were stored before they were sent.
-        self.sent = Some((1, permit.answers.max(self.sent.map_or(0, |(_, last)| last))));
+    /// `sequence` is the last one stored: everything up to it may have been sent.
+    pub fn restore_permit(
+        &mut self,
+        permit: Verified<Permit>,
+        received: Clocks,
+        same_boot: bool,
+        sequence: u64,
+        now: Clocks,
+    ) {
+        self.sent = Some((1, sequence));
         match self.check_permit(&permit, now) {
             Ok(()) => {
                 self.permit_number = permit.number;
