@@ -12,7 +12,7 @@ use crate::baseline_text::{self, PRODUCT, Rhythm};
 use crate::host::{Controllers, Host, Lock, Setup};
 use crate::managers::Managers;
 use crate::operator::Controller;
-use crate::sites::{MUNAKATA, Site, TAKAMATSU};
+use crate::sites::{self, MUNAKATA, Site, TAKAMATSU};
 use crate::trees::{Masters, Release};
 use crate::world::World;
 
@@ -250,6 +250,15 @@ impl Fleet {
     pub fn logs(&self) -> PathBuf {
         self.world.path().join("logs")
     }
+}
+
+/// A small fleet for a test: founded, nothing at fault, no host started.
+///
+/// # Errors
+/// As [`Fleet::found`].
+pub async fn small(sites: usize) -> Result<Fleet> {
+    let plan = plan(sites::choose(sites, 3)?);
+    Fleet::found(Arc::new(World::new()?), plan, Faults { planted: false, wrong_variant: false }, |_| {}).await
 }
 
 /// How one host is set up. `index` spreads what is not judged here: some sites run the older

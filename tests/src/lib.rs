@@ -11,6 +11,7 @@ pub mod http;
 pub mod limits;
 pub mod managers;
 pub mod operator;
+pub mod simulated;
 pub mod sites;
 pub mod trees;
 pub mod world;

@@ -99,6 +99,11 @@ impl Controller {
         self.process.as_mut().context("the controller is not running")
     }
 
+    /// Its process id, if it was not killed here.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// Kills it with -9.
     ///
     /// # Errors
