@@ -178,7 +178,7 @@ async fn start(report: &Report, world: Arc<World>, plan: Vec<crate::fleet::Plann
 /// Waits until every host has shown evidence and every site in order issues.
 async fn settle(fleet: &Fleet) -> Result<()> {
     let good: Vec<_> = fleet.plan.iter().filter(|planned| planned.part == Part::Good).map(|p| &p.site.code).collect();
-    until("every site in order to be verified", SETTLE_DEADLINE, || async {
+    until("every site in order to be verified", SETTLE_DEADLINE, async || {
         let rows = fleet.controller.fleet().await?.sites;
         for row in rows.iter().filter(|row| good.contains(&&row.code)) {
             let codes: Vec<String> = row.reasons.iter().map(ToString::to_string).collect();

@@ -258,11 +258,7 @@ impl Drop for Process {
 ///
 /// # Errors
 /// When `deadline` passes: `what` was awaited, and what was seen last.
-pub async fn until<T, F, O>(what: &str, deadline: Duration, mut observe: F) -> Result<T>
-where
-    F: FnMut() -> O,
-    O: Future<Output = Result<T>>,
-{
+pub async fn until<T>(what: &str, deadline: Duration, mut observe: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let end = Instant::now() + deadline;
     loop {
         match observe().await {

@@ -59,20 +59,20 @@ async fn nginx_lets_a_certificate_out_only_while_the_gate_is_open() -> Result<()
     let mut server = fleet.world.start("nginx", &nginx, &["-p", text(&directory)?, "-c", text(&file)?])?;
     let address = Address::Tcp(([127, 0, 0, 1], port).into());
     let ask = || http::ask(&address, &Method::GET, "/certificate", &[], Duration::from_secs(8));
-    until("nginx to listen", DEADLINE, || async {
+    until("nginx to listen", DEADLINE, async || {
         ensure!(server.runs(), "nginx ended: {}", server.log());
         ask().await.map(|_| ())
     })
     .await?;
 
-    until("an open gate: 200", DEADLINE, || async {
+    until("an open gate: 200", DEADLINE, async || {
         let (through, gate) = (ask().await?, fleet.host(&ap)?.ask_gate().await?);
         ensure!(gate == Issued::Certificate && through.status == 200, "{gate}; nginx {}", through.status);
         Ok(())
     })
     .await?;
     fleet.host(&ap)?.set_print_lock(Lock::Shared)?;
-    until("a closed gate: 403", DEADLINE, || async {
+    until("a closed gate: 403", DEADLINE, async || {
         let through = ask().await?;
         ensure!(through.status == 403, "nginx {}", through.status);
         Ok(())
@@ -83,7 +83,7 @@ async fn nginx_lets_a_certificate_out_only_while_the_gate_is_open() -> Result<()
         assert_eq!(ask().await?.status, 403);
     }
     fleet.host(&ap)?.set_print_lock(Lock::Exclusive)?;
-    until("the repaired gate: 200", DEADLINE, || async {
+    until("the repaired gate: 200", DEADLINE, async || {
         let through = ask().await?;
         ensure!(through.status == 200, "nginx {}", through.status);
         Ok(())

@@ -64,7 +64,7 @@ pub(super) async fn both_entries(
     for entry in Entry::ALL {
         let began = Instant::now();
         let asked = format!("{host} at the {}: certificate?", entry.name());
-        let answer = until(&format!("{asked} {expected}"), DEADLINE, || async {
+        let answer = until(&format!("{asked} {expected}"), DEADLINE, async || {
             let answer = fleet.host(host)?.ask(entry).await?;
             ensure!(accepts(&answer), "{answer}");
             Ok(answer)
@@ -101,7 +101,7 @@ async fn held(fleet: &Fleet, report: &Report) -> Result<()> {
         both_entries(fleet, report, &ap, &format!("must be refused: {code}"), |a| refused_for(a, code)).await?;
         let began = Instant::now();
         let deadline = DEADLINE + Duration::from_secs(fleet.rhythm.evidence_max_age_s);
-        let row = until(&format!("{} to stand {standing:?}", site.en), deadline, || async {
+        let row = until(&format!("{} to stand {standing:?}", site.en), deadline, async || {
             let row = fleet.controller.site(&site.code).await?.site;
             ensure!(row.standing == standing && row.verdict == Verdict::Hold, "it stands {:?}", row.standing);
             Ok(row)
@@ -156,7 +156,7 @@ async fn joins(fleet: &mut Fleet, report: &Report, wrong_variant: bool) -> Resul
     report.answer(&format!("{} hosts of Takamatsu: enrol", hosts.len()), "enrolled, agents run", began.elapsed());
     let began = Instant::now();
     both_entries(fleet, report, &ap, "must be refused: wrong-variant", |a| refused_for(a, "wrong-variant")).await?;
-    let owed = until("every item of the baseline to be judged at Takamatsu", DEADLINE, || async {
+    let owed = until("every item of the baseline to be judged at Takamatsu", DEADLINE, async || {
         let site = fleet.controller.site(&code).await?;
         let host = site.hosts.iter().find(|view| view.host.host == ap).context("its host is not shown")?;
         let items = &host.appraisal.items;
@@ -195,7 +195,7 @@ async fn changed_by_hand(fleet: &Fleet, report: &Report, change: bool) -> Result
     let asking = Asking::start(&[host.entry(Entry::Store)?.clone(), host.entry(Entry::Counter)?.clone()]);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let written = if change { host.set_print_lock(Lock::Shared)? } else { Instant::now() };
-    let closing = until("the gate to close", Duration::from_secs(5), || async {
+    let closing = until("the gate to close", Duration::from_secs(5), async || {
         let answer = host.ask(Entry::Store).await?;
         ensure!(refused_for(&answer, "lock-drifted"), "{answer}");
         Ok(answer)
@@ -231,7 +231,7 @@ async fn site_hold(fleet: &Fleet, report: &Report, change: bool) -> Result<()> {
     let [ap, db] = hosts.as_slice() else { bail!("{} has not two hosts", planned.site.code) };
     opens(fleet, report, ap).await?;
     let written = if change { fleet.host(db)?.set_register_lock("none")? } else { Instant::now() };
-    let answer = until("the gate of the other host to hold", DEADLINE, || async {
+    let answer = until("the gate of the other host to hold", DEADLINE, async || {
         let answer = fleet.host(ap)?.ask(Entry::Counter).await?;
         ensure!(refused_for(&answer, "site-hold"), "{answer}");
         Ok(answer)

@@ -1,6 +1,5 @@
 //! The story, steps 6 to 8: a new baseline, a stop and its end, and what survives a kill -9.
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -39,7 +38,7 @@ pub(super) async fn new_baseline(fleet: &Fleet, report: &Report, publish: bool) 
     }
     report.answer(&format!("baseline {NEXT_VERSION}, signed by two"), "published", began.elapsed());
     let began = Instant::now();
-    until("the asked site to run under the new baseline", DEADLINE, || async {
+    until("the asked site to run under the new baseline", DEADLINE, async || {
         let now = baseline_of(fleet, &ap).await?;
         ensure!(now != before && now.is_some(), "it reports under the one before");
         Ok(())
@@ -47,7 +46,7 @@ pub(super) async fn new_baseline(fleet: &Fleet, report: &Report, publish: bool) 
     .await?;
     report.answer(&format!("{ap}: under which baseline does it report?"), NEXT_VERSION, began.elapsed());
     let fleet_wide = fleet.controller.fleet().await?.baseline.map(|baseline| baseline.digest);
-    until("every host that reports to run under the new baseline", FLEET_DEADLINE, || async {
+    until("every host that reports to run under the new baseline", FLEET_DEADLINE, async || {
         let silent = fleet.part(Part::Silent)?.ap()?;
         let rows = fleet.controller.hosts().await?;
         let behind = rows.iter().filter(|row| row.host != silent && row.baseline != fleet_wide).count();
@@ -88,14 +87,14 @@ pub(super) async fn stop_and_lift(fleet: &mut Fleet, report: &Report, stop: bool
     }
     report.answer("sekisho stop --all", "recorded and signed", began.elapsed());
     let sites: Vec<SiteCode> = fleet.plan.iter().map(|planned| planned.site.code.clone()).collect();
-    until("every gate to refuse because of the stop", FLEET_DEADLINE.min(DEADLINE), || async {
+    until("every gate to refuse because of the stop", FLEET_DEADLINE.min(DEADLINE), async || {
         let open = not_stopped(fleet, &sites).await?;
         ensure!(open.is_empty(), "{} gates are not stopped: {open:?}", open.len());
         Ok(())
     })
     .await?;
     report.answer(&format!("{} issuing hosts: certificate?", sites.len()), "all refused: stopped", began.elapsed());
-    let view = until("every host to acknowledge", FLEET_DEADLINE, || async {
+    let view = until("every host to acknowledge", FLEET_DEADLINE, async || {
         let view = newest_stop(fleet).await?;
         ensure!(
             view.outstanding.is_empty(),
@@ -144,7 +143,7 @@ pub(super) async fn stop_and_lift(fleet: &mut Fleet, report: &Report, stop: bool
     let began = Instant::now();
     fleet.managers.sign("quality").await?;
     fleet.managers.publish(&fleet.controller).await?;
-    until("the named sites to issue", DEADLINE, || async {
+    until("the named sites to issue", DEADLINE, async || {
         let open = issuing(fleet, &freed).await?;
         ensure!(open == freed, "open are {open:?}");
         Ok(())
@@ -196,23 +195,23 @@ pub(super) async fn killed(fleet: &mut Fleet, report: &Report, freed: &[SiteCode
     let open = issuing(fleet, freed).await?;
     ensure!(open == freed, "at once after the kill open are {open:?}");
     report.answer(&format!("{} open gates: certificate?", freed.len()), "all still issue", began.elapsed());
-    let last_issued = Cell::new(began);
-    let answer = until("the gate to hold at its permit's end", ttl + PERMIT_END_SLACK, || async {
+    let mut last_issued = began;
+    let answer = until("the gate to hold at its permit's end", ttl + PERMIT_END_SLACK, async || {
         let asked = Instant::now();
         let answer = fleet.host(&ap)?.ask(Entry::Store).await?;
         if answer == Issued::Certificate {
-            last_issued.set(asked);
+            last_issued = asked;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
         ensure!(refused_for(&answer, "permit-expired"), "{answer}");
         Ok(answer)
     })
     .await?;
-    let issued_for = last_issued.get() - began;
+    let issued_for = last_issued - began;
     report.answer(&format!("{ap} at the store: certificate?"), &answer.to_string(), began.elapsed());
     report.answer("how long did it issue without a controller?", "until its permit's end", issued_for);
     ensure!(issued_for >= Duration::from_secs(1), "it held at once");
-    until("all gates to hold", ttl, || async {
+    until("all gates to hold", ttl, async || {
         let open = issuing(fleet, freed).await?;
         ensure!(open.is_empty(), "open are {open:?}");
         Ok(())
@@ -222,7 +221,7 @@ pub(super) async fn killed(fleet: &mut Fleet, report: &Report, freed: &[SiteCode
     let began = Instant::now();
     fleet.controller.resume().await?;
     report.answer("the controller is started again", "it listens", began.elapsed());
-    until("the freed sites to issue again", FLEET_DEADLINE, || async {
+    until("the freed sites to issue again", FLEET_DEADLINE, async || {
         let open = issuing(fleet, freed).await?;
         ensure!(open == freed, "open are {open:?}");
         Ok(())
