@@ -27,7 +27,7 @@ impl Backoff {
     }
 
     /// It failed: how long to wait, between a half and the whole of the doubled time.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let whole = FIRST.saturating_mul(1 << self.failures.min(16)).min(self.cap);
         self.failures = self.failures.saturating_add(1);
         let mut byte = [0];
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn waits_at_the_cap_are_spread_too() {
         let mut backoff = Backoff::new(Duration::from_secs(8));
-        let waits: Vec<_> = (0..200).map(|_| backoff.next()).skip(10).collect();
+        let waits: Vec<_> = (0..200).map(|_| backoff.wait()).skip(10).collect();
         assert!(waits.iter().all(|wait| (4..=8).contains(&wait.as_secs())));
         let distinct: std::collections::BTreeSet<_> = waits.iter().collect();
         assert!(distinct.len() > 50, "{} distinct waits of {}", distinct.len(), waits.len());

@@ -90,7 +90,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
             FOLLOW_INTERVAL
         } else {
             parts.client.prefer_next();
-            backoff.next()
+            backoff.wait()
         };
         tokio::select! {
             () = shutdown.cancelled() => return,

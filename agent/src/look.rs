@@ -7,7 +7,7 @@ use manifests::appraise::appraise;
 use manifests::baseline::Baseline;
 use manifests::evidence::Evidence;
 use manifests::gate::{Event, Local};
-use manifests::time::Span;
+use manifests::time::{Span, Time};
 use rustix::event::{PollFd, PollFlags};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -35,13 +35,15 @@ pub struct Eyes {
     watch: Option<Watch>,
     watching: bool,
     processes: Vec<Processes>,
+    /// When the newest appraisals can change by themselves.
+    changes_at: Option<Time>,
     limits: Limits,
 }
 
 impl Eyes {
     /// Eyes that have seen nothing.
     pub fn new(collector: Collector, watch: Option<Watch>) -> Self {
-        Self { collector, watch, watching: false, processes: Vec::new(), limits: Limits::default() }
+        Self { collector, watch, watching: false, processes: Vec::new(), changes_at: None, limits: Limits::default() }
     }
 
     /// Looks once under every set.
@@ -57,6 +59,7 @@ impl Eyes {
         // The watch first, then the look: no change can fall between them.
         self.set_watch(parts, &watched);
         self.processes.clear();
+        self.changes_at = None;
         for set in &sets {
             let started = clock::now();
             let Some(changes) = parts.keeper.read(manifests::gate::Gate::changes) else { return };
@@ -71,6 +74,7 @@ impl Eyes {
             let baseline = set.set.reference.digest();
             let seen = Seen { state: evidence.state, digest, configs: pass.configs, lists: pass.lists, started };
             parts.shared().seen.insert(baseline, Arc::new(seen));
+            self.changes_at = self.changes_at.into_iter().chain(appraisal.changes_at).min();
             let local = Local {
                 state: digest,
                 verdict: appraisal.verdict,
@@ -159,7 +163,8 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
             Ok(looking) => {
                 let quarter = parts.sets().iter().map(|set| pass_interval(set.set.reference.baseline())).min();
                 let interval = if looking.watching { quarter.unwrap_or(PASS_MAX) } else { UNWATCHED_PASS };
-                next_pass = Instant::now() + interval;
+                let until_change = looking.changes_at.map(|at| at.since(clock::now().wall).to_std());
+                next_pass = Instant::now() + until_change.unwrap_or(interval).min(interval);
                 eyes = Some(looking);
                 notify_watchdog();
             }

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::keeper::Keeper;
-use crate::state::StateDirectory;
+use crate::state::{KeptStop, StateDirectory};
 use crate::trust::{Trust, TrustedSet};
 
 /// Everything the tasks of one agent share.
@@ -63,7 +63,7 @@ pub struct Shared {
     /// The newest pass under each of them, by baseline.
     pub seen: BTreeMap<Digest, Arc<Seen>>,
     /// Stops on disk that no controller has the acknowledgement of.
-    pub unacknowledged: Vec<(StopRef, Verified<Stop>, PublicKey)>,
+    pub unacknowledged: Vec<KeptStop>,
     /// How changes are noticed, in words.
     pub watching: String,
     /// When a controller last answered.
@@ -192,8 +192,7 @@ impl Parts {
         let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
         match self.state.store_stop(&stop, &key, false) {
             Ok(()) => {
-                let reference = StopRef { number: stop.number, digest: stop.digest() };
-                self.shared().unacknowledged.push((reference, stop, key));
+                self.shared().unacknowledged.push(KeptStop { stop, key, acknowledged: false });
                 self.acknowledge.notify_one();
             }
             Err(error) => self.trouble("the stop counts now, and cannot be acknowledged", &error),
@@ -222,11 +221,11 @@ impl Parts {
     }
 
     /// An acknowledgement of a stop on disk, sealed with the host's key; none before enrolment.
-    pub fn acknowledgement(&self, stop: StopRef) -> Option<Sealed<Acknowledgement>> {
+    pub fn acknowledgement(&self, stop: &Verified<Stop>) -> Option<Sealed<Acknowledgement>> {
         let document = Acknowledgement {
             product: self.config.product.clone(),
             host: self.config.host.clone(),
-            stop,
+            stop: StopRef { number: stop.number, digest: stop.digest() },
             time: clock::now().wall,
         };
         Sealed::seal(&document, self.key.as_ref()?).ok()

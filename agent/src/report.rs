@@ -80,7 +80,7 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
                     next = Instant::now();
                 } else {
                     parts.client.prefer_next();
-                    next = Instant::now() + backoff.next().min(heartbeat);
+                    next = Instant::now() + backoff.wait().min(heartbeat);
                 }
             }
         }
@@ -199,30 +199,35 @@ pub async fn listen(parts: Arc<Parts>, shutdown: CancellationToken) {
     loop {
         let session = sessions.borrow_and_update().clone();
         if let Some(session) = session {
-            let listening = parts.client.listen(
-                &session,
-                // What was pushed while nobody listened comes with the next receipt.
-                || parts.report.notify_one(),
-                |event| parts.host_event(event),
-            );
+            let mut opened = false;
+            let on_open = || {
+                opened = true;
+                parts.report.notify_one(); // What was pushed while nobody listened comes with the next receipt.
+            };
+            let listening = parts.client.listen(&session, on_open, |event| parts.host_event(event));
             let ended = tokio::select! {
                 () = shutdown.cancelled() => return,
                 ended = listening => ended,
             };
-            match ended {
-                Ok(()) => backoff.reset(),
-                Err(error) => debug!("the stream ended: {}", crate::client::chain(&error)),
+            if let Err(error) = ended {
+                debug!("the stream ended: {}", crate::client::chain(&error));
             }
-            parts.report.notify_one();
+            if opened {
+                backoff.reset();
+                parts.report.notify_one();
+            }
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(backoff.next()) => {}
-        }
-        if parts.session.borrow().is_none() {
-            let _ = sessions.changed().await;
+            // A receipt says that the controller is there, and brings a session that it knows.
+            _ = sessions.changed() => {}
+            () = tokio::time::sleep(backoff.wait()), if session_is_known(&sessions) => {}
         }
     }
+}
+
+fn session_is_known(sessions: &tokio::sync::watch::Receiver<Option<String>>) -> bool {
+    sessions.borrow().is_some()
 }
 
 /// Hands in acknowledgements of stops until cancelled.
@@ -232,20 +237,21 @@ pub async fn acknowledge(parts: Arc<Parts>, shutdown: CancellationToken) {
         let outstanding = parts.shared().unacknowledged.first().cloned();
         let wait = match outstanding {
             None => Duration::MAX,
-            Some((reference, stop, key)) => {
-                let Some(document) = parts.acknowledgement(reference) else { return };
+            Some(kept) => {
+                let Some(document) = parts.acknowledgement(&kept.stop) else { return };
                 match parts.client.post::<()>(api::ACKNOWLEDGEMENTS, envelope_json(&document), None).await {
                     Ok(()) => {
                         backoff.reset();
-                        parts.shared().unacknowledged.retain(|(known, _, _)| *known != reference);
-                        if let Err(error) = parts.state.store_stop(&stop, &key, true) {
+                        let done = kept.stop.digest();
+                        parts.shared().unacknowledged.retain(|other| other.stop.digest() != done);
+                        if let Err(error) = parts.state.store_stop(&kept.stop, &kept.key, true) {
                             parts.trouble("the acknowledgement will be sent again after a restart", &error);
                         }
                         continue;
                     }
                     Err(error) => {
                         parts.trouble("a stop's acknowledgement was not handed in", &error);
-                        backoff.next()
+                        backoff.wait()
                     }
                 }
             }

@@ -153,14 +153,12 @@ fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
         Err(error) => damaged.push(format!("{}: {}", parts.config.state.join("trust").display(), chain(&error))),
     }
     match parts.state.stops() {
-        Ok((stops, broken)) => {
-            damaged.extend(broken.iter().map(|error| chain(error)));
-            for (stop, acknowledged) in stops {
-                parts.keeper.restore(|gate| gate.restore_stop(&stop));
-                let key = parts.permit_keys().into_iter().find(|key| key.id() == *stop.signer());
-                if let (false, Some(key)) = (acknowledged, key) {
-                    let reference = manifests::stop::StopRef { number: stop.number, digest: stop.digest() };
-                    parts.shared().unacknowledged.push((reference, stop, key));
+        Ok(kept) => {
+            damaged.extend(kept.damaged.iter().map(|error| chain(error)));
+            for kept in kept.stops {
+                parts.keeper.restore(|gate| gate.restore_stop(&kept.stop));
+                if !kept.acknowledged {
+                    parts.shared().unacknowledged.push(kept);
                 }
             }
         }

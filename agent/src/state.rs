@@ -98,6 +98,26 @@ struct StoredStop {
     acknowledged: bool,
 }
 
+/// A stop that was on disk.
+#[derive(Clone, Debug)]
+pub struct KeptStop {
+    /// The stop.
+    pub stop: Verified<Stop>,
+    /// The key that signed it, in the registry when it came.
+    pub key: PublicKey,
+    /// Whether a controller has the host's acknowledgement.
+    pub acknowledged: bool,
+}
+
+/// What the directory of stops holds.
+#[derive(Debug, Default)]
+pub struct KeptStops {
+    /// Stops whose signature holds, by number.
+    pub stops: Vec<KeptStop>,
+    /// Files that cannot be used.
+    pub damaged: Vec<StateError>,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Counter<T> {
@@ -268,17 +288,16 @@ impl StateDirectory {
         self.write_json("permit.json", &stored)
     }
 
-    /// All stops on disk whose signature holds, each with whether it was acknowledged, and the files
-    /// that are damaged.
+    /// All stops on disk, by number.
     ///
     /// # Errors
     /// [`StateError::Io`].
-    pub fn stops(&self) -> Result<(Vec<(Verified<Stop>, bool)>, Vec<StateError>), StateError> {
+    pub fn stops(&self) -> Result<KeptStops, StateError> {
         let directory = self.path.join("stops");
-        let (mut stops, mut damaged) = (Vec::new(), Vec::new());
+        let mut kept = KeptStops::default();
         let entries = match std::fs::read_dir(&directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((stops, damaged)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(kept),
             Err(source) => return Err(StateError::Open { path: directory, source }),
         };
         for entry in entries.take(STOPS_MAX) {
@@ -289,16 +308,16 @@ impl StateDirectory {
             let read = self.read_json::<StoredStop>(&name).and_then(|stored| {
                 let stored = stored.ok_or_else(|| self.damaged(&name, "it is gone"))?;
                 let verified = stored.stop.verify([&stored.key]).map_err(|e| self.damaged(&name, &e.to_string()))?;
-                Ok((verified, stored.acknowledged))
+                Ok(KeptStop { stop: verified, key: stored.key, acknowledged: stored.acknowledged })
             });
             match read {
-                Ok(stop) => stops.push(stop),
-                Err(error @ StateError::Damaged { .. }) => damaged.push(error),
+                Ok(stop) => kept.stops.push(stop),
+                Err(error @ StateError::Damaged { .. }) => kept.damaged.push(error),
                 Err(error) => return Err(error),
             }
         }
-        stops.sort_by_key(|(stop, _)| stop.number);
-        Ok((stops, damaged))
+        kept.stops.sort_by_key(|kept| kept.stop.number);
+        Ok(kept)
     }
 
     /// Stores a stop.

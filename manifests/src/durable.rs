@@ -94,9 +94,12 @@ pub fn create_directory(path: &Path) -> Result<(), DurableError> {
     if path.is_dir() {
         return Ok(());
     }
-    let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(|source| DurableError::Replace { path: path.to_owned(), source })?;
-    sync_directory(parent(path)).map_err(|source| DurableError::Sync { path: path.to_owned(), source })
+    // One level at a time: each new entry is on disk only once the directory above it is.
+    create_directory(parent(path))?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(source) if !path.is_dir() => Err(DurableError::Replace { path: path.to_owned(), source }),
+        _ => sync_directory(parent(path)).map_err(|source| DurableError::Sync { path: path.to_owned(), source }),
+    }
 }
 
 /// Removes `path`; nothing to do if it is not there.
@@ -212,6 +215,17 @@ mod tests {
         assert_eq!(directory.names(), ["taken"]);
         assert_eq!(fs::read(path.join("inside")).unwrap(), b"old");
         assert!(replace(&directory.0.join("no/where"), b"new", PRIVATE).is_err());
+    }
+
+    #[test]
+    fn directories_are_created_for_their_owner_only() {
+        let directory = Directory::new("create");
+        let deep = directory.0.join("a/b");
+        create_directory(&deep).unwrap();
+        create_directory(&deep).unwrap();
+        assert_eq!(fs::metadata(&deep).unwrap().permissions().mode() & 0o777, 0o700);
+        replace(&deep.join("file"), b"", PRIVATE).unwrap();
+        assert!(create_directory(&deep.join("file/c")).is_err());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::key::{KeyId, PublicKey};
 use crate::time::Time;
 
 /// A whole registry, checked: every host's site is listed, no id or key stands twice.
+///
+/// Look-ups search by halves and rely on the order of sites and hosts.
 #[derive(Clone, Debug)]
 pub struct Registry {
     /// The product.
@@ -108,14 +110,15 @@ pub struct Entry<'a> {
 impl Registry {
     /// What it says of `id` at `now`; nothing if the host is not listed then.
     pub fn entry(&self, id: &HostId, now: Time) -> Option<Entry<'_>> {
-        let host = self.hosts.iter().find(|host| host.id == *id && host.is_listed(now))?;
-        let site = self.sites.iter().find(|site| site.code == *id.site())?;
-        let neighbours = || self.hosts.iter().filter(|other| other.id.site() == id.site());
-        let topology = match neighbours().filter(|other| other.is_listed(now)).count() {
+        let neighbours = self.machines_of(id.site());
+        let host = neighbours.iter().find(|host| host.id == *id && host.is_listed(now))?;
+        let site = self.site(id.site())?;
+        let topology = match neighbours.iter().filter(|other| other.is_listed(now)).count() {
             0 | 1 => Topology::Single,
             _ => Topology::Split,
         };
-        let changes_at = neighbours().flat_map(|h| [Some(h.joined), h.left]).flatten().filter(|t| *t > now).min();
+        let changes = neighbours.iter().flat_map(|host| [Some(host.joined), host.left]);
+        let changes_at = changes.flatten().filter(|time| *time > now).min();
         Some(Entry { host, site, topology, changes_at })
     }
 
@@ -125,13 +128,21 @@ impl Registry {
     }
 
     /// Hosts of one site listed at `now`, in id order.
-    pub fn hosts_of<'a>(&'a self, site: &'a SiteCode, now: Time) -> impl Iterator<Item = &'a Host> {
-        self.listed(now).filter(move |host| host.id.site() == site)
+    pub fn hosts_of<'a>(&'a self, site: &SiteCode, now: Time) -> impl Iterator<Item = &'a Host> + use<'a> {
+        self.machines_of(site).iter().filter(move |host| host.is_listed(now))
+    }
+
+    // All hosts of a site, listed now or not. An id begins with its site's code, so that in id order they stand together.
+    fn machines_of(&self, site: &SiteCode) -> &[Host] {
+        let start = self.hosts.partition_point(|host| host.id.site() < site);
+        let from_start = self.hosts.get(start..).unwrap_or_default();
+        from_start.get(..from_start.partition_point(|host| host.id.site() == site)).unwrap_or_default()
     }
 
     /// The site of that code.
     pub fn site(&self, code: &SiteCode) -> Option<&Site> {
-        self.sites.iter().find(|site| site.code == *code)
+        let index = self.sites.binary_search_by(|site| site.code.cmp(code)).ok()?;
+        self.sites.get(index)
     }
 
     /// The key for permits and stops that has this id, of whichever controller.

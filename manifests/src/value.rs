@@ -125,9 +125,10 @@ impl Pattern {
         if source.len() > Self::BYTES_MAX {
             return Err(format!("longer than {} bytes", Self::BYTES_MAX));
         }
-        regex::RegexBuilder::new(&format!("^(?:{source})$"))
-            .size_limit(256 << 10)
-            .build()
+        let compile = |text: &str| regex::RegexBuilder::new(text).size_limit(256 << 10).build();
+        // By itself first: `a)|(b` would close the group that anchors it, and match anywhere.
+        compile(source)
+            .and_then(|_| compile(&format!("^(?:{source})$")))
             .map(|whole| Self { source: source.to_owned(), whole })
             .map_err(|error| error.to_string())
     }
@@ -159,5 +160,6 @@ mod tests {
         assert!(pattern.accepts("ex") && pattern.accepts("all"));
         assert!(!pattern.accepts("exclusive") && !pattern.accepts("small"));
         assert!(Pattern::new("(").is_err());
+        assert!(Pattern::new("ex)|(all").is_err());
     }
 }

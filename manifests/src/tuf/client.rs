@@ -74,7 +74,8 @@ impl<S: Store, F: Fetch> Client<S, F> {
     /// were. Delegated roles are read when a target or [`Client::delegated`] asks for them.
     ///
     /// # Errors
-    /// [`TufError`]. The set of an earlier refresh stays available from [`Client::trusted`].
+    /// [`TufError`]. The set of an earlier refresh stays available from [`Client::trusted`], and what is
+    /// read for it is judged as of that refresh.
     pub fn refresh(&mut self, now: Time) -> Result<(), TufError> {
         let mut roots = Roots::load(&self.store, &self.first_root)?;
         self.update_root(&mut roots)?;

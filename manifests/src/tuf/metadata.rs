@@ -180,9 +180,14 @@ impl Hashes {
         self.0.get("sha256").and_then(|hex| Digest::from_hex(hex).ok())
     }
 
-    /// The digest that names the file on a repository with consistent snapshots.
+    /// The digest that names the file on a repository with consistent snapshots. It becomes part of a
+    /// path, so it is one only if it is well written.
     pub(crate) fn known(&self) -> Option<&str> {
-        self.0.get("sha256").or_else(|| self.0.get("sha512")).map(String::as_str)
+        let well_written = |name, digits| {
+            let hex = self.0.get(name).map(String::as_str)?;
+            (hex.len() == digits && HEXLOWER.decode(hex.as_bytes()).is_ok()).then_some(hex)
+        };
+        well_written("sha256", 64).or_else(|| well_written("sha512", 128))
     }
 
     // All known digests must match: one that does not is a contradiction, not a second opinion.
@@ -314,6 +319,9 @@ impl Signed for Targets {
     }
 
     fn check(&self) -> Result<(), String> {
+        if let Some(path) = self.targets.keys().find(|path| !is_plain_path(path)) {
+            return Err(format!("target path {path:?} is not a plain relative path"));
+        }
         let mut names = BTreeSet::new();
         for role in self.delegations.iter().flat_map(|delegations| &delegations.roles) {
             let name = &role.name;
@@ -341,6 +349,13 @@ impl RoleKeys {
         let distinct: BTreeSet<_> = self.keyids.iter().collect();
         if distinct.len() == self.keyids.len() { Ok(()) } else { Err(format!("{name} lists a key id twice")) }
     }
+}
+
+// 4.5 recommends paths relative to the targets' address, with forward slashes. Here others are refused,
+// as files are served and kept under these names.
+fn is_plain_path(path: &str) -> bool {
+    let plain = !path.contains(|letter: char| letter.is_control() || letter == '\\');
+    plain && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// Length of a slice as metadata counts it.

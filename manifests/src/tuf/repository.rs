@@ -109,14 +109,18 @@ impl Targets {
 /// `last_version` is the highest version made or seen so far. Unix seconds keep several controllers,
 /// each with its own key and disk, above one another without asking.
 pub fn snapshot(now: Time, last_version: Option<u64>, metas: BTreeMap<String, MetaFile>) -> Snapshot {
-    Snapshot { version: online_version(now, last_version), expires: now.after(SNAPSHOT_LIFE), meta: metas }
+    Snapshot {
+        version: online_version(now, last_version),
+        expires: whole_seconds(now.after(SNAPSHOT_LIFE)),
+        meta: metas,
+    }
 }
 
 /// The next timestamp, naming the signed snapshot file `snapshot_bytes` of version `snapshot_version`.
 pub fn timestamp(now: Time, last_version: Option<u64>, snapshot_version: u64, snapshot_bytes: &[u8]) -> Timestamp {
     Timestamp {
         version: online_version(now, last_version),
-        expires: now.after(TIMESTAMP_LIFE),
+        expires: whole_seconds(now.after(TIMESTAMP_LIFE)),
         meta: BTreeMap::from([(SNAPSHOT_FILE.to_owned(), MetaFile::of(snapshot_version, snapshot_bytes))]),
     }
 }
@@ -189,6 +193,11 @@ fn role_keys(keys: &[PublicKey], threshold: u64) -> RoleKeys {
 fn online_version(now: Time, last: Option<u64>) -> u64 {
     let seconds = u64::try_from(now.unix_ms() / 1000).unwrap_or(0);
     last.map_or(1, |last| last.saturating_add(1)).max(seconds)
+}
+
+// As it will be read again: metadata has no fractions of a second.
+fn whole_seconds(time: Time) -> Time {
+    Time::from_unix_ms(time.unix_ms() / 1000 * 1000)
 }
 
 // Laid out for people: it is reviewed in git. Signatures are over the canonical form, whatever the

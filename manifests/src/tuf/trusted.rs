@@ -124,6 +124,9 @@ impl Trusted {
 
     /// Writes the whole set into another, empty store, from which [`Trusted::load`] reads it.
     ///
+    /// Delegated roles are part of it as far as they were read: ask for those that matter
+    /// ([`crate::tuf::Client::delegated`]) before.
+    ///
     /// # Errors
     /// [`TufError::Store`]; what was written so far is then no complete set.
     pub fn save(&self, store: &mut impl Store) -> Result<(), TufError> {

@@ -44,6 +44,15 @@ fn an_older_timestamp_is_a_rollback() {
     let mut store = repo.refreshed();
     repo.served = old;
     repo.refused(&mut store, "rollback", &[]);
+    // The snapshot it lists need not be older for it to be one.
+    let mut repo = Repo::new();
+    repo.timestamp.version += 5;
+    repo.publish_timestamp();
+    let mut store = repo.refreshed();
+    repo.timestamp.version -= 1;
+    repo.publish_timestamp();
+    let error = repo.refused(&mut store, "rollback", &[]);
+    assert!(error.to_string().contains("timestamp.json"), "{error}");
 }
 
 #[test]
@@ -177,6 +186,16 @@ fn a_delegated_role_expires_too() {
     client.refresh(repo.now).unwrap();
     assert_eq!(client.delegated(LIFTS).unwrap_err().code(), "expired");
     assert_eq!(store, before);
+    // And once it is stored.
+    repo.lifts.version = 3;
+    repo.lifts.expires = repo.now.after(Span::from_s(30));
+    repo.publish();
+    for (seconds, expected) in [(0, None), (30, Some("expired"))] {
+        repo.later(seconds);
+        let mut client = repo.client(&mut store);
+        client.refresh(repo.now).unwrap();
+        assert_eq!(client.delegated(LIFTS).err().map(|error| error.code()), expected);
+    }
 }
 
 #[test]
@@ -309,6 +328,36 @@ fn a_digest_of_an_unknown_kind_proves_nothing() {
 }
 
 #[test]
+fn names_that_leave_their_directory_are_refused() {
+    for path in ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", "a\nb"] {
+        let mut repo = Repo::new();
+        repo.targets.add(path, b"");
+        assert_eq!(unsigned(&repo.targets).unwrap_err().code(), "format", "{path:?}");
+    }
+    let digest: Hashes = serde_json::from_value(json!({ "sha256": "../../etc/passwd" })).unwrap();
+    let file = manifests::tuf::TargetFile { length: 0, hashes: digest, custom: None };
+    assert_eq!(manifests::tuf::target_path("a", &file), None);
+    assert!(file.verify(b"").is_err());
+}
+
+#[test]
+fn either_known_digest_will_do_and_both_must_match() {
+    let sha512 = data_encoding::HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA512, b"x").as_ref());
+    let sha256 = manifests::digest::Digest::of(b"x").hex();
+    let other = manifests::digest::Digest::of(b"y").hex();
+    let verify = |hashes: Value| {
+        let file = json!({ "length": 1, "hashes": hashes });
+        serde_json::from_value::<manifests::tuf::TargetFile>(file).unwrap().verify(b"x").is_ok()
+    };
+    assert!(verify(json!({ "sha512": sha512 })));
+    assert!(verify(json!({ "sha256": sha256, "sha512": sha512, "md5": "00" })));
+    assert!(!verify(json!({ "md5": "00" })));
+    assert!(!verify(json!({})));
+    assert!(!verify(json!({ "sha256": other, "sha512": sha512 })));
+    assert!(!verify(json!({ "sha256": sha256, "sha512": other })));
+}
+
+#[test]
 fn online_versions_never_fall_back() {
     let now = Time::from_rfc3339("2026-10-01T00:00:00Z").unwrap();
     let version = |last| repository::snapshot(now, last, Default::default()).version;
@@ -316,7 +365,7 @@ fn online_versions_never_fall_back() {
     assert_eq!(version(Some(5)), 1_790_812_800);
     assert_eq!(version(Some(1_790_812_800)), 1_790_812_801);
     assert_eq!(version(Some(2_000_000_000)), 2_000_000_001);
-    let timestamp = repository::timestamp(now, None, 3, b"snapshot");
+    let timestamp = repository::timestamp(now.after(Span::from_ms(999)), None, 3, b"snapshot");
     assert_eq!(timestamp.expires, now.after(Span::from_s(86_400)));
     assert_eq!(timestamp.snapshot().unwrap(), &MetaFile::of(3, b"snapshot"));
     assert_eq!(unsigned(&timestamp).unwrap().last(), Some(&b'\n'));

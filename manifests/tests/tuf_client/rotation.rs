@@ -84,6 +84,21 @@ fn no_root_may_be_left_out() {
     assert_eq!(Trusted::load(&store, &repo.first_root).unwrap().root().version, 3);
 }
 
+#[test]
+fn a_refresh_follows_256_roots_and_the_next_the_rest() {
+    let mut repo = Repo::new();
+    let signers: Vec<_> = repo.managers.iter().take(2).map(clone).collect();
+    for _ in 0..258 {
+        repo.root = repo.root.next(repo.root.expires);
+        repo.publish_root(&signers.iter().collect::<Vec<_>>());
+    }
+    let mut store = MemoryStore::default();
+    for version in [257, 259] {
+        repo.refresh(&mut store);
+        assert_eq!(Trusted::load(&store, &repo.first_root).unwrap().root().version, version);
+    }
+}
+
 // The attacker had the timestamp and snapshot keys and used them; then the managers rotate.
 fn attacked() -> (Repo, MemoryStore) {
     let mut repo = Repo::new();
@@ -126,6 +141,25 @@ fn rotated_keys_end_a_fast_forward_attack() {
         assert_eq!(trusted.targets().version, 2);
         assert_eq!(trusted.snapshot(), &repo.snapshot);
     }
+}
+
+#[test]
+fn a_set_signed_under_an_earlier_root_is_incomplete() {
+    let mut repo = Repo::new();
+    let mut store = repo.refreshed();
+    rotate_online(&mut repo, false, true);
+    let timestamp = repo.served.metadata.remove("timestamp.json").unwrap();
+    let removed = ["progress", "root.json", "root_history/2.root.json", "snapshot.json", "timestamp.json"];
+    let before = store.clone();
+    repo.refused(&mut store, "not-found", &removed);
+    assert_eq!(Trusted::load(&store, &repo.first_root).unwrap_err().code(), "nothing-trusted");
+    // A crash after the root was stored.
+    let mut cut = before;
+    cut.files.insert("root_history/2.root.json".to_owned(), store.files["root_history/2.root.json"].clone());
+    assert_eq!(Trusted::load(&cut, &repo.first_root).unwrap_err().code(), "incomplete");
+    // The old timestamp is of no use under the new root.
+    repo.served.metadata.insert("timestamp.json".to_owned(), timestamp);
+    repo.refused(&mut cut, "threshold", &["progress", "root.json", "snapshot.json", "timestamp.json"]);
 }
 
 #[test]

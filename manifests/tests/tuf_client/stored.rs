@@ -79,6 +79,19 @@ fn a_lost_file_is_a_loss_and_not_a_new_start() {
 }
 
 #[test]
+fn an_older_timestamp_put_beside_a_newer_snapshot_is_noticed() {
+    let mut repo = Repo::new();
+    let older = repo.refreshed();
+    repo.later(60);
+    repo.publish();
+    let mut store = repo.refreshed();
+    store.files.insert("timestamp.json".to_owned(), older.files["timestamp.json"].clone());
+    let error = repo.refused(&mut store, "store-damaged", &[]);
+    assert!(error.to_string().contains("timestamp.json"), "{error}");
+    assert_eq!(Trusted::load(&store, &repo.first_root).unwrap_err().code(), "incomplete");
+}
+
+#[test]
 fn a_damaged_delegated_role_is_named() {
     let (repo, store) = grown();
     for bytes in [&b""[..], b"{", &store.files["lifts.json"].to_ascii_uppercase()] {
@@ -97,6 +110,22 @@ fn a_damaged_delegated_role_is_named() {
     client.refresh(repo.now).unwrap();
     client.delegated(LIFTS).unwrap();
     assert_eq!(lost, store);
+}
+
+#[test]
+fn a_set_does_not_silently_lack_its_lifts() {
+    let (mut repo, mut store) = grown();
+    repo.lifts.version = 2;
+    repo.later(60);
+    repo.publish();
+    repo.refresh(&mut store);
+    let error = Trusted::load(&store, &repo.first_root).unwrap_err();
+    assert_eq!(error.code(), "incomplete");
+    assert!(error.to_string().contains("lifts.json"), "{error}");
+    let mut client = repo.client(&mut store);
+    client.refresh(repo.now).unwrap();
+    client.delegated(LIFTS).unwrap();
+    assert_eq!(Trusted::load(&store, &repo.first_root).unwrap().delegated(LIFTS), Some(&repo.lifts));
 }
 
 #[test]
@@ -120,6 +149,10 @@ fn a_store_of_another_root_is_not_taken_over() {
     let error = Trusted::load(&store, &other.first_root).unwrap_err();
     assert_eq!(error.code(), "store-damaged", "{error}");
     other.refused(&mut store.clone(), "store-damaged", &[]);
+    // Also if the store never got beyond the version of the first root.
+    let (first, second) = (Repo::new(), Repo::new());
+    let error = second.refused(&mut first.refreshed(), "store-damaged", &[]);
+    assert!(error.to_string().contains("root.json"), "{error}");
     // The same first root, laid out differently, is the same root.
     let compact: serde_json::Value = serde_json::from_slice(&repo.first_root).unwrap();
     assert!(Trusted::load(&store, &serde_json::to_vec(&compact).unwrap()).is_ok());
