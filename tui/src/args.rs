@@ -12,8 +12,9 @@ use manifests::text::Lang;
 #[derive(Debug, Parser)]
 #[command(name = "sekisho", version, after_help = EXIT_CODES)]
 pub struct Args {
-    /// Address of the controller, as https://controller.example:8443
+    /// Address of the controller.
     #[arg(long, global = true, env = "SEKISHO_CONTROLLER", value_name = "URL")]
+    #[arg(help = "Address of the controller, as https://controller.example:8443")]
     pub controller: Option<String>,
     /// File with the controller's CA certificate (PEM)
     #[arg(long, global = true, env = "SEKISHO_CA", value_name = "FILE")]
