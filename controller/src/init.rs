@@ -28,16 +28,16 @@ const TLS_LIFE: Span = Span::from_s(730 * DAY_S);
 pub struct Args {
     /// Directory to make. Whoever reads it can sign permits
     #[arg(long)]
-    data: PathBuf,
+    pub data: PathBuf,
     /// Name of this controller in the registry, as main
     #[arg(long)]
-    id: ControllerId,
+    pub id: ControllerId,
     /// Product that it serves, as convenience-issuance
     #[arg(long)]
-    product: ProductId,
+    pub product: ProductId,
     /// DNS name or IP address that agents reach it by; repeat for more [default: 127.0.0.1 and localhost]
     #[arg(long = "name")]
-    names: Vec<String>,
+    pub names: Vec<String>,
 }
 
 /// Makes the directory.

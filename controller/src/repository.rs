@@ -193,7 +193,7 @@ impl Repository {
         } else {
             let name = metadata_path(SNAPSHOT, listed);
             let bytes = self.read(&name, SNAPSHOT_BYTES_MAX)?;
-            (listed, bytes.ok_or_else(|| TufError::NotFound { file: name })?)
+            (listed, bytes.ok_or(TufError::NotFound { file: name })?)
         };
         let timestamp = writer::timestamp(now, Some(set.timestamp().version), version, &bytes);
         let timestamp = writer::sign(&writer::unsigned(&timestamp)?, &self.identity.timestamp_key)?;

@@ -83,7 +83,6 @@ fn guarded(app: &Arc<App>, access: Access, handler: MethodRouter<Arc<App>>) -> M
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that the layer asks for")]
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a handler panicked");
     Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of this controller; its log has more")

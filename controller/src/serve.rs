@@ -39,20 +39,13 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Args {
     /// The controller's directory, made by init
     #[arg(long)]
-    data: PathBuf,
+    pub data: PathBuf,
     /// The release managers' first root.json, kept outside the directory
     #[arg(long)]
-    root: PathBuf,
+    pub root: PathBuf,
     /// Address to listen on; port 0 lets the system choose
     #[arg(long)]
-    listen: SocketAddr,
-}
-
-impl Args {
-    /// For tests, which start controllers of their own.
-    pub fn new(data: PathBuf, root: PathBuf, listen: SocketAddr) -> Self {
-        Self { data, root, listen }
-    }
+    pub listen: SocketAddr,
 }
 
 /// Serves until `shutdown`. `ready` is told the address when requests are answered.
@@ -128,18 +121,25 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         }
     }
     writer::save_start(&mut connection, &app, &change).await?;
-    let writing = tokio::spawn(writer::run(Arc::clone(&app), connection, queue));
+    let mut writing = tokio::spawn(writer::run(Arc::clone(&app), connection, queue));
     let renewing = tokio::spawn(renew(Arc::clone(&app)));
     let serving = tokio::spawn(server::serve(listener, tls, router::router(Arc::clone(&app)), stop.clone()));
     tracing::info!(controller = id, %address, "serving");
     ready(address);
-    shutdown.await;
+    let ended = tokio::select! {
+        () = shutdown => None,
+        // Without it nothing can be answered; a new process starts from what is on disk.
+        ended = &mut writing => Some(ended),
+    };
     tracing::info!("stopping");
     stop.cancel();
-    serving.await.context("the server failed")?;
-    writing.await.context("the writer failed")?;
     renewing.abort();
-    Ok(())
+    serving.await.context("the server failed")?;
+    let ended = match ended {
+        Some(ended) => ended,
+        None => writing.await,
+    };
+    ended.context("the writer failed")?.context("the disk failed")
 }
 
 fn row(repository: &Repository, set: &manifests::set::VerifiedSet, now: manifests::time::Time) -> PublishRow {

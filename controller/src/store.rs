@@ -68,6 +68,22 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the disk failed under the database. A write that was lost is reported once: whether
+    /// another attempt is on disk, nobody can tell any more but a new process that reads it again.
+    pub fn is_disk_failure(&self) -> bool {
+        const SQLITE_IOERR: i32 = 10;
+        match self {
+            StoreError::Database(sqlx::Error::Io(_)) => true,
+            StoreError::Database(sqlx::Error::Database(error)) => {
+                // The lowest byte of SQLite's extended code is the kind.
+                error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == SQLITE_IOERR)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Connections to one controller's database.
 #[derive(Debug)]
 pub struct Store {
@@ -89,9 +105,10 @@ impl Store {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| StoreError::Locked { path: lock_path.clone() })?;
         let path = database(directory);
-        let mut connection = SqliteConnection::connect_with(&options(&path).create_if_missing(true)).await?;
-        MIGRATOR.run(&mut connection).await?;
-        connection.close().await?;
+        let migrating = SqlitePoolOptions::new().max_connections(1);
+        let migrating = migrating.connect_with(options(&path).create_if_missing(true)).await?;
+        MIGRATOR.run(&migrating).await?;
+        migrating.close().await;
         let readers =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options(&path).read_only(true)).await?;
         Ok(Self { path, readers, _lock: lock })

@@ -157,8 +157,11 @@ fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, Failure>) -> Tol
     })
 }
 
-/// Writes until every [`Writer`] is gone or the controller stops.
-pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut queue: Queue) {
+/// Writes until the controller stops.
+///
+/// # Errors
+/// If the disk failed: the process must end, and start again from what is on it.
+pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut queue: Queue) -> Result<(), StoreError> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut intact = true;
@@ -166,11 +169,11 @@ pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut que
         let mut batch = Vec::new();
         tokio::select! {
             biased;
-            () = app.shutdown.cancelled() => return,
+            () = app.shutdown.cancelled() => return Ok(()),
             _ = ticks.tick() => if app.fleet().wake().is_some_and(|wake| wake <= clock::now()) {
                 batch.push(Command::Tick);
             },
-            count = queue.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
+            count = queue.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return Ok(()) },
         }
         if batch.is_empty() {
             continue;
@@ -178,6 +181,7 @@ pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut que
         if !intact {
             match reload(&app, &mut connection).await {
                 Ok(()) => intact = true,
+                Err(error) if error.is_disk_failure() => return Err(error),
                 Err(error) => {
                     tracing::error!(error = chain(&error), "the store cannot be read again");
                     continue; // Dropped replies are 503.
@@ -186,6 +190,9 @@ pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut que
         }
         if let Err(error) = write(&app, &mut connection, batch).await {
             tracing::error!(error = chain(&error), "a batch could not be written");
+            if error.is_disk_failure() {
+                return Err(error);
+            }
             intact = false;
         }
     }

@@ -4,13 +4,17 @@
 //! in an audit, so they cannot disagree. Pure and total; the same input gives the same answer.
 //! Leaving anything out of evidence never turns *hold* into *issue*.
 
+mod finding;
+mod finish;
 mod program;
 mod requirement;
 mod setting;
 
-use crate::baseline::{About, Baseline, Concerns, Config, Enforce, Fix, Requires, SettingKind};
+use finding::Finding;
+
+use crate::baseline::{About, Baseline, Concerns, Config, Enforce, FactSource, Fix, Requires, SettingKind};
 use crate::condition::{Condition, Known, Truth};
-use crate::evidence::{ConfigContent, Evidence, FactSeen, State};
+use crate::evidence::{ConfigContent, Cover, Evidence, FactSeen, State};
 use crate::id::ItemId;
 use crate::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
 use crate::reason::{Code, Reason};
@@ -42,19 +46,20 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
     let fresh = evidence.filter(|e| now <= e.cover.pass_started.after(max_age));
 
     let mut reasons = Vec::new();
-    let items = match fresh {
+    let (items, changes_at) = match fresh {
         Some(evidence) => {
             reasons.extend(whole_host(reference, evidence, now).map(Reason::of));
-            Judge { reference, entry, state: &evidence.state, now }.all_items()
+            let judged = Judge { reference, entry, state: &evidence.state, now }.all_items();
+            if !judged.any_concerns {
+                reasons.push(Reason::of(Code::NothingJudged));
+            }
+            (judged.items, judged.changes_at.into_iter().chain(own_ends(&evidence.cover, max_age, now)).min())
         }
         None => {
             reasons.push(Reason::of(Code::Stale));
-            all_stale(baseline)
+            (all_stale(baseline), None)
         }
     };
-    if items.iter().all(|judged| judged.outcome == Outcome::NotApplicable) {
-        reasons.push(Reason::of(Code::NothingJudged));
-    }
     for judged in items.iter().filter(|judged| judged.verdict == Verdict::Hold) {
         // Stale items say what the host's own reason says already.
         if let Some(code) = judged.code.filter(|code| *code != Code::Stale) {
@@ -64,7 +69,7 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
     reasons.sort();
     let host = if reasons.is_empty() { Verdict::Issue } else { Verdict::Hold };
     let verdict = Verdict::worst(items.iter().map(|judged| judged.verdict).chain([host]));
-    let changes_at = changes_at(baseline, entry, fresh, now);
+    let changes_at = changes_at.into_iter().chain(entry.changes_at).min();
     Appraisal { verdict, reasons, items, changes_at }
 }
 
@@ -110,40 +115,20 @@ pub fn items(baseline: &Baseline) -> impl Iterator<Item = (&ItemId, ItemKind, &A
     fixes.chain(settings).chain(programs).chain(configs)
 }
 
-/// The next moment at which the same evidence can be judged otherwise.
-fn changes_at(baseline: &Baseline, entry: &Entry<'_>, fresh: Option<&Evidence>, now: Time) -> Option<Time> {
-    let one_ms = Span::from_ms(1);
-    let stale = fresh.map(|e| e.cover.pass_started.after(baseline.gate.evidence_max_age).after(one_ms));
-    let waivers = baseline.waivers.iter().filter(|w| w.hosts.contains(&entry.host.id)).map(|w| w.until);
-    let fixes = baseline.fixes.iter().flat_map(|fix| {
-        let due = match &fix.requires {
-            Requires::NoFixYet { due, .. } => Some(*due),
-            Requires::All(_) => None,
-        };
-        [fix.required_from, due]
-    });
-    fixes.flatten().chain(waivers).chain(stale).chain(entry.changes_at).filter(|time| *time > now).min()
+/// When fresh evidence as a whole will count otherwise: it grows old, or `now` catches up with it.
+fn own_ends(cover: &Cover, max_age: Span, now: Time) -> impl Iterator<Item = Time> {
+    let stale = cover.pass_started.after(max_age).after(Span::from_ms(1));
+    let caught_up = cover.pass_started.before(CLOCK_SKEW_MAX);
+    [stale, caught_up].into_iter().filter(move |time| *time > now)
 }
 
-/// How one thing stands, with what was compared: what failed first.
-pub(crate) struct Finding {
-    outcome: Outcome,
-    details: Vec<Detail>,
-}
-
-impl Finding {
-    fn new(outcome: Outcome, detail: Detail) -> Self {
-        Self { outcome, details: vec![detail] }
-    }
-
-    /// Both must hold: the worse outcome counts, its details come first.
-    fn and(mut self, mut other: Finding) -> Finding {
-        if other.outcome > self.outcome {
-            std::mem::swap(&mut self, &mut other);
-        }
-        self.details.append(&mut other.details);
-        self
-    }
+/// All items of one host.
+struct AllItems {
+    items: Vec<Judged>,
+    /// Whether any item is known to concern the host.
+    any_concerns: bool,
+    /// The next moment at which one of them is judged otherwise.
+    changes_at: Option<Time>,
 }
 
 /// Everything one host's items are judged by.
@@ -155,26 +140,32 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn all_items(&self) -> Vec<Judged> {
+    fn all_items(&self) -> AllItems {
         let baseline = self.baseline();
-        let mut judged = Vec::new();
+        let mut all = AllItems { items: Vec::new(), any_concerns: false, changes_at: None };
+        let mut add = |item: &ItemId, kind, about: &About, finding: Finding| {
+            all.any_concerns |= finding.concerns;
+            let (judged, changes_at) = self.finish(item, kind, about, finding);
+            all.changes_at = all.changes_at.into_iter().chain(changes_at).min();
+            all.items.push(judged);
+        };
         for fix in &baseline.fixes {
-            judged.push(self.finish(&fix.id, ItemKind::Fix, &fix.about, self.fix(fix)));
+            add(&fix.id, ItemKind::Fix, &fix.about, self.fix(fix));
         }
         for setting in &baseline.settings {
             let kind = match setting.kind {
                 SettingKind::ExclusiveLock => ItemKind::Lock,
                 SettingKind::Plain => ItemKind::Setting,
             };
-            judged.push(self.finish(&setting.id, kind, &setting.about, self.setting_item(setting)));
+            add(&setting.id, kind, &setting.about, self.setting_item(setting));
         }
         for program in &baseline.programs {
-            judged.push(self.finish(&program.id, ItemKind::Program, &program.about, self.program_item(program)));
+            add(&program.id, ItemKind::Program, &program.about, self.program_item(program));
         }
         for config in baseline.configs.iter().filter(|config| !config.pinned.is_empty()) {
-            judged.push(self.finish(&config.id, ItemKind::Config, &config.about, self.pinned(config)));
+            add(&config.id, ItemKind::Config, &config.about, self.pinned(config));
         }
-        judged
+        all
     }
 
     fn baseline(&self) -> &'a Baseline {
@@ -188,11 +179,11 @@ impl<'a> Judge<'a> {
         static SPLIT: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| Value::Text("split".to_owned()));
         let Some(fact) = self.baseline().fact(id) else { return Known::Nothing };
         let value = match &fact.source {
-            crate::baseline::FactSource::Topology => match self.entry.topology {
+            FactSource::Topology => match self.entry.topology {
                 Topology::Single => &SINGLE,
                 Topology::Split => &SPLIT,
             },
-            crate::baseline::FactSource::Config { .. } => match self.state.facts.get(id) {
+            FactSource::Config { .. } => match self.state.facts.get(id) {
                 Some(FactSeen::Value { value, .. }) => value,
                 Some(FactSeen::Unknown(_)) | None => return Known::Nothing,
             },
@@ -218,18 +209,19 @@ impl<'a> Judge<'a> {
     /// Judges what concerns the host; what may concern it must be shown all the same.
     fn where_concerned(&self, concerned: Truth, when: Option<&Condition>, judge: impl FnOnce() -> Finding) -> Finding {
         match concerned {
-            Truth::False => Finding { outcome: Outcome::NotApplicable, details: self.deciding_facts(when) },
+            Truth::False => {
+                Finding { concerns: false, ..Finding::of(Outcome::NotApplicable, self.deciding_facts(when)) }
+            }
             Truth::True => judge(),
             Truth::Unknown => {
                 let mut finding = judge();
-                // What is not due yet is not due either way.
-                let early = matches!(finding.outcome, Outcome::Pending | Outcome::NoFix);
-                if finding.outcome > Outcome::Applied && !early {
-                    finding.outcome = Outcome::Unknown;
-                }
+                // What is not due yet is not due either way, and what is known to be bad is bad anywhere.
+                let certain = matches!(finding.outcome, Outcome::Pending | Outcome::NoFix | Outcome::Denied);
+                let outcome =
+                    if finding.outcome > Outcome::Applied && !certain { Outcome::Unknown } else { finding.outcome };
                 let mut details = self.deciding_facts(when);
                 details.append(&mut finding.details);
-                Finding { details, ..finding }
+                Finding { concerns: false, ..Finding::of(outcome, details) }
             }
         }
     }
@@ -238,7 +230,8 @@ impl<'a> Judge<'a> {
     fn deciding_facts(&self, when: Option<&Condition>) -> Vec<Detail> {
         let Some(condition) = when else { return Vec::new() };
         let fact = |id: &ItemId| {
-            let (file, line) = match self.state.facts.get(id) {
+            let from_registry = self.baseline().fact(id).is_some_and(|fact| fact.source == FactSource::Topology);
+            let (file, line) = match self.state.facts.get(id).filter(|_| !from_registry) {
                 Some(FactSeen::Value { file, line, .. }) => (Some(file.clone()), Some(*line)),
                 Some(FactSeen::Unknown(_)) | None => (None, None),
             };
@@ -260,7 +253,7 @@ impl<'a> Judge<'a> {
                     Detail {
                         subject: fix.id.to_string(),
                         expected,
-                        found: self.now.to_string(),
+                        found: "not required yet".to_owned(),
                         file: None,
                         line: None,
                     },
@@ -282,7 +275,7 @@ impl<'a> Judge<'a> {
                     .map(|requirement| self.requirement(requirement))
                     .reduce(Finding::and)
                     // A fix without requirements is refused when read; were there one, nothing shows it.
-                    .unwrap_or(Finding { outcome: Outcome::Unknown, details: Vec::new() }),
+                    .unwrap_or(Finding::of(Outcome::Unknown, Vec::new())),
             }
         })
     }
@@ -304,81 +297,4 @@ impl<'a> Judge<'a> {
             Finding::new(outcome, Detail { subject, expected: expected.join(" or "), found, file, line: None })
         })
     }
-
-    /// A finding becomes the item's outcome: waivers count, and the policy says what holds.
-    fn finish(&self, item: &ItemId, kind: ItemKind, about: &About, finding: Finding) -> Judged {
-        let Finding { mut outcome, details } = finding;
-        let code = code(kind, outcome);
-        let waived_until = match (kind, outcome) {
-            (ItemKind::Lock, _) => None, // Also refused when read: a lock cannot be waived.
-            (
-                _,
-                Outcome::Missing
-                | Outcome::WrongVariant
-                | Outcome::NotLoaded
-                | Outcome::Drifted
-                | Outcome::Altered
-                | Outcome::NoFix,
-            ) => self.waived_until(item),
-            _ => None,
-        };
-        if waived_until.is_some() {
-            outcome = Outcome::Waived;
-        }
-        let holds = match outcome {
-            Outcome::NotApplicable | Outcome::Applied | Outcome::Waived | Outcome::Pending => false,
-            Outcome::NoFix => self.is_due(item),
-            Outcome::Unknown
-            | Outcome::Absent
-            | Outcome::Ambiguous
-            | Outcome::Drifted
-            | Outcome::NotLoaded
-            | Outcome::Missing
-            | Outcome::WrongVariant
-            | Outcome::Altered
-            | Outcome::Denied
-            | Outcome::Stale => true,
-        };
-        let enforced = about.enforce == Enforce::Hold || kind == ItemKind::Lock;
-        let verdict = if holds && enforced { Verdict::Hold } else { Verdict::Issue };
-        Judged { item: item.clone(), kind, outcome, verdict, code, waived_until, details }
-    }
-
-    fn waived_until(&self, item: &ItemId) -> Option<Time> {
-        let waivers = self.baseline().waivers.iter();
-        let mine = waivers.filter(|waiver| waiver.item == *item && waiver.hosts.contains(&self.entry.host.id));
-        mine.map(|waiver| waiver.until).filter(|until| self.now < *until).max()
-    }
-
-    fn is_due(&self, item: &ItemId) -> bool {
-        let fix = self.baseline().fixes.iter().find(|fix| fix.id == *item);
-        fix.is_none_or(|fix| match &fix.requires {
-            Requires::NoFixYet { due, .. } => *due <= self.now,
-            Requires::All(_) => true,
-        })
-    }
-}
-
-/// The reason's code of an outcome that is not as it should be.
-fn code(kind: ItemKind, outcome: Outcome) -> Option<Code> {
-    Some(match outcome {
-        Outcome::NotApplicable | Outcome::Applied | Outcome::Waived | Outcome::Pending => return None,
-        Outcome::NoFix => Code::NoFix,
-        Outcome::Unknown => Code::Unknown,
-        Outcome::Absent if kind == ItemKind::Lock => Code::LockAbsent,
-        Outcome::Absent => Code::Absent,
-        Outcome::Ambiguous if kind == ItemKind::Lock => Code::LockAmbiguous,
-        Outcome::Ambiguous => Code::SettingAmbiguous,
-        Outcome::Drifted => match kind {
-            ItemKind::Lock => Code::LockDrifted,
-            ItemKind::Config => Code::ConfigDrifted,
-            ItemKind::Fix | ItemKind::Setting | ItemKind::Program => Code::SettingDrifted,
-        },
-        Outcome::NotLoaded => Code::NotLoaded,
-        Outcome::Missing => Code::FixMissing,
-        Outcome::WrongVariant => Code::WrongVariant,
-        Outcome::Altered => Code::Altered,
-        Outcome::Denied => Code::Denied,
-        Outcome::Stale => Code::Stale,
-    })
 }

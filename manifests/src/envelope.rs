@@ -17,6 +17,7 @@ use crate::evidence::{EVIDENCE_BYTES_MAX, Evidence, Heartbeat};
 use crate::key::{KeyId, PublicKey, SigningKey};
 use crate::permit::Permit;
 use crate::stop::{Acknowledgement, Stop};
+use crate::strict;
 
 /// The most signatures read in one envelope. Documents of ours carry one.
 pub const SIGNATURES_MAX: usize = 4;
@@ -155,12 +156,12 @@ impl<T: Document> Sealed<T> {
     /// Signs a document.
     ///
     /// # Errors
-    /// [`EnvelopeError::Payload`] if it has no JSON form, [`EnvelopeError::TooLarge`] if the other
-    /// side would refuse its length.
+    /// [`EnvelopeError::Payload`] if it has no JSON form or one that the other side would refuse, as
+    /// with a number beyond 2^53; [`EnvelopeError::TooLarge`] if it would refuse its length.
     pub fn seal(document: &T, key: &SigningKey) -> Result<Self, EnvelopeError> {
-        let payload = serde_json::to_vec(document)
-            .map_err(|error| EnvelopeError::Payload { payload_type: T::PAYLOAD_TYPE, why: error.to_string() })?;
+        let payload = serde_json::to_vec(document).map_err(payload_error::<T>)?;
         check_length::<T>(payload.len())?;
+        strict::check(&payload).map_err(payload_error::<T>)?;
         let bytes = key.sign(&pre_authentication_encoding(T::PAYLOAD_TYPE, &payload));
         let signatures = vec![Signature { key: key.public().id(), bytes }];
         Ok(Self { payload, signatures, claims: PhantomData })
@@ -189,7 +190,8 @@ impl<T: Document> Sealed<T> {
     ///
     /// # Errors
     /// [`EnvelopeError::Signature`] without such a signature, [`EnvelopeError::Payload`] if what
-    /// is signed does not parse.
+    /// is signed does not parse, names a key of one object twice, or has a number that is not a whole
+    /// one below 2^53.
     pub fn verify<'k>(self, keys: impl IntoIterator<Item = &'k PublicKey>) -> Result<Verified<T>, EnvelopeError> {
         let encoding = pre_authentication_encoding(T::PAYLOAD_TYPE, &self.payload);
         let signer = keys
@@ -201,10 +203,13 @@ impl<T: Document> Sealed<T> {
             })
             .ok_or(EnvelopeError::Signature)?;
         // Verified first, parsed then: a parser's bug is not within reach without a key.
-        let document = serde_json::from_slice(&self.payload)
-            .map_err(|error| EnvelopeError::Payload { payload_type: T::PAYLOAD_TYPE, why: error.to_string() })?;
+        let document = strict::from_slice(&self.payload).map_err(payload_error::<T>)?;
         Ok(Verified { document, signer, sealed: self })
     }
+}
+
+fn payload_error<T: Document>(error: serde_json::Error) -> EnvelopeError {
+    EnvelopeError::Payload { payload_type: T::PAYLOAD_TYPE, why: error.to_string() }
 }
 
 fn check_length<T: Document>(bytes: usize) -> Result<(), EnvelopeError> {
@@ -222,14 +227,17 @@ impl<T: Document> TryFrom<Wire> for Sealed<T> {
         if wire.signatures.is_empty() || wire.signatures.len() > SIGNATURES_MAX {
             return Err(EnvelopeError::SignatureCount { found: wire.signatures.len() });
         }
-        check_length::<T>(wire.payload.len() / 4 * 3)?;
+        // Up to two of these bytes are padding; what is left of them is counted below.
+        check_length::<T>((wire.payload.len() / 4 * 3).saturating_sub(2))?;
         let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| EnvelopeError::Base64);
         let signatures = wire
             .signatures
             .into_iter()
             .map(|signature| Ok(Signature { bytes: decode(&signature.sig)?, key: signature.keyid }))
             .collect::<Result<_, EnvelopeError>>()?;
-        Ok(Self { payload: decode(&wire.payload)?, signatures, claims: PhantomData })
+        let payload = decode(&wire.payload)?;
+        check_length::<T>(payload.len())?;
+        Ok(Self { payload, signatures, claims: PhantomData })
     }
 }
 

@@ -123,7 +123,7 @@ pub struct Gap {
 
 /// A fact's value, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FactSeen {
     /// Its value, and where it stands.
     Value {
@@ -156,7 +156,7 @@ pub const FINDINGS_MAX: usize = 100;
 
 /// A program's tree on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TreeSeen {
     /// The digest of its file list ([`crate::tree`]).
     Digest(Digest),
@@ -168,7 +168,7 @@ pub enum TreeSeen {
 
 /// Whether running processes hold what is on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Loaded {
     /// Every file of the tree that a process of it maps or holds open is the one on disk, and no
     /// configuration it reads at start changed since.
@@ -223,7 +223,7 @@ pub struct SettingSeen {
 
 /// A setting's value in the files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ValueSeen {
     /// The value that wins.
     Value {
@@ -260,7 +260,7 @@ pub enum ValueSeen {
 
 /// A setting's value in the running program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum InForceSeen {
     /// The value it told.
     Value(Value),
@@ -272,7 +272,7 @@ pub enum InForceSeen {
 
 /// A file outside program roots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FileSeen {
     /// Its content.
     Digest(Digest),
@@ -284,7 +284,7 @@ pub enum FileSeen {
 
 /// A package of the host's package database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PackageSeen {
     /// Its installed version, as the database has it.
     Version(String),
@@ -296,7 +296,7 @@ pub enum PackageSeen {
 
 /// The whole content of a pinned configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ConfigContent {
     /// One layer: the digest of its bytes. Several: of the list of its layers in layer order, a
     /// line each in `sha256sum` format with the absolute path.

@@ -453,7 +453,8 @@ impl Fleet {
         match accept(&host.record, &self.product, document.cover(), document.kind(), digest, now) {
             Accept::Refused(refusal) => return Err(self.refused(id, refusal, now, change)),
             Accept::Repeated => {
-                let permit = host.permit.clone().ok_or(Unsigned::NoBaseline);
+                let none = if self.policy.is_some() { Unsigned::Freeze } else { Unsigned::NoBaseline };
+                let permit = host.permit.clone().ok_or(none);
                 return Ok(self.answer(id, permit));
             }
             Accept::New(record) => host.record = *record,

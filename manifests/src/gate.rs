@@ -8,6 +8,7 @@
 
 mod decide;
 mod permit;
+mod stops;
 
 use crate::baseline::GateRules;
 use crate::digest::Digest;
@@ -16,11 +17,12 @@ use crate::id::{HostId, ProductId};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
 use crate::reason::{Code, Reason};
-use crate::stop::{Lift, Scope, Stop, StopRef};
+use crate::stop::{Lift, Stop, StopRef};
 use crate::time::{Span, Time};
 
 pub use decide::Decision;
 pub use permit::HeldPermit;
+use stops::Stops;
 
 /// How far wall and boot clock may move apart.
 pub const CLOCK_DRIFT_MAX: Span = Span::from_s(5);
@@ -80,14 +82,6 @@ struct Used {
     local: Option<Local>,
 }
 
-/// A stop that is on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct KnownStop {
-    reference: StopRef,
-    scope: Scope,
-    reason: String,
-}
-
 /// What a host knows.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -101,7 +95,7 @@ pub struct Gate {
     /// Why the newest document that claimed to be a permit did not become one.
     permit_refused: Option<Code>,
     sent: Option<(u64, u64)>,
-    stops: Vec<KnownStop>,
+    stops: Stops,
     lifts: Vec<Lift>,
     anchor: Clocks,
     floor: Time,
@@ -173,7 +167,7 @@ impl Gate {
             permit_number: 0,
             permit_refused: None,
             sent: None,
-            stops: Vec::new(),
+            stops: Stops::default(),
             lifts: Vec::new(),
             anchor: clocks,
             floor,
@@ -189,14 +183,7 @@ impl Gate {
 
     /// The newest stop of which, and of all before it, this host knows.
     pub fn newest_stop(&self) -> Option<StopRef> {
-        let mut newest = None;
-        for (index, stop) in self.stops.iter().enumerate() {
-            // Sorted by number, from 1 without gaps: beyond a gap something has not arrived.
-            if u64::try_from(index).is_ok_and(|index| stop.reference.number == index + 1) {
-                newest = Some(stop.reference);
-            }
-        }
-        newest
+        self.stops.newest()
     }
 
     /// Number of the newest permit received, 0 before the first.
@@ -251,12 +238,13 @@ impl Gate {
         match self.check_permit(&permit, now) {
             Ok(()) => {
                 self.permit_number = permit.number;
-                // After a reboot the wall clock alone tells how much of its life is over.
-                let gone_ms = now.wall.since(received.wall).as_ms();
-                let boot_ms = if same_boot { received.boot_ms } else { now.boot_ms.saturating_sub(gone_ms) };
-                let wall_gone = if same_boot { Span::ZERO } else { Span::from_ms(gone_ms) };
-                self.anchor = if same_boot { received } else { now };
-                self.permit = Some(HeldPermit { permit, received: Clocks { boot_ms, ..received }, wall_gone });
+                // After a reboot the wall clock alone tells how much of its life is over; if that clock
+                // has gone back since the receipt, nobody can tell.
+                self.floor = self.floor.max(received.wall);
+                let (gone, counted_from) =
+                    if same_boot { (Span::ZERO, received) } else { (now.wall.since(received.wall), now) };
+                self.anchor = counted_from;
+                self.permit = Some(HeldPermit { permit, received, gone, counted_from });
                 self.observe(now);
             }
             Err(code) => self.permit_refused = Some(code),
@@ -265,18 +253,7 @@ impl Gate {
 
     /// Takes up a stop that the state directory held at start.
     pub fn restore_stop(&mut self, stop: &Verified<Stop>) {
-        self.insert_stop(stop);
-    }
-
-    fn insert_stop(&mut self, stop: &Verified<Stop>) -> bool {
-        let reference = StopRef { number: stop.number, digest: stop.digest() };
-        if self.stops.iter().any(|known| known.reference == reference) {
-            return false;
-        }
-        let known = KnownStop { reference, scope: stop.scope.clone(), reason: stop.reason.clone() };
-        self.stops.push(known);
-        self.stops.sort_by_key(|known| known.reference);
-        true
+        self.stops.insert(stop);
     }
 
     /// Watches the clocks: what they show once is remembered until a fresh permit vouches for them.
@@ -321,7 +298,7 @@ impl Gate {
             }
             Event::Stop(stop) => {
                 let is_ours = stop.product == self.product;
-                if is_ours && self.insert_stop(&stop) { vec![Effect::StoreStop(stop)] } else { vec![] }
+                if is_ours && self.stops.insert(&stop) { vec![Effect::StoreStop(stop)] } else { vec![] }
             }
             Event::Damaged(what) => {
                 self.damaged = Some(what);

@@ -25,6 +25,17 @@ struct Build {
     patches: Vec<usize>,
 }
 
+impl Build {
+    /// Another set of patches over the same release makes the same tree: then all of them are in it.
+    fn take_patches_of(&mut self, other: &Build) {
+        if self.release == other.release {
+            self.patches.extend(&other.patches);
+            self.patches.sort_unstable();
+            self.patches.dedup();
+        }
+    }
+}
+
 /// A release that a tree was recognised as, with its patches.
 #[derive(Clone, Debug)]
 pub struct Recognized<'a> {
@@ -49,6 +60,18 @@ pub enum ReferenceError {
         version: String,
         /// The list's digest.
         list: Digest,
+    },
+    /// What came under a file list's name is another list.
+    #[error("program {program}: the file list of release {version} has digest {found}, not {list}")]
+    ListDiffers {
+        /// The program.
+        program: ItemId,
+        /// The release.
+        version: String,
+        /// The digest that the release names.
+        list: Digest,
+        /// That of the list.
+        found: Digest,
     },
     /// A patch replaces a file that the release does not have.
     #[error("program {program}: patch {patch} replaces {path:?}, which release {version} does not have")]
@@ -85,14 +108,21 @@ impl Reference {
     pub fn new(baseline: Baseline, digest: Digest, lists: &BTreeMap<Digest, FileList>) -> Result<Self, ReferenceError> {
         let mut builds = BTreeMap::new();
         for (index, program) in baseline.programs.iter().enumerate() {
+            let mut patched = Vec::new();
             for (release, entry) in program.releases.iter().enumerate() {
                 builds.insert((index, entry.tree), Build { release, patches: Vec::new() });
+                let trees = patched_trees(program, entry, lists)?;
+                patched.extend(trees.into_iter().map(|(tree, patches)| (tree, Build { release, patches })));
             }
-            for (release, entry) in program.releases.iter().enumerate() {
-                for (tree, patches) in patched_trees(program, entry, lists)? {
+            // A tree that several ways lead to is what is worst of them: known bad stays known bad.
+            let is_denied = |build: &Build| program.releases.get(build.release).is_some_and(|r| r.denied.is_some());
+            patched.sort_by_key(|(_, build)| !is_denied(build));
+            for (tree, build) in patched {
+                builds
+                    .entry((index, tree))
                     // A release that is listed itself is that release, whatever else makes its tree.
-                    builds.entry((index, tree)).or_insert(Build { release, patches });
-                }
+                    .and_modify(|known: &mut Build| known.take_patches_of(&build))
+                    .or_insert(build);
             }
         }
         Ok(Self { baseline, digest, builds })
@@ -157,6 +187,11 @@ fn patched_trees(
         version: version(),
         list: release.tree,
     })?;
+    let found = list.digest();
+    if found != release.tree {
+        let program = program.id.clone();
+        return Err(ReferenceError::ListDiffers { program, version: version(), list: release.tree, found });
+    }
     let mut trees = Vec::new();
     for set in 1_u32..1 << over.len() {
         let chosen: Vec<usize> =

@@ -11,6 +11,7 @@ use crate::reference::{Reference, ReferenceError};
 use crate::registry::Registry;
 use crate::source::{self, Problem};
 use crate::stop::Lift;
+use crate::strict;
 use crate::time::Time;
 use crate::tree::{FileList, FileListError};
 
@@ -143,13 +144,17 @@ pub fn read<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut target = |path: &str| -> Result<Vec<u8>, SetError> {
-        let file = trusted.target(path).map_err(SetError::Trust)?;
+    let mut verified = |path: &str, file: &TargetFile| -> Result<Vec<u8>, SetError> {
         let bytes =
             bytes_of(path, file).map_err(|source| SetError::Target { path: path.to_owned(), source: source.into() })?;
         let mismatch = |listing| SetError::Trust(TufError::Mismatch { file: path.to_owned(), listing });
         file.verify(&bytes).map_err(mismatch)?;
         Ok(bytes)
+    };
+    // The top-level role alone: nobody to whom it may delegate speaks for what hosts are judged by.
+    let mut target = |path: &str| {
+        let file = trusted.targets().targets.get(path);
+        verified(path, file.ok_or_else(|| SetError::Trust(TufError::NoSuchTarget { path: path.to_owned() }))?)
     };
     let registry_bytes = target(REGISTRY)?;
     let registry = source::registry_from_bytes(&registry_bytes)
@@ -170,7 +175,7 @@ where
         lists.insert(list, FileList::parse(&bytes).map_err(|source| SetError::List { list, source })?);
     }
     let reference = Reference::new(baseline, Digest::of(&baseline_bytes), &lists).map_err(SetError::Reference)?;
-    let lifts = read_lifts(trusted, product, &mut target)?;
+    let lifts = read_lifts(trusted, product, &mut verified)?;
     Ok(VerifiedSet {
         reference,
         registry,
@@ -184,17 +189,21 @@ where
 fn read_lifts(
     trusted: &Trusted,
     product: &ProductId,
-    target: &mut impl FnMut(&str) -> Result<Vec<u8>, SetError>,
+    verified: &mut impl FnMut(&str, &TargetFile) -> Result<Vec<u8>, SetError>,
 ) -> Result<Vec<Lift>, SetError> {
     let Some(role) = trusted.delegated(LIFTS) else { return Ok(Vec::new()) };
     if role.targets.len() > LIFTS_MAX {
         return Err(SetError::TooManyLifts { count: role.targets.len() });
     }
     let mut lifts = Vec::new();
-    for path in role.targets.keys() {
-        let bytes = target(path)?;
+    for (path, file) in &role.targets {
         let refused = |why: String| SetError::Lift { path: path.clone(), why };
-        let lift: Lift = serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
+        // Also finds out whether the role may speak for this path.
+        if trusted.target(path).map_err(SetError::Trust)? != file {
+            return Err(refused("another role lists other bytes for it".to_owned()));
+        }
+        let bytes = verified(path, file)?;
+        let lift: Lift = strict::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
         if lift.kind != LIFT_TYPE {
             return Err(refused(format!("its type is {:?}, not {LIFT_TYPE}", lift.kind)));
         }
@@ -227,7 +236,9 @@ fn check_units(trusted: &Trusted, registry: &Registry) -> Result<(), SetError> {
         let tally = count_valid(bytes, all, keys).map_err(SetError::Trust)?;
         let mut units = BTreeSet::new();
         for id in &tally.valid {
-            let signer = registry.signers.iter().find(|signer| signer.key.id() == *id);
+            // By what the key verifies: metadata may spell a key in another way than the registry.
+            let signed_with = all.get(id);
+            let signer = registry.signers.iter().find(|s| signed_with.is_some_and(|key| key.is_same_key(&s.key)));
             let signer = signer.ok_or_else(|| SetError::UnknownSigner { role, key: id.clone() })?;
             units.insert(signer.unit.as_str());
         }

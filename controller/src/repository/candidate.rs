@@ -10,8 +10,8 @@ use manifests::set::{self, VerifiedSet};
 use manifests::time::Time;
 use manifests::tuf::repository::{self as writer, LIFTS};
 use manifests::tuf::{
-    Client, Fetch, FetchError, MemoryStore, MetaFile, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TargetFile, Trusted,
-    TufError, metadata_path, target_path,
+    Client, Fetch, FetchError, MemoryStore, MetaFile, ROOT, SNAPSHOT, TARGETS, TARGETS_BYTES_MAX, TIMESTAMP,
+    TargetFile, Trusted, TufError, metadata_path, target_path,
 };
 
 use super::{Repository, RepositoryError};
@@ -143,7 +143,8 @@ impl Repository {
         stops: &BTreeSet<Digest>,
         now: Time,
     ) -> Result<Candidate, RepositoryError> {
-        let upload = Upload::decode(publish)?;
+        let mut upload = Upload::decode(publish)?;
+        self.keep_published(&mut upload)?;
         let mut metadata = upload.metadata.clone();
         let (snapshot, timestamp) = self.sign_online(&upload, now)?;
         metadata.insert(snapshot.0.clone(), snapshot.1.clone());
@@ -192,6 +193,21 @@ impl Repository {
         files.push(snapshot);
         files.push(timestamp);
         Ok(Candidate { files, trusted, set })
+    }
+
+    // A version has one content for ever, though TUF's client would take another one: who keeps the
+    // first by its name would never see the second. The same content, signed once more, is no news.
+    fn keep_published(&self, upload: &mut Upload) -> Result<(), RepositoryError> {
+        for (name, bytes) in &mut upload.metadata {
+            let Some(stored) = self.read(name, TARGETS_BYTES_MAX)? else { continue };
+            if writer::signable_bytes(&stored)? != writer::signable_bytes(bytes)? {
+                return Err(RepositoryError::refused(format!(
+                    "{name}: this version was published with another content; sign the next version"
+                )));
+            }
+            *bytes = stored;
+        }
+        Ok(())
     }
 
     /// Snapshot and timestamp over what was sent, or is in force where nothing newer was sent.

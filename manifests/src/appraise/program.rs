@@ -57,7 +57,7 @@ impl Judge<'_> {
                 Outcome::Unknown
             }
         };
-        Finding { outcome, details }
+        Finding { concerns: false, ..Finding::of(outcome, details) }
     }
 
     pub(super) fn program(&self, program: &Program, asked: &Asked<'_>) -> Finding {

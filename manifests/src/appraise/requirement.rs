@@ -11,7 +11,7 @@ use crate::version::{Scheme, Version};
 impl Judge<'_> {
     pub(super) fn requirement(&self, requirement: &Requirement) -> Finding {
         // What a requirement names is checked when the baseline is read.
-        let dangling = Finding { outcome: Outcome::Unknown, details: Vec::new() };
+        let dangling = Finding::of(Outcome::Unknown, Vec::new());
         match requirement {
             Requirement::Program { program, fixed_in, or_patch } => {
                 let Some(program) = self.baseline().program(program) else { return dangling };

@@ -11,7 +11,7 @@ use crate::value::Expect;
 impl Judge<'_> {
     pub(super) fn setting_item(&self, setting: &Setting) -> Finding {
         let Some(config) = self.baseline().config(&setting.config) else {
-            return Finding { outcome: Outcome::Unknown, details: Vec::new() }; // Refused when read.
+            return Finding::of(Outcome::Unknown, Vec::new()); // Refused when read.
         };
         let concerned = match (self.concerned(&config.concerns), self.concerned(&setting.concerns)) {
             (Truth::False, _) | (_, Truth::False) => Truth::False,
@@ -26,7 +26,9 @@ impl Judge<'_> {
         let Some(seen) = self.state.settings.get(&setting.id) else {
             return Finding::new(Outcome::Unknown, detail(setting, None, "not in evidence".to_owned()));
         };
-        let in_files = in_files(setting, &seen.value);
+        let sealed =
+            setting.sensitive || self.baseline().config(&setting.config).is_some_and(|config| config.sensitive);
+        let in_files = in_files(setting, sealed, &seen.value);
         if in_files.outcome != Outcome::Applied {
             return in_files;
         }
@@ -55,15 +57,15 @@ impl Judge<'_> {
                 None => (Outcome::Unknown, format!("{} not in evidence", program.id)),
             };
             match outcome {
-                Outcome::Applied => Finding { outcome, details: Vec::new() },
+                Outcome::Applied => Finding::of(outcome, Vec::new()),
                 _ => Finding::new(outcome, detail(setting, None, found)),
             }
         });
-        found.reduce(Finding::and).unwrap_or(Finding { outcome: Outcome::Applied, details: Vec::new() })
+        found.reduce(Finding::and).unwrap_or(Finding::of(Outcome::Applied, Vec::new()))
     }
 }
 
-fn in_files(setting: &Setting, seen: &ValueSeen) -> Finding {
+fn in_files(setting: &Setting, travels_sealed: bool, seen: &ValueSeen) -> Finding {
     let place = |file: &String, line: u32| Some((file.clone(), line));
     let judge = |accepted: bool| if accepted { Outcome::Applied } else { Outcome::Drifted };
     let (outcome, place, found) = match seen {
@@ -72,7 +74,7 @@ fn in_files(setting: &Setting, seen: &ValueSeen) -> Finding {
         }
         ValueSeen::Sealed { as_expected, file, line, keyed } => {
             // Only what the baseline says travels sealed may be judged by the host's own word.
-            let outcome = if setting.sensitive { judge(*as_expected) } else { Outcome::Unknown };
+            let outcome = if travels_sealed { judge(*as_expected) } else { Outcome::Unknown };
             (outcome, place(file, *line), format!("sealed {keyed}"))
         }
         ValueSeen::Absent => match setting.expect {

@@ -1,7 +1,7 @@
 //! Which documents of a host count: sequences, resumption, clones, clocks.
 
 use crate::digest::Digest;
-use crate::evidence::{Cover, SEQUENCE_JUMP_MAX};
+use crate::evidence::{Cover, INTEGER_MAX, SEQUENCE_JUMP_MAX};
 use crate::id::ProductId;
 use crate::stop::StopRef;
 use crate::time::{Span, Time};
@@ -115,6 +115,10 @@ pub fn accept(stored: &HostRecord, served: &ProductId, cover: &Cover, kind: Kind
     let refused = Accept::Refused;
     if cover.product != *served {
         return refused(Refusal::WrongProduct { found: cover.product.clone(), served: served.clone() });
+    }
+    let stop = cover.stop.map_or(0, |stop| stop.number);
+    if [cover.sequence, cover.boot_ms, cover.permit, stop].iter().any(|number| *number > INTEGER_MAX) {
+        return refused(Refusal::Malformed("integers in documents stay below 2^53"));
     }
     // Before the sequence: an agent whose answer was lost sends the same bytes again.
     if stored.document == Some(digest) {

@@ -3,7 +3,7 @@
 use super::{CLOCK_DRIFT_MAX, Clocks, Gate};
 use crate::outcome::Verdict;
 use crate::reason::{Code, Reason};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Gate {
     fn is_stopped(&self) -> bool {
         let site = self.host.site();
         let stands = |digest| !self.lifts.iter().any(|lift| lift.product == self.product && lift.frees(digest, site));
-        self.stops.iter().any(|stop| stop.scope.covers(site) && stands(&stop.reference.digest))
+        self.stops.iter().any(|(digest, scope)| scope.covers(site) && stands(digest))
     }
 
     fn decide_local(&self, now: Clocks, events_pending: bool, reasons: &mut Vec<Reason>, ends: &mut Vec<Time>) {
@@ -88,7 +88,10 @@ impl Gate {
         } else if outdated {
             reasons.push(Reason::of(Code::Verifying));
         }
-        ends.push(local.started.wall.after(max_age));
+        // Evidence of exactly this age still counts; the boot clock's end is told by the wall clock.
+        let past = |end: Time| end.after(Span::from_ms(1));
+        let left = max_age.as_ms().saturating_sub(now.elapsed_since(local.started).as_ms());
+        ends.extend([past(local.started.wall.after(max_age)), past(now.wall.after(Span::from_ms(left)))]);
         ends.extend(local.changes_at);
         if local.verdict == Verdict::Hold {
             reasons.extend(local.reasons.iter().cloned());
@@ -124,6 +127,6 @@ impl Gate {
         ends.push(permit.until);
         // The boot clock's end, told by the wall clock.
         let left = life.as_ms().saturating_sub(held.age(now).as_ms());
-        ends.push(now.wall.after(crate::time::Span::from_ms(left)));
+        ends.push(now.wall.after(Span::from_ms(left)));
     }
 }

@@ -12,17 +12,18 @@ use crate::time::Span;
 pub struct HeldPermit {
     /// The permit.
     pub permit: Verified<Permit>,
-    /// When it was received.
+    /// When it was received, by the clocks of that boot.
     pub received: Clocks,
-    /// Life that was over by the wall clock when the host booted.
-    pub(super) wall_gone: Span,
+    /// Life that was over at `counted_from`: before a reboot only the wall clock tells.
+    pub(super) gone: Span,
+    /// From when on the boot clock counts.
+    pub(super) counted_from: Clocks,
 }
 
 impl HeldPermit {
     /// How much of its life is over by the boot clock.
     pub(super) fn age(&self, now: Clocks) -> Span {
-        let since = now.elapsed_since(self.received);
-        Span::from_ms(since.as_ms().max(self.wall_gone.as_ms()))
+        Span::from_ms(self.gone.as_ms().saturating_add(now.elapsed_since(self.counted_from).as_ms()))
     }
 }
 
@@ -52,11 +53,7 @@ impl Gate {
         if !self.has_sent(permit.answers) {
             return Err(Code::PermitUnasked);
         }
-        let newest = self.newest_stop().map_or(0, |stop| stop.number);
-        let stop_known = permit
-            .stop
-            .is_none_or(|named| named.number <= newest && self.stops.iter().any(|known| known.reference == named));
-        if !stop_known {
+        if permit.stop.is_some_and(|named| !self.stops.has_all_up_to(named)) {
             return Err(Code::PermitStop);
         }
         Ok(())
@@ -72,9 +69,13 @@ impl Gate {
         }
         self.permit_refused = None;
         self.permit_number = permit.number;
+        let mut effects = Vec::new();
         let apart = permit.issued.since(now.wall).as_ms().max(now.wall.since(permit.issued).as_ms());
         if permit.verdict == Verdict::Issue && apart <= CLOCK_VOUCH_MAX.as_ms() {
             // The controller's clock vouches for this one: from here on both are compared anew.
+            if self.clock_moved {
+                effects.push(Effect::Collect); // The newest pass was dated and appraised by a wrong clock.
+            }
             self.anchor = now;
             self.floor = now.wall;
             self.clock_moved = false;
@@ -82,9 +83,9 @@ impl Gate {
             // known here, and the set and state that are in use.
             self.damaged = None;
         }
-        let held = HeldPermit { permit, received: now, wall_gone: Span::ZERO };
+        let held = HeldPermit { permit, received: now, gone: Span::ZERO, counted_from: now };
         self.permit = Some(held.clone());
-        let mut effects = vec![Effect::StorePermit(held.clone())];
+        effects.insert(0, Effect::StorePermit(held.clone()));
         let for_candidate = self.candidate.as_ref().is_some_and(|used| used.set.baseline == held.permit.baseline);
         if for_candidate && held.permit.verdict == Verdict::Issue {
             effects.extend(self.switch());

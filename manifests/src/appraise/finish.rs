@@ -1,0 +1,105 @@
+//! From a finding to the item's outcome: waivers, due dates, and what holds.
+
+use super::Judge;
+use super::finding::Finding;
+use crate::baseline::{About, Enforce, Requires};
+use crate::id::ItemId;
+use crate::outcome::{ItemKind, Judged, Outcome, Verdict};
+use crate::reason::Code;
+use crate::time::Time;
+
+impl Judge<'_> {
+    /// A finding becomes the item's outcome: waivers count, and the policy says what holds. With it
+    /// the next moment at which that is another.
+    pub(super) fn finish(
+        &self,
+        item: &ItemId,
+        kind: ItemKind,
+        about: &About,
+        finding: Finding,
+    ) -> (Judged, Option<Time>) {
+        let Finding { mut outcome, beyond_waivers, details, .. } = finding;
+        let mut code = code(kind, outcome);
+        let can_be_waived = match outcome {
+            Outcome::Missing
+            | Outcome::WrongVariant
+            | Outcome::NotLoaded
+            | Outcome::Drifted
+            | Outcome::Altered
+            | Outcome::NoFix => kind != ItemKind::Lock && about.waivable, // Also refused when read.
+            _ => false,
+        };
+        let waiver_ends = if can_be_waived { self.waived_until(item) } else { None };
+        let mut waived_until = None;
+        if waiver_ends.is_some() {
+            match beyond_waivers {
+                None => (outcome, waived_until) = (Outcome::Waived, waiver_ends),
+                // Of what failed the waiver takes its part; the rest stands.
+                Some(rest) => (outcome, code) = (rest, self::code(kind, rest)),
+            }
+        }
+        let holds = match outcome {
+            Outcome::NotApplicable | Outcome::Applied | Outcome::Waived | Outcome::Pending => false,
+            Outcome::NoFix => self.due(item).is_none_or(|due| due <= self.now),
+            Outcome::Unknown
+            | Outcome::Absent
+            | Outcome::Ambiguous
+            | Outcome::Drifted
+            | Outcome::NotLoaded
+            | Outcome::Missing
+            | Outcome::WrongVariant
+            | Outcome::Altered
+            | Outcome::Denied
+            | Outcome::Stale => true,
+        };
+        let enforced = about.enforce == Enforce::Hold || kind == ItemKind::Lock;
+        let verdict = if holds && enforced { Verdict::Hold } else { Verdict::Issue };
+        let changes_at = match outcome {
+            Outcome::Pending => self.required_from(item),
+            Outcome::NoFix if enforced => self.due(item).filter(|due| *due > self.now),
+            _ => waiver_ends,
+        };
+        (Judged { item: item.clone(), kind, outcome, verdict, code, waived_until, details }, changes_at)
+    }
+
+    fn waived_until(&self, item: &ItemId) -> Option<Time> {
+        let waivers = self.baseline().waivers.iter();
+        let mine = waivers.filter(|waiver| waiver.item == *item && waiver.hosts.contains(&self.entry.host.id));
+        mine.map(|waiver| waiver.until).filter(|until| self.now < *until).max()
+    }
+
+    fn required_from(&self, item: &ItemId) -> Option<Time> {
+        self.baseline().fixes.iter().find(|fix| fix.id == *item).and_then(|fix| fix.required_from)
+    }
+
+    fn due(&self, item: &ItemId) -> Option<Time> {
+        match self.baseline().fixes.iter().find(|fix| fix.id == *item)?.requires {
+            Requires::NoFixYet { due, .. } => Some(due),
+            Requires::All(_) => None,
+        }
+    }
+}
+
+/// The reason's code of an outcome that is not as it should be.
+fn code(kind: ItemKind, outcome: Outcome) -> Option<Code> {
+    Some(match outcome {
+        Outcome::NotApplicable | Outcome::Applied | Outcome::Waived | Outcome::Pending => return None,
+        Outcome::NoFix => Code::NoFix,
+        Outcome::Unknown => Code::Unknown,
+        Outcome::Absent if kind == ItemKind::Lock => Code::LockAbsent,
+        Outcome::Absent => Code::Absent,
+        Outcome::Ambiguous if kind == ItemKind::Lock => Code::LockAmbiguous,
+        Outcome::Ambiguous => Code::SettingAmbiguous,
+        Outcome::Drifted => match kind {
+            ItemKind::Lock => Code::LockDrifted,
+            ItemKind::Config => Code::ConfigDrifted,
+            ItemKind::Fix | ItemKind::Setting | ItemKind::Program => Code::SettingDrifted,
+        },
+        Outcome::NotLoaded => Code::NotLoaded,
+        Outcome::Missing => Code::FixMissing,
+        Outcome::WrongVariant => Code::WrongVariant,
+        Outcome::Altered => Code::Altered,
+        Outcome::Denied => Code::Denied,
+        Outcome::Stale => Code::Stale,
+    })
+}
