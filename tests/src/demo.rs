@@ -70,7 +70,8 @@ pub async fn main() -> ExitCode {
     match signalled(run(args)).await {
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(error)) => {
-            eprintln!("\ndemo: {error:?}");
+            eprintln!("\ndemo: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("  because: {cause}"));
             ExitCode::FAILURE
         }
         None => {

@@ -28,7 +28,7 @@ impl Report {
 
     /// What was asked, what was answered, and how long that took.
     pub fn answer(&self, asked: &str, answered: &str, took: Duration) {
-        println!("             {asked:<58} {answered:<44} {:>8.3} s", took.as_secs_f64());
+        println!("             {asked:<70} {answered:<46} {:>8.3} s", took.as_secs_f64());
     }
 
     /// Runs one step; its error names it.

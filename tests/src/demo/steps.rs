@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use manifests::api::Standing;
 use manifests::id::{HostId, SiteCode};
 use manifests::outcome::{Outcome, Verdict};
+use manifests::reason::Reason;
 
 use super::asking::Asking;
 use super::report::Report;
@@ -130,6 +131,15 @@ async fn held(fleet: &Fleet, report: &Report) -> Result<()> {
     report.answer("the fleet: how does it stand?", &answered, began.elapsed());
     ensure!(counts.verified == issuing && counts.held == 5 && counts.silent == 1, "the controller counts {counts:?}");
     Ok(())
+}
+
+/// The first reason, and how many more there are.
+fn in_short(reasons: &[Reason]) -> String {
+    match reasons {
+        [] => "no reason".to_owned(),
+        [only] => only.to_string(),
+        [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+    }
 }
 
 /// Takamatsu enters the registry: signed by two, published.
