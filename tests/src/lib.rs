@@ -4,6 +4,7 @@
 //! and compares the answers.
 
 pub mod baseline_text;
+pub mod between;
 pub mod demo;
 pub mod fleet;
 pub mod host;

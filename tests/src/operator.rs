@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use manifests::api::{self, Fleet, HostRow, SiteView, StopView};
 use manifests::id::SiteCode;
+use manifests::key::SigningKey;
 use serde::de::DeserializeOwned;
 
 use crate::world::{Output, Process, World};
@@ -184,6 +185,32 @@ impl Controller {
     pub async fn is_healthy(&self) -> Result<bool> {
         let url = format!("{}{}", self.url(), api::HEALTH);
         Ok(self.client.get(url).send().await?.status() == reqwest::StatusCode::OK)
+    }
+
+    /// The key it signs permits with: for what a controller taken over would do.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn permit_key(&self) -> Result<SigningKey> {
+        self.online_key("permit")
+    }
+
+    /// One of its online keys: `permit`, `log`, `snapshot` or `timestamp`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn online_key(&self, name: &str) -> Result<SigningKey> {
+        let pem = fs::read_to_string(self.data.join("keys").join(format!("{name}.pem")))?;
+        SigningKey::from_pkcs8_pem(&pem).with_context(|| format!("the controller's {name} key"))
+    }
+
+    /// A file of its TUF repository, as `timestamp.json`.
+    ///
+    /// # Errors
+    /// If it does not answer with 200.
+    pub async fn metadata(&self, name: &str) -> Result<Vec<u8>> {
+        let answer = self.client.get(format!("{}{}/{name}", self.url(), api::TUF)).send().await?.error_for_status()?;
+        Ok(answer.bytes().await?.to_vec())
     }
 
     /// The client that trusts the controller's CA and nobody else.

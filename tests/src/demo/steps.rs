@@ -108,12 +108,8 @@ async fn held(fleet: &Fleet, report: &Report) -> Result<()> {
             Ok(row)
         })
         .await?;
-        let reasons: Vec<String> = row.reasons.iter().map(ToString::to_string).collect();
-        report.answer(
-            &format!("{} ({}): how does it stand?", site.en, site.code),
-            &reasons.join("; "),
-            began.elapsed(),
-        );
+        let asked = format!("{} ({}): how does it stand?", site.en, site.code);
+        report.answer(&asked, &in_short(&row.reasons), began.elapsed());
     }
     let began = Instant::now();
     let mut issuing = 0;
