@@ -206,6 +206,14 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How it ended; nothing while it runs.
+    ///
+    /// # Errors
+    /// If the kernel does not say.
+    pub fn status(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
     /// Kills it with -9 and waits until it is gone.
     ///
     /// # Errors
