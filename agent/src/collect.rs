@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use manifests::baseline::{Baseline, Concerns, Config, FactSource, Program, Reload, Requirement, Requires, Setting};
 use manifests::digest::Digest;
 use manifests::evidence::{
-    COVERAGE_MAX, ConfigPrint, FINDINGS_MAX, FileSeen, FindingKind, Gap, InForceSeen, Loaded, ProgramSeen,
-    SettingSeen, State, TreeSeen, Why,
+    COVERAGE_MAX, ConfigPrint, FINDINGS_MAX, FileSeen, FindingKind, Gap, InForceSeen, Loaded, ProgramSeen, SettingSeen,
+    State, TreeSeen, Why,
 };
 use manifests::exclude::Globs;
 use manifests::id::ItemId;
@@ -180,10 +180,10 @@ impl Collector {
         let mut state = State { programs, ..State::default() };
         state.settings = self.settings(baseline, host, &configs, &state.programs, deadline);
         for fact in &baseline.facts {
-            if let FactSource::Config { config, key } = &fact.source {
-                if let Some(read) = configs.0.get(config) {
-                    state.facts.insert(fact.id.clone(), setting::fact(fact, key, read));
-                }
+            if let FactSource::Config { config, key } = &fact.source
+                && let Some(read) = configs.0.get(config)
+            {
+                state.facts.insert(fact.id.clone(), setting::fact(fact, key, read));
             }
         }
         let mut prints = BTreeMap::new();
@@ -355,7 +355,11 @@ impl Configs {
     fn read(baseline: &Baseline, host: Option<&Host>, prefix: &Prefix, deadline: Instant) -> Self {
         let mut cache = Cache::default();
         let concerned = baseline.configs.iter().filter(|config| concerns(&config.concerns, host));
-        Self(concerned.map(|config| (config.id.clone(), ConfigRead::new(config, prefix, &mut cache, deadline))).collect())
+        Self(
+            concerned
+                .map(|config| (config.id.clone(), ConfigRead::new(config, prefix, &mut cache, deadline)))
+                .collect(),
+        )
     }
 
     /// Configurations that `program` reads when it starts: its own, and those that name no program.
@@ -426,13 +430,7 @@ impl ProgramLook<'_> {
         ProgramSeen { tree: self.seen.seen, loaded, findings }
     }
 
-    fn loaded(
-        &self,
-        spec: &Spec,
-        running: &[&Running],
-        index: &mut Index,
-        history: &mut History,
-    ) -> Loaded {
+    fn loaded(&self, spec: &Spec, running: &[&Running], index: &mut Index, history: &mut History) -> Loaded {
         let list = self.seen.tree.as_ref().map(|tree| Arc::new(tree.list.clone()));
         let mut older = BTreeSet::new();
         let mut elsewhere = BTreeSet::new();

@@ -45,8 +45,7 @@ const ENTRIES: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::ONLYDIR);
 /// What happens to a component of a path itself. Not its attributes where it is a directory: that
 /// would tell those of its entries, too, and a temporary directory has many.
-const COMPONENT: WatchFlags =
-    WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::DONT_FOLLOW);
+const COMPONENT: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::DONT_FOLLOW);
 /// A link that is replaced loses a name, which is a change of its attributes and told at once.
 const LINK: WatchFlags = COMPONENT.union(WatchFlags::ATTRIB);
 
@@ -194,7 +193,8 @@ impl Watch {
                 .map_err(|errno| WatchError::Io { path: table.to_owned(), source: errno.into() })
         };
         let (asked, waking) = (open()?, open()?);
-        let wake = wake(&inotify, &waking).map_err(|errno| WatchError::Io { path: name.into(), source: errno.into() })?;
+        let wake =
+            wake(&inotify, &waking).map_err(|errno| WatchError::Io { path: name.into(), source: errno.into() })?;
         let pending = Pending {
             inotify: Arc::new(inotify),
             mounts: Arc::new(Mounts { asked, changed: Mutex::new(false), _waking: waking }),

@@ -256,12 +256,13 @@ impl Repository {
     // The set as a client would have stored it, so that the same code verifies it.
     fn load(&self, first_version: u64) -> Result<Option<Trusted>, RepositoryError> {
         let Some(timestamp) = self.read("timestamp.json", TIMESTAMP_BYTES_MAX)? else { return Ok(None) };
-        let mut files = BTreeMap::from([("root.json".to_owned(), self.first_root.clone())]);
+        let mut files = BTreeMap::new();
+        let mut roots = vec![self.first_root.clone()];
         for version in first_version.saturating_add(1).. {
             let name = metadata_path(ROOT, version);
             let Some(bytes) = self.read(&name, ROOT_BYTES_MAX)? else { break };
             files.insert(format!("root_history/{name}"), bytes.clone());
-            files.insert("root.json".to_owned(), bytes);
+            roots.push(bytes);
         }
         let needed = |name: String, max| -> Result<Vec<u8>, RepositoryError> {
             Ok(self.read(&name, max)?.ok_or(TufError::NotFound { file: name })?)
@@ -279,7 +280,19 @@ impl Repository {
         files.insert("timestamp.json".to_owned(), timestamp);
         files.insert("snapshot.json".to_owned(), snapshot);
         files.insert("progress".to_owned(), b"complete\n".to_vec());
-        Ok(Some(Trusted::load(&MemoryStore { files }, &self.first_root)?))
+        loop {
+            let Some(newest) = roots.pop() else { return Err(TufError::NothingTrusted.into()) };
+            files.insert("root.json".to_owned(), newest);
+            match Trusted::load(&MemoryStore { files: files.clone() }, &self.first_root) {
+                // A crash after a publish's new root was written and before its timestamp was: the set
+                // before it is in force, and publishing again goes on from there.
+                Err(TufError::Incomplete { .. }) if !roots.is_empty() => {
+                    let last = roots.len().try_into().map_or(first_version, |gone: u64| first_version + gone);
+                    files.remove(&format!("root_history/{}", metadata_path(ROOT, last)));
+                }
+                result => return Ok(Some(result?)),
+            }
+        }
     }
 
     /// Where its files lie, for those who serve them.

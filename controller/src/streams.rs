@@ -26,7 +26,6 @@ impl Item {
             HostEvent::Permit(permit) => ("permit", serde_json::to_string(permit)),
             HostEvent::Stop(stop) => ("stop", serde_json::to_string(stop)),
             HostEvent::Refresh(version) => ("refresh", serde_json::to_string(version)),
-            HostEvent::Report => ("report", Ok("null".to_owned())),
         };
         Self { name, data: data.unwrap_or_default().into() }
     }

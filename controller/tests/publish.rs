@@ -5,8 +5,10 @@ mod support;
 
 use manifests::api::{self, Fleet, Published};
 use manifests::envelope::LIFT_TYPE;
+use manifests::key::SigningKey;
 use manifests::stop::{Lift, Scope};
-use manifests::tuf::{Client, Fetch, FetchError, MemoryStore};
+use manifests::tuf::repository::{ROOT_LIFE, read_unverified, unsigned};
+use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, Root, TARGETS};
 use reqwest::{Method, StatusCode};
 use support::{AP, DB, Draft, World, baseline, failure};
 
@@ -125,4 +127,19 @@ async fn a_stop_holds_until_a_lift_with_two_signatures_names_the_site() {
     (draft.targets_version, draft.lifts_version) = (3, 2);
     draft.lifts.clear();
     assert_eq!(failure(world.publish(&draft).await).await.1.code, "refused");
+}
+
+#[tokio::test]
+async fn a_crash_half_way_through_a_key_rotation_leaves_the_old_set_in_force() {
+    let mut world = World::new().await;
+    world.stop().await;
+    let first: Root = read_unverified(&std::fs::read(world.args().root).unwrap()).unwrap();
+    let mut next = first.next(controller::clock::now().after(ROOT_LIFE));
+    let replacement: Vec<_> = (0..2).map(|_| SigningKey::generate().unwrap().public().clone()).collect();
+    next.set_role(TARGETS, &replacement, 2);
+    let bytes = support::signed(&unsigned(&next).unwrap(), &world.managers, &[0, 1]);
+    std::fs::write(world.data().join("tuf/2.root.json"), bytes).unwrap();
+    world.start().await;
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!(fleet.baseline.unwrap().version, "1.0.0");
 }

@@ -66,3 +66,25 @@ async fn a_second_controller_on_the_same_directory_is_refused() {
     let mut ap = world.host(AP).await;
     world.receipt(&ap.evidence("exclusive")).await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_written_is_not_acknowledged_and_is_taken_later() {
+    use sqlx::Connection;
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    let sealed = other.evidence("shared");
+    let mut connection = store::connect(&world.data()).await.unwrap();
+    let lock = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let answer = world.send(&sealed).await;
+    assert_eq!(answer.headers()["retry-after"], "2");
+    assert_eq!(code(answer).await, (503, "unavailable".to_owned()));
+    let health = world.ask(Method::GET, api::HEALTH, "", None::<&()>).await;
+    assert_eq!(health.status().as_u16(), 503);
+    lock.rollback().await.unwrap();
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!(fleet.counts.verified, 1, "it had no effect");
+    world.receipt(&sealed).await;
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!(fleet.counts.verified, 0);
+}

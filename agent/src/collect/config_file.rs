@@ -133,7 +133,10 @@ pub(crate) struct Layer {
 
 /// Bytes read in one pass, so that files which several configurations name are read once.
 #[derive(Default)]
-pub(crate) struct Cache(HashMap<PathBuf, Result<(Rc<Vec<u8>>, Digest, Stamp), Why>>);
+pub(crate) struct Cache(HashMap<PathBuf, Result<Bytes, Why>>);
+
+/// A file's content, its digest and its stamp.
+type Bytes = (Rc<Vec<u8>>, Digest, Stamp);
 
 /// A configuration as it stands on disk.
 #[derive(Clone, Debug)]
@@ -263,7 +266,7 @@ impl Layer {
 }
 
 impl Cache {
-    fn read(&mut self, path: &Path, deadline: Instant) -> Result<(Rc<Vec<u8>>, Digest, Stamp), Why> {
+    fn read(&mut self, path: &Path, deadline: Instant) -> Result<Bytes, Why> {
         if let Some(read) = self.0.get(path) {
             return read.clone();
         }

@@ -83,7 +83,9 @@ impl History {
     pub(crate) fn older_layer(&mut self, process: Process, files: &[String], layers: &[Layer]) -> Option<PathBuf> {
         let now: BTreeMap<&Path, (Digest, i128)> = layers
             .iter()
-            .filter_map(|layer| layer.bytes.ok().map(|(digest, stamp)| (layer.path.as_path(), (digest, stamp.ctime_ns()))))
+            .filter_map(|layer| {
+                layer.bytes.ok().map(|(digest, stamp)| (layer.path.as_path(), (digest, stamp.ctime_ns())))
+            })
             .collect();
         let first_look = |seen: &HashMap<PathBuf, Content>| -> BTreeMap<PathBuf, Option<Digest>> {
             let loaded = |(path, (digest, ctime)): (&&Path, &(Digest, i128))| {
@@ -123,7 +125,8 @@ impl History {
         }
         let remembered = self.processes.entry(process).or_default();
         remembered.seen_pass = self.pass;
-        let first = remembered.trees.entry((root.to_owned(), scope.sources().to_vec())).or_insert_with(|| Arc::clone(list));
+        let first =
+            remembered.trees.entry((root.to_owned(), scope.sources().to_vec())).or_insert_with(|| Arc::clone(list));
         if Arc::ptr_eq(first, list) { BTreeSet::new() } else { tree::differing(first, list) }
     }
 

@@ -144,15 +144,16 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn answered(answer: &'static [u8], pointer: &str) -> Result<Value, NoAnswer> {
+    fn answered(answer: impl AsRef<[u8]>, pointer: &str) -> Result<Value, NoAnswer> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/status", listener.local_addr().unwrap());
+        let answer = answer.as_ref().to_owned();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 1024];
             let count = stream.read(&mut request).unwrap();
             assert!(request[..count].starts_with(b"GET /status HTTP/1.0\r\n"));
-            stream.write_all(answer).unwrap();
+            stream.write_all(&answer).unwrap();
         });
         let at = InForce { url, pointer: pointer.to_owned() };
         let value = Asked::default().value(&at, crate::collect::read::deadline(Duration::from_secs(30)));
@@ -164,8 +165,8 @@ mod tests {
     fn a_value_is_taken_from_a_whole_200_only() {
         let text = |t: &str| Ok(Value::Text(t.to_owned()));
         let no = |why| Err(NoAnswer::Because(why));
-        let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 51\r\n\r\n{\"queue\":{\"lock\":\"exclusive\",\"n\":3,\"t\":true,\"o\":{}}}";
-        let ok: &'static [u8] = ok;
+        let body = "{\"queue\":{\"lock\":\"exclusive\",\"n\":3,\"t\":true,\"o\":{}}}";
+        let ok = &format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         assert_eq!(answered(ok, "/queue/lock"), text("exclusive"));
         assert_eq!(answered(ok, "/queue/n"), Ok(Value::Integer(3)));
         assert_eq!(answered(ok, "/queue/t"), Ok(Value::Boolean(true)));
@@ -185,7 +186,8 @@ mod tests {
 
     #[test]
     fn only_loopback_is_asked() {
-        for url in ["http://192.0.2.1/x", "https://127.0.0.1/x", "http://example.org/x", "http://127.0.0.1/a b", "ftp://x"]
+        for url in
+            ["http://192.0.2.1/x", "https://127.0.0.1/x", "http://example.org/x", "http://127.0.0.1/a b", "ftp://x"]
         {
             assert_eq!(parse(url), None, "{url}");
         }

@@ -16,10 +16,10 @@ use manifests::tuf::{
 
 use super::{Repository, RepositoryError};
 
-/// Most metadata files of one publish.
-const METADATA_MAX: usize = 64;
+/// Most metadata files of one publish: a directory's whole history may be sent.
+const METADATA_MAX: usize = 10_000;
 /// Most target files of one publish.
-const TARGETS_MAX: usize = 10_000;
+const TARGETS_MAX: usize = 30_000;
 
 /// A set that verified, and the files to be written for it, in order.
 #[derive(Debug)]
@@ -186,9 +186,13 @@ impl Repository {
         let set = set::read(&trusted, &self.identity.product, read)?;
         self.check(&set, stops)?;
 
-        // Targets first, the timestamp last: it alone makes all others seen.
+        // Targets first, the timestamp last: it alone makes all others seen. What no metadata lists is
+        // nobody's.
+        let listed: BTreeSet<String> =
+            contents.iter().filter_map(|(path, bytes)| target_path(path, &TargetFile::of(bytes))).collect();
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-        files.extend(upload.targets.into_iter().map(|(name, bytes)| (format!("targets/{name}"), bytes)));
+        let targets = upload.targets.into_iter().filter(|(name, _)| listed.contains(name));
+        files.extend(targets.map(|(name, bytes)| (format!("targets/{name}"), bytes)));
         files.extend(upload.metadata);
         files.push(snapshot);
         files.push(timestamp);

@@ -251,7 +251,7 @@ pub async fn peek_token(connection: &mut SqliteConnection, hash: &Digest, now: T
         .await?;
     Ok(match row {
         None => TokenUse::Unknown,
-        Some((_, _, _, Some(_))) => TokenUse::UsedBefore,
+        Some((host, _, _, Some(_))) => TokenUse::UsedBefore { host: id("tokens", &host)? },
         Some((_, _, expires, None)) if expires <= now.unix_ms() => TokenUse::Expired,
         Some((host, replaces, _, None)) => TokenUse::Usable { host: id("tokens", &host)?, replaces },
     })
@@ -282,8 +282,11 @@ pub enum TokenUse {
         /// Whether the host may have a key already.
         replaces: bool,
     },
-    /// Somebody was earlier.
-    UsedBefore,
+    /// It was used.
+    UsedBefore {
+        /// The host that it was for.
+        host: HostId,
+    },
     /// Its time is over.
     Expired,
     /// There is no such token.

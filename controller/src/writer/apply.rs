@@ -122,24 +122,25 @@ async fn enrol(
 ) -> Result<Result<(), Failure>, StoreError> {
     let now = clock::now();
     let id = key.id();
-    if app.fleet().hosts().any(|(other, known)| other != host && known.key.as_ref() == Some(&id)) {
-        return Ok(Err(manifests::fleet::EnrolError::KeyInUse.into()));
-    }
-    let listed = app.fleet().is_listed(host, now);
-    if !listed {
-        return Ok(Err(manifests::fleet::EnrolError::NotListed.into()));
-    }
-    let used = match store::peek_token(connection, token, now).await? {
+    // The token first: without one nobody learns which hosts and keys there are.
+    let (made_for, replaces) = match store::peek_token(connection, token, now).await? {
         TokenUse::Usable { host, replaces } => (host, replaces),
-        TokenUse::UsedBefore => {
+        // The host did not hear the answer and asks again, with the same token and the same key.
+        TokenUse::UsedBefore { host: used_by } if used_by == *host && speaks(app, host, &id) => return Ok(Ok(())),
+        TokenUse::UsedBefore { .. } => {
             return Ok(Err(Failure::new(StatusCode::CONFLICT, "token-used", "the token was used before")));
         }
         TokenUse::Expired => return Ok(Err(Failure::token("the token has expired"))),
         TokenUse::Unknown => return Ok(Err(Failure::token("the token is not known"))),
     };
-    let (made_for, replaces) = used;
     if made_for != *host {
         return Ok(Err(Failure::forbidden("wrong-host", "the token is for another host")));
+    }
+    if !app.fleet().is_listed(host, now) {
+        return Ok(Err(manifests::fleet::EnrolError::NotListed.into()));
+    }
+    if app.fleet().hosts().any(|(other, known)| other != host && known.key.as_ref() == Some(&id)) {
+        return Ok(Err(manifests::fleet::EnrolError::KeyInUse.into()));
     }
     if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
         return Ok(Err(error.into()));

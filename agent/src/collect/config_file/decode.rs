@@ -57,7 +57,8 @@ mod tests {
         let euc = Some(Encoding::EucJp);
         let utf16 = Some(Encoding::Utf16);
         let ok = |text: &str| Ok(text.to_owned());
-        let cases: &[(&[u8], Option<Encoding>, Result<String, Why>)] = &[
+        type Case<'a> = (&'a [u8], Option<Encoding>, Result<String, Why>);
+        let cases: &[Case<'_>] = &[
             ("排他".as_bytes(), None, ok("排他")),
             (b"\xef\xbb\xbfa=1", None, ok("a=1")),
             (b"\xff\xfea\0=\0", None, ok("a=")),

@@ -156,7 +156,12 @@ mod tests {
     fn elements_and_attributes_have_paths_and_lines() {
         check(
             "<?xml version=\"1.0\"?>\n<linkage>\n  <!-- <mode>x</mode> -->\n  <mode> batch\n  </mode>\n  <db host='a' port=\"1\"/>\n</linkage>\n",
-            &[("linkage/mode", "batch", 4), ("linkage/db/@host", "a", 6), ("linkage/db/@port", "1", 6), ("linkage/db", "", 6)],
+            &[
+                ("linkage/mode", "batch", 4),
+                ("linkage/db/@host", "a", 6),
+                ("linkage/db/@port", "1", 6),
+                ("linkage/db", "", 6),
+            ],
         );
         check("<a><b>1</b><b>2</b></a>", &[("a/b", "1", 1), ("a/b", "2", 1)]);
         check("<a>x<b/>y</a>", &[("a/b", "", 1), ("a", "xy", 1)]);

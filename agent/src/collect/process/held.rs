@@ -80,10 +80,10 @@ pub(crate) fn look(running: &Running, target: &Target<'_>, index: &mut Index) ->
         }
         Err(why) => look.unknown = Some(why),
     }
-    if is_elsewhere(running.pid) {
-        if let Err(why) = compare_view(running.pid, target, index, &mut look) {
-            look.unknown.get_or_insert(why);
-        }
+    if is_elsewhere(running.pid)
+        && let Err(why) = compare_view(running.pid, target, index, &mut look)
+    {
+        look.unknown.get_or_insert(why);
     }
     // What was found of a process that is gone, or of another under its number, says nothing.
     let still = stat(running.pid).is_ok_and(|(state, start)| start == running.start && !matches!(state, b'Z' | b'X'));
