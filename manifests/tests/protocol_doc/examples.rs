@@ -302,7 +302,6 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
         format!("event: stop\ndata: {}", line(&Sealed::seal(&stop(), &key("permit")).unwrap())),
         format!("event: permit\ndata: {}", line(&sealed(&hold()))),
         "event: refresh\ndata: 1790845200".to_owned(),
-        "event: report\ndata: null".to_owned(),
     ];
     examples.insert("host-events", events.join("\n\n"));
 }
