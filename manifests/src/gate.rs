@@ -100,7 +100,10 @@ pub struct Gate {
     stops: Stops,
     lifts: Vec<Lift>,
     anchor: Clocks,
+    /// No wall clock before this is believed.
     floor: Time,
+    /// The latest wall clock time seen while the clocks agreed.
+    latest: Time,
     clock_moved: bool,
     damaged: BTreeMap<Damage, String>,
 }
@@ -185,6 +188,7 @@ impl Gate {
             lifts: Vec::new(),
             anchor: clocks,
             floor,
+            latest: floor,
             clock_moved: clocks.wall < floor,
             damaged: BTreeMap::new(),
         }
@@ -275,13 +279,15 @@ impl Gate {
         if self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.floor {
             self.clock_moved = true;
         } else {
-            self.floor = self.floor.max(now.wall);
+            // The floor of this run stays: a step back by less than the clocks may move apart is no
+            // reason to close, and more than that shows against the boot clock.
+            self.latest = self.latest.max(now.wall);
         }
     }
 
     /// The latest wall clock time known to have passed, to be stored now and then.
     pub fn floor(&self) -> Time {
-        self.floor
+        self.latest
     }
 
     /// How far the clocks have moved apart since the anchor.

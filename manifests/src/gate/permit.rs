@@ -1,6 +1,6 @@
 //! Which permits count.
 
-use super::{CLOCK_VOUCH_MAX, Clocks, Effect, Gate};
+use super::{CLOCK_DRIFT_MAX, CLOCK_VOUCH_MAX, Clocks, Effect, Gate};
 use crate::envelope::Verified;
 use crate::outcome::Verdict;
 use crate::permit::Permit;
@@ -77,7 +77,8 @@ impl Gate {
                 effects.push(Effect::Collect); // The newest pass was dated and appraised by a wrong clock.
             }
             self.anchor = now;
-            self.floor = now.wall;
+            self.floor = now.wall.before(CLOCK_DRIFT_MAX);
+            self.latest = now.wall;
             self.clock_moved = false;
             // What was damaged on disk has been replaced: the permit names the newest stop, which is
             // known here, and the set and state that are in use.

@@ -47,15 +47,16 @@ fn a_new_baseline_that_says_issue_closes_nothing() {
 fn a_new_baseline_that_says_hold_rules_at_once() {
     let (mut gate, now) = open_gate();
     verified_set(&mut gate, set("B"), now);
-    let bad = held(local("s2", &gate, now));
+    let bad = held(local("s", &gate, now));
     let effects = gate.step(Event::Collected { baseline: digest("B"), local: bad }, now);
     assert_eq!(switched(&effects), Some(digest("B")));
     assert_held(&gate, now, &["permit-mismatch", "fix-missing"]);
     // Repaired, it still needs its own permit.
-    collect(&mut gate, "B", "s3", now);
+    collect(&mut gate, "B", "s", now);
+    assert_held(&gate, now, &["permit-mismatch"]);
     receive(&mut gate, &papers::permit(11, "A", "s", now), now);
     assert_held(&gate, now, &["permit-mismatch"]);
-    receive(&mut gate, &papers::permit(12, "B", "s3", now), now);
+    receive(&mut gate, &papers::permit(12, "B", "s", now), now);
     assert_issues(&gate, now);
 }
 

@@ -40,6 +40,18 @@ fn a_clock_that_moved_and_moved_back_stays_moved_until_a_fresh_permit() {
 }
 
 #[test]
+fn a_small_step_back_closes_nothing() {
+    let (mut gate, now) = open_gate();
+    let now = later(now, 60_000);
+    gate.observe(now);
+    let back = stepped(now, -20);
+    gate.observe(back);
+    assert_issues(&gate, back);
+    // And is not stored as the latest time.
+    assert_eq!(gate.floor(), now.wall);
+}
+
+#[test]
 fn a_fresh_permit_vouches_for_the_clock_as_it_is_now() {
     let (mut gate, now) = open_gate();
     // Set right by an hour, and vouched for.

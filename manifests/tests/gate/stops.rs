@@ -131,11 +131,19 @@ fn a_permit_counts_only_if_no_stop_before_the_one_it_names_is_missing() {
 
 #[test]
 fn a_chain_begins_with_number_one_and_nothing_before_it() {
-    for odd in [stop(2, None, Scope::All), stop(0, None, Scope::All), stop(1, Some(papers::digest("x")), Scope::All)] {
+    let elsewhere = || Scope::Sites { sites: vec![papers::site(OTHER_SITE)] };
+    for (number, previous) in [(2, None), (0, None), (1, Some(papers::digest("x")))] {
         let (mut gate, now) = open_gate();
+        let odd = stop(number, previous, elsewhere());
         gate.step(Event::Stop(odd.clone()), now);
         assert_eq!(gate.newest_stop(), None);
-        assert_held(&gate, now, &["stopped"]);
+        let end = later(now, papers::TTL.as_ms());
+        crate::collect(&mut gate, "A", "s", end);
+        receive(&mut gate, &Permit { stop: Some(reference(&odd)), ..papers::permit(20, "A", "s", end) }, end);
+        assert_held(&gate, end, &["permit-stop"]);
+        // Whom it covers it stops all the same.
+        gate.step(Event::Stop(stop(number, previous, Scope::All)), end);
+        assert_held(&gate, end, &["stopped", "permit-stop"]);
     }
 }
 

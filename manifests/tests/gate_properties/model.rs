@@ -36,7 +36,8 @@ pub(crate) struct Model {
     lifts: Vec<Lift>,
     /// Clocks agreed at this moment.
     agreed: Option<Clocks>,
-    latest_wall: Option<Time>,
+    /// The last time stored, on disk or with a permit.
+    not_before: Option<Time>,
     clock_moved: bool,
     damaged: bool,
 }
@@ -51,7 +52,7 @@ impl Model {
             stops: self.stops.clone(),
             lifts: self.lifts.clone(),
             agreed: Some(now),
-            latest_wall: Some(floor),
+            not_before: Some(floor),
             clock_moved: now.wall < floor,
             ..Self::default()
         }
@@ -59,10 +60,8 @@ impl Model {
 
     pub(crate) fn has_read_clocks(&mut self, now: Clocks) {
         let agreed = *self.agreed.get_or_insert(now);
-        if apart(agreed, now) > 5000 || self.latest_wall.is_some_and(|latest| now.wall < latest) {
+        if apart(agreed, now) > 5000 || self.not_before.is_some_and(|latest| now.wall < latest) {
             self.clock_moved = true;
-        } else {
-            self.latest_wall = self.latest_wall.max(Some(now.wall));
         }
     }
 
@@ -125,7 +124,8 @@ impl Model {
         let fresh = apart_ms(permit.issued, now.wall) <= 60_000 && permit.verdict == Verdict::Issue;
         if fresh && !stored {
             self.agreed = Some(now);
-            self.latest_wall = Some(now.wall);
+            // Within 5 s the clocks agree, whatever the direction.
+            self.not_before = Some(now.wall.before(Span::from_s(5)));
             self.clock_moved = false;
             self.damaged = false;
         }
@@ -138,7 +138,7 @@ impl Model {
     /// The clocks agreed when the stored permit was received, and time has not gone back since.
     pub(crate) fn agreed_at(&mut self, counted_from: Clocks, received: Time) {
         self.agreed = Some(counted_from);
-        self.latest_wall = self.latest_wall.max(Some(received));
+        self.not_before = self.not_before.max(Some(received));
     }
 
     pub(crate) fn has_permit(&self) -> bool {
@@ -185,7 +185,7 @@ impl Model {
 
         let agreed = self.agreed.ok_or("the clocks were read")?;
         rule(!self.clock_moved && apart(agreed, now) <= 5000, "the clocks agree")?;
-        rule(self.latest_wall.is_none_or(|latest| latest <= now.wall), "time has not gone back")?;
+        rule(self.not_before.is_none_or(|latest| latest <= now.wall), "time has not gone back")?;
 
         let pass = self.passes.iter().find(|pass| pass.baseline == set.baseline).ok_or("a pass is appraised")?;
         rule(!pass.holds, "the appraisal says issue")?;
