@@ -274,7 +274,6 @@ mod tests {
     #[test]
     fn an_event_is_its_name_and_its_data() {
         assert!(matches!(parse_event("refresh", "7"), Ok(HostEvent::Refresh(7))));
-        assert!(matches!(parse_event("report", ""), Ok(HostEvent::Report)));
         assert!(parse_event("permit", "{}").is_err());
         assert!(parse_event("open-all", "").is_err());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifests::gate::{Event, Set};
+use manifests::gate::{Damage, Event, Set};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -64,12 +64,13 @@ impl Parts {
                     info!(timestamp, version = %set.set.reference.baseline().version, "signed set verified");
                     self.set_verified(set);
                 }
+                self.step(Event::Mended(Damage::Trust));
                 true
             }
             Ok(Err(error)) => {
                 self.trouble(&format!("the signed set cannot be followed ({})", error.code()), &error);
-                if error.is_damage() && self.sets().is_empty() {
-                    self.step(Event::Damaged(crate::client::chain(&error)));
+                if error.is_damage() {
+                    self.step(Event::Damaged(Damage::Trust, crate::client::chain(&error)));
                 }
                 false
             }

@@ -24,7 +24,7 @@ use crate::keeper::{Answer, Keeper};
 
 /// Where questions go; `controller` conventions end here, proxies' begin.
 pub const GATE_PATH: &str = "/v1/gate";
-/// Where `sekisho-agent status` asks.
+/// Where `sekisho-agent status` asks, on the Unix socket alone.
 pub const STATUS_PATH: &str = "/v1/status";
 /// Connections open at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
@@ -36,6 +36,16 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const TRANSACTION_BYTES_MAX: usize = 64;
 /// The longest name of an entry echoed, in bytes.
 const ENTRY_BYTES_MAX: usize = 32;
+
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Face {
+    /// Somebody on the Unix socket.
+    Host,
+    /// Somebody on the loopback address, which proxies use: a path that answers 200 whatever the gate
+    /// says would be an open gate for a proxy pointed at it.
+    Proxies,
+}
 
 /// Answers questions until dropped.
 pub struct GateServer {
@@ -67,7 +77,7 @@ impl GateServer {
                     let _ = stream.set_nodelay(true);
                     let server = Arc::clone(&self);
                     tokio::spawn(async move {
-                        server.serve_connection(stream).await;
+                        server.serve_connection(stream, Face::Proxies).await;
                         drop(place);
                     });
                 }
@@ -85,7 +95,7 @@ impl GateServer {
                 Ok((stream, _)) => {
                     let server = Arc::clone(&self);
                     tokio::spawn(async move {
-                        server.serve_connection(stream).await;
+                        server.serve_connection(stream, Face::Host).await;
                         drop(place);
                     });
                 }
@@ -94,10 +104,14 @@ impl GateServer {
         }
     }
 
-    async fn serve_connection(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn serve_connection(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        face: Face,
+    ) {
         let service = hyper::service::service_fn(move |request| {
             let server = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
+            async move { Ok::<_, Infallible>(server.answer(request, face).await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -108,7 +122,7 @@ impl GateServer {
         let _ = connection.await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, face: Face) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let below = path.strip_prefix(GATE_PATH);
         if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -125,7 +139,7 @@ impl GateServer {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response
-        } else if path == STATUS_PATH {
+        } else if path == STATUS_PATH && face == Face::Host {
             json_response(StatusCode::OK, &(self.status)())
         } else {
             json_response(StatusCode::NOT_FOUND, &json!({ "code": "not-found", "message": "ask /v1/gate" }))

@@ -278,7 +278,6 @@ impl Parts {
                     self.follow.notify_one();
                 }
             }
-            HostEvent::Report => self.report.notify_one(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use manifests::durable::{self, DurableError};
-use manifests::gate::{Event, Gate};
+use manifests::gate::{Damage, Event, Gate};
 use manifests::time::Time;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +85,11 @@ pub async fn run(
     let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
     let sequence = or_damaged(state.sequence(), &mut damaged).unwrap_or(0);
     let key = or_damaged(state.host_key(), &mut damaged).flatten();
-    let sealing_key = or_damaged(state.sealing_key(), &mut damaged).unwrap_or_default();
+    let sealing_key = match or_damaged(state.sealing_key(), &mut damaged) {
+        Some(key) => key,
+        // Values sealed with a key that somebody can guess would leave the host: another one until then.
+        None => StateDirectory::random_key().map_err(StartError::State)?,
+    };
     let gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
 
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
@@ -98,7 +102,7 @@ pub async fn run(
     restore(&parts, sequence, &mut damaged);
     for what in damaged {
         warn!("{what}");
-        parts.step(Event::Damaged(what));
+        parts.step(Event::Damaged(Damage::Notes, what));
     }
 
     let (http, unix) = bind(&parts.config).await.map_err(StartError::Bind)?;
@@ -150,7 +154,11 @@ fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
     match parts.trust.newest() {
         Ok(Some(set)) if is_news(parts, &set) => parts.set_verified(set),
         Ok(_) => {}
-        Err(error) => damaged.push(format!("{}: {}", parts.config.state.join("trust").display(), chain(&error))),
+        Err(error) => {
+            let what = format!("{}: {}", parts.config.state.join("trust").display(), chain(&error));
+            warn!("{what}");
+            parts.step(Event::Damaged(Damage::Trust, what));
+        }
     }
     match parts.state.stops() {
         Ok(kept) => {

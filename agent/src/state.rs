@@ -228,9 +228,18 @@ impl StateDirectory {
         if let Some(bytes) = self.read(name)? {
             return bytes.try_into().map_err(|_| self.damaged(name, "it does not have 32 bytes"));
         }
+        let key = Self::random_key()?;
+        self.write(name, &key)?;
+        Ok(key)
+    }
+
+    /// A key that nobody else knows.
+    ///
+    /// # Errors
+    /// [`StateError::Random`].
+    pub fn random_key() -> Result<[u8; 32], StateError> {
         let mut key = [0; 32];
         SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
-        self.write(name, &key)?;
         Ok(key)
     }
 

@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The controller: takes evidence, appraises it, signs permits and stops, serves the TUF repository,
+//! and tells operators how the fleet stands.
+//!
+//! Invariants:
+//! - An answer 2xx means that what it answers is on disk.
+//! - All rules are [`manifests::fleet`]'s; here is what carries them: store, wire and time.
+//! - One task writes ([`writer`]); everybody else asks it.
+
+pub mod app;
+pub mod auth;
+pub mod body;
+pub mod clock;
+pub mod data;
+pub mod error;
+pub mod handlers;
+pub mod init;
+pub mod load;
+pub mod repository;
+pub mod router;
+pub mod serve;
+mod server;
+pub mod store;
+pub mod streams;
+pub mod token;
+pub mod writer;

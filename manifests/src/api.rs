@@ -33,7 +33,7 @@ pub const TUF_TARGETS: &str = "/tuf/targets";
 pub const HEALTH: &str = "/healthz";
 /// `GET`, operator: [`Fleet`]; below it `/{code}`: [`SiteView`].
 pub const SITES: &str = "/v1/sites";
-/// `GET`, operator: list of [`HostRow`].
+/// `GET`, operator: list of [`HostRow`]; below it `/{id}`: [`HostView`].
 pub const HOSTS: &str = "/v1/hosts";
 /// `GET`, operator: list of [`ItemRow`].
 pub const ITEMS: &str = "/v1/items";
@@ -65,14 +65,14 @@ pub struct Receipt {
     pub next: Next,
     /// The permit that answers, issue or hold. None if the controller signs none; `unsigned` says why.
     pub permit: Option<Sealed<Permit>>,
-    /// Why no permit is signed: `freeze`, `no-baseline`, `clock-skew`.
+    /// Why no permit is signed: `freeze`, `no-baseline`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<String>,
     /// Stops newer than the newest one the document named, oldest first.
     pub stops: Vec<Sealed<Stop>>,
     /// File lists that the controller does not have, of those the document named.
     pub wanted: Vec<Digest>,
-    /// Bearer for the stream and file lists, valid until the next receipt's has been used.
+    /// Bearer for the stream and file lists, valid for an hour.
     pub session: String,
     /// Version of the current `timestamp.json`: a higher one than the host's means refresh.
     pub timestamp: u64,
@@ -98,8 +98,6 @@ pub enum HostEvent {
     Stop(Sealed<Stop>),
     /// Metadata changed: refresh from `/tuf`. The new version of `timestamp.json`.
     Refresh(u64),
-    /// Send a document now: the next permit waits for it.
-    Report,
 }
 
 /// Counts and rows of the whole fleet.

@@ -177,7 +177,16 @@ impl<T: Document> Sealed<T> {
         Digest::of(&self.payload)
     }
 
-    /// The only way to the document: a valid signature by one of `keys`, then a payload of its type.
+    /// What it claims, **unverified**: for an enrolment, which names the key that must have signed it.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Payload`] if it does not parse.
+    pub fn claimed(&self) -> Result<T, EnvelopeError> {
+        serde_json::from_slice(&self.payload)
+            .map_err(|error| EnvelopeError::Payload { payload_type: T::PAYLOAD_TYPE, why: error.to_string() })
+    }
+
+    /// The only way to a document to be acted on: a valid signature by one of `keys`, then a payload of its type.
     ///
     /// # Errors
     /// [`EnvelopeError::Signature`] without such a signature, [`EnvelopeError::Payload`] if what

@@ -10,6 +10,8 @@ mod decide;
 mod permit;
 mod stops;
 
+use std::collections::BTreeMap;
+
 use crate::baseline::GateRules;
 use crate::digest::Digest;
 use crate::envelope::Verified;
@@ -103,7 +105,17 @@ pub struct Gate {
     /// The latest wall clock time seen while the clocks agreed.
     floor: Time,
     clock_moved: bool,
-    damaged: Option<String>,
+    damaged: BTreeMap<Damage, String>,
+}
+
+/// Which part of the state directory is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Damage {
+    /// What the host noted: permit, stops, sequence, clock, the set in use. A controller's fresh permit
+    /// shows that all of it has been replaced.
+    Notes,
+    /// The trusted metadata, by which rollback is judged. No permit mends it: only the files do.
+    Trust,
 }
 
 /// What happens to a host.
@@ -136,8 +148,10 @@ pub enum Event {
     PermitUnverified,
     /// A stop arrived whose signature is, or was when it came, a registered controller's.
     Stop(Verified<Stop>),
-    /// A file of the state directory cannot be used; its name and what is wrong.
-    Damaged(String),
+    /// Files of the state directory cannot be used; which, and what is wrong.
+    Damaged(Damage, String),
+    /// They can again.
+    Mended(Damage),
 }
 
 /// What the driver must do, in this order.
@@ -176,7 +190,7 @@ impl Gate {
             not_before: floor,
             floor,
             clock_moved: clocks.wall < floor,
-            damaged: None,
+            damaged: BTreeMap::new(),
         }
     }
 
@@ -202,7 +216,7 @@ impl Gate {
 
     /// The file of the state directory that cannot be used, with what is wrong.
     pub fn damaged(&self) -> Option<&str> {
-        self.damaged.as_deref()
+        self.damaged.values().next().map(String::as_str)
     }
 
     /// The set in use.
@@ -306,8 +320,12 @@ impl Gate {
                 let is_ours = stop.product == self.product;
                 if is_ours && self.stops.insert(&stop) { vec![Effect::StoreStop(stop)] } else { vec![] }
             }
-            Event::Damaged(what) => {
-                self.damaged = Some(what);
+            Event::Damaged(damage, what) => {
+                self.damaged.insert(damage, what);
+                vec![]
+            }
+            Event::Mended(damage) => {
+                self.damaged.remove(&damage);
                 vec![]
             }
         }

@@ -38,6 +38,7 @@ pub mod tuf;
 
 // Judgement.
 pub mod appraise;
+pub mod fleet;
 pub mod gate;
 pub mod reference;
 

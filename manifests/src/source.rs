@@ -64,6 +64,16 @@ pub fn baseline_with_places(text: &str) -> Result<(Baseline, Places), Vec<Proble
     sheet.finish(value)
 }
 
+/// The agent version that a baseline asks for, also of one that [`baseline`] refuses.
+///
+/// A baseline of a later schema, or with keys of a later program, is no mistake of its writer: an
+/// agent older than this answers `agent-too-old`.
+pub fn min_agent(bytes: &[u8]) -> Option<semver::Version> {
+    check_size(bytes.len(), BASELINE_BYTES_MAX).ok()?;
+    let (_, root) = Sheet::parse(std::str::from_utf8(bytes).ok()?);
+    root.get("min_agent")?.get_ref().as_str()?.parse().ok()
+}
+
 /// Reads a registry.
 ///
 /// # Errors

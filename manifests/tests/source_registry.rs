@@ -34,7 +34,7 @@ fn a_registry_that_could_not_be_relied_on_is_refused() {
     check("roles = [\"db\"]", "roles = [\"db\", \"DB\", \"db\"]", &[(36, "bad-id"), (36, "duplicate-value")]);
     check("joined = 2022-10-01T00:00:00+09:00", "joined = 2022-10-01T00:00:00", &[(46, "local-time")]);
     check("joined = 2022-10-01T00:00:00+09:00", "joined = \"2022-10-01T00:00:00+09:00\"", &[(46, "wrong-type")]);
-    check("[[host]]", "[host]", &[(38, "duplicate-key"), (43, "duplicate-key")]);
+    check("[[host]]", "[host]", &[(34, "wrong-type"), (38, "duplicate-key"), (43, "duplicate-key")]);
     check("en = \"Adachi\"", "en = \"Adachi\\u001b[2J\"", &[(32, "bad-text")]);
     check("[[controller]]\nid = \"main\"", "[[contoller]]\nid = \"main\"", &[(17, "unknown-key")]);
 }
@@ -89,13 +89,15 @@ fn a_host_is_found_with_its_site_and_neighbours() {
 }
 
 #[test]
-fn a_registry_of_ten_thousand_hosts_is_read_and_a_larger_one_than_allowed_is_not() {
-    let with_hosts = |count: usize| {
-        let host =
-            |n: usize| format!("[[host]]\nid = \"402206-x{n}\"\nroles = [\"ap\"]\njoined = 2021-04-01T00:00:00Z\n");
-        format!("{SAMPLE}{}", (0..count).map(host).collect::<String>())
-    };
-    assert_eq!(source::registry(&with_hosts(10_000)).unwrap().hosts.len(), 10_003);
-    let codes: Vec<_> = source::registry(&with_hosts(source::HOSTS_MAX)).unwrap_err().iter().map(|p| p.code).collect();
-    assert_eq!(codes, ["too-many"]);
+fn ten_thousand_hosts_are_read_and_more_than_allowed_are_not() {
+    let host = |n: usize| format!("[[host]]\nid = \"402206-x{n}\"\nroles = [\"ap\"]\njoined = 2021-04-01T00:00:00Z\n");
+    let text = format!("{SAMPLE}{}", (0..10_000).map(host).collect::<String>());
+    assert_eq!(source::registry(&text).unwrap().hosts.len(), 10_003);
+    let (head, _) = SAMPLE.split_once("[[signer]]").unwrap();
+    for (key, most) in [("host", source::HOSTS_MAX), ("site", source::SITES_MAX), ("signer", source::SIGNERS_MAX)] {
+        let text = format!("{head}{key} = [{}]", "{},".repeat(most + 1));
+        let problems = source::registry(&text).unwrap_err();
+        let codes: Vec<_> = problems.iter().map(|problem| problem.code).filter(|code| *code == "too-many").collect();
+        assert_eq!(codes, ["too-many"], "{key}");
+    }
 }

@@ -4,6 +4,7 @@ use manifests::baseline::{Encoding, Enforce, FactSource, Format, Reload, Require
 use manifests::source;
 use manifests::time::{Span, Time};
 use manifests::value::Expect;
+use manifests::version::{Scheme, Version};
 
 const BASELINE: &str = include_str!("data/source/baseline.toml");
 const REGISTRY: &str = include_str!("data/source/registry.toml");
@@ -67,6 +68,35 @@ fn every_key_of_the_sample_baseline_arrives() {
     let [waiver] = baseline.waivers.as_slice() else { panic!("{:?}", baseline.waivers) };
     assert_eq!((waiver.item.as_str(), waiver.hosts[0].as_str()), ("FIX-2019-0007", "131211-ap1"));
     assert_eq!(waiver.until, Time::from_rfc3339("2023-07-08T21:00:00Z").unwrap());
+}
+
+#[test]
+fn every_key_that_the_sample_does_not_use_arrives() {
+    let baseline = source::baseline(include_str!("data/source/other_keys.toml")).unwrap();
+    assert_eq!(baseline.min_agent.to_string(), "0.0.0");
+    assert_eq!(baseline.gate.permit_ttl, Span::from_s(1800));
+    let proxy = &baseline.configs[0];
+    assert!(proxy.sensitive && proxy.first_wins && !proxy.about.waivable && proxy.about.enforce == Enforce::Warn);
+    assert_eq!((proxy.pinned.len(), proxy.concerns.sites.len(), proxy.reload), (1, 2, Reload::Live));
+    assert_eq!((proxy.encoding, proxy.program.as_ref().unwrap().as_str()), (Some(Encoding::Utf16), "proxy-build"));
+    assert_eq!(proxy.concerns.when.as_ref().unwrap().to_string(), "not(any(topology one of split, workers ≥ 8))");
+    let program = &baseline.programs[0];
+    assert_eq!((program.scheme, program.releases[0].version.to_string().as_str()), (Scheme::Vl, "V01L20A"));
+    assert_eq!(program.process.as_ref().unwrap().args.as_deref(), Some("*-jar proxy.jar*"));
+    assert_eq!((baseline.settings[0].kind, baseline.settings[0].sensitive), (SettingKind::Plain, true));
+    let Requires::All(all) = &baseline.fixes[0].requires else { panic!("{:?}", baseline.fixes[0]) };
+    let [Requirement::Program { fixed_in, .. }, Requirement::File { path, sha256 }, dpkg, rpm] = all.as_slice() else {
+        panic!("{all:?}")
+    };
+    assert!(fixed_in.contains(&program.releases[0].version));
+    assert_eq!((path.as_str(), sha256.len()), ("/usr/lib/libqueue.so", 1));
+    assert!(
+        matches!(dpkg, Requirement::Package { at_least: Version::Dpkg(version), .. } if version.to_string() == "3.0.9-1")
+    );
+    assert!(matches!(rpm, Requirement::Package { at_least: Version::Rpm(version), .. } if version == "1:3.0.7-18.el9"));
+    let later = &baseline.fixes[1];
+    assert!(matches!(&later.requires, Requires::NoFixYet { due, .. } if due.to_string() == "2026-12-01T00:00:00.000Z"));
+    assert!(later.touches_nobody.is_some());
 }
 
 #[test]

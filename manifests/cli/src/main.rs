@@ -1,1 +1,91 @@
-fn main() {}
+//! `sekisho-baseline`: the release managers' tool.
+//!
+//! Works on a directory kept in git, so that signers on different machines hand one another files and
+//! nothing else. The clock is read here and nowhere below.
+
+mod capture;
+mod check;
+mod directory;
+mod document;
+mod failure;
+mod init;
+mod key_file;
+mod keygen;
+mod lift;
+mod people;
+mod publish;
+mod remote;
+mod roots;
+mod sign;
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+use manifests::time::Time;
+
+use crate::failure::{Failure, USAGE, chain};
+
+/// Writes, checks, signs and publishes fix baselines.
+///
+/// Works on a directory kept in git: baseline.toml and registry.toml written by people, files/ by
+/// `capture`, lifts/ by `lift`, metadata/ by `init` and `sign`. Two release managers of different
+/// units sign everything; `publish` hands it to a controller.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused, or mistakes found; 64 wrong usage; \
+                          69 the controller cannot be reached; 74 a file cannot be read or written.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Keygen(keygen::Args),
+    Init(init::Args),
+    Capture(capture::Args),
+    Check(check::Args),
+    Sign(sign::Args),
+    Lift(lift::Args),
+    Publish(publish::Args),
+}
+
+fn main() -> ExitCode {
+    // Fails only if one is installed already, and then that is ring's.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // Nothing is left to do if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(&arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", chain(&failure));
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Keygen(args) => keygen::run(args),
+        Command::Init(args) => init::run(args, now()),
+        Command::Capture(args) => capture::run(args),
+        Command::Check(args) => check::run(args, now()),
+        Command::Sign(args) => sign::run(args, now()),
+        Command::Lift(args) => lift::run(args, now()),
+        Command::Publish(args) => publish::run(args),
+    }
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -34,7 +34,7 @@ impl Gate {
     pub fn decide(&self, now: Clocks, events_pending: bool) -> Decision {
         let mut reasons = Vec::new();
         let mut ends = Vec::new();
-        if self.damaged.is_some() {
+        if !self.damaged.is_empty() {
             reasons.push(Reason::of(Code::StateDamaged));
         }
         if self.clock_moved || self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.not_before {

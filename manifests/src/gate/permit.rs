@@ -82,7 +82,7 @@ impl Gate {
             self.clock_moved = false;
             // What was damaged on disk has been replaced: the permit names the newest stop, which is
             // known here, and the set and state that are in use.
-            self.damaged = None;
+            self.damaged.remove(&super::Damage::Notes);
         }
         let held = HeldPermit { permit, received: now, gone: Span::ZERO, counted_from: now };
         self.permit = Some(held.clone());

@@ -1,5 +1,7 @@
 //! The fix baseline, key by key: the header, `[gate]`, `[[config]]`, `[[fact]]`, `[[waiver]]`.
 
+use std::collections::BTreeMap;
+
 use toml::de::DeTable;
 
 use super::LIST_MAX;
@@ -40,13 +42,13 @@ pub(super) struct Scope {
     /// All ids.
     pub(super) names: Names,
     /// The facts that could be read.
-    facts: Vec<Fact>,
+    facts: BTreeMap<ItemId, Fact>,
 }
 
 impl Scope {
     /// The fact of that id, if it could be read.
     pub(super) fn fact(&self, id: &ItemId) -> Option<&Fact> {
-        self.facts.iter().find(|fact| fact.id == *id)
+        self.facts.get(id)
     }
 }
 
@@ -54,7 +56,7 @@ impl Scope {
 pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Baseline> {
     Table::document(sheet, root, |t| {
         schema(t)?;
-        let mut scope = Scope { names: Names::gather(sheet, root), facts: Vec::new() };
+        let mut scope = Scope { names: Names::gather(sheet, root), facts: BTreeMap::new() };
         let product = t.required("product", |n| {
             n.keep_place();
             product_id(n)
@@ -62,7 +64,8 @@ pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Baseline
         let version = t.required("version", semver);
         let min_agent = t.optional("min_agent", semver).unwrap_or(semver::Version::new(0, 0, 0));
         let gate = t.optional("gate", |n| n.table(gate)).unwrap_or(GATE_DEFAULT);
-        scope.facts = tables(t, "fact", |t| fact(t, &scope));
+        let facts = tables(t, "fact", |t| fact(t, &scope));
+        scope.facts = facts.iter().map(|fact| (fact.id.clone(), fact.clone())).collect();
         let configs = tables(t, "config", |t| config(t, &scope));
         let programs = tables(t, "program", |t| program(t, &scope));
         let settings = tables(t, "setting", |t| setting(t, &scope));
@@ -78,7 +81,6 @@ pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Baseline
                 "add a [[program]], [[setting]] or [[fix]]",
             );
         }
-        let facts = scope.facts;
         let (product, version) = (product?, version?);
         Some(Baseline { product, version, min_agent, gate, configs, facts, programs, settings, fixes, waivers })
     })

@@ -10,7 +10,7 @@ use crate::condition::{Condition, DEPTH_MAX};
 use crate::value::{Expect, Pattern, VALUE_BYTES_MAX, Value};
 
 /// The tests of a value.
-const TESTS: [&str; 5] = ["equals", "one_of", "at_least", "at_most", "matches"];
+const TESTS: [&str; 7] = ["equals", "one_of", "at_least", "at_most", "matches", "present", "absent"];
 
 /// `{ fact = …, equals = … }`, or `all`, `any`, `not` of such.
 pub(super) fn condition(node: &Node<'_>, scope: &Scope) -> Option<Condition> {
@@ -22,7 +22,7 @@ fn nested(node: &Node<'_>, scope: &Scope, depth: usize) -> Option<Condition> {
         return node.refuse("condition-depth", format!("conditions nest at most {DEPTH_MAX} deep"));
     }
     let list = |node: Node<'_>| node.list(LIST_MAX, |n| nested(&n, scope, depth + 1));
-    node.table(|t| match t.exactly_one(&["fact", "all", "any", "not"])? {
+    node.table(|t| match t.branch(&["fact", "all", "any", "not"])? {
         "all" => t.required("all", list).map(Condition::All),
         "any" => t.required("any", list).map(Condition::Any),
         "not" => t.required("not", |n| nested(&n, scope, depth + 1)).map(|inner| Condition::Not(Box::new(inner))),
@@ -31,6 +31,10 @@ fn nested(node: &Node<'_>, scope: &Scope, depth: usize) -> Option<Condition> {
             let fact = id.as_ref().and_then(|id| scope.fact(id));
             let test = t.exactly_one(&TESTS).and_then(|test| {
                 t.required(test, |n| {
+                    if matches!(test, "present" | "absent") {
+                        let message = format!("`{test}` cannot be asked of a fact: one whose key is absent is unknown");
+                        return n.refuse("bad-word", message);
+                    }
                     let expect = read_test(test, n.clone(), fact)?;
                     can_hold(&n, fact, &expect).then_some(expect)
                 })
@@ -42,12 +46,10 @@ fn nested(node: &Node<'_>, scope: &Scope, depth: usize) -> Option<Condition> {
 
 /// What a setting must be.
 pub(super) fn expect(node: Node<'_>) -> Option<Expect> {
-    node.table(|t| {
-        match t.exactly_one(&["equals", "one_of", "at_least", "at_most", "matches", "present", "absent"])? {
-            "present" => t.required("present", only_true).map(|()| Expect::Present),
-            "absent" => t.required("absent", only_true).map(|()| Expect::Absent),
-            test => t.required(test, |n| read_test(test, n, None)),
-        }
+    node.table(|t| match t.exactly_one(&TESTS)? {
+        "present" => t.required("present", only_true).map(|()| Expect::Present),
+        "absent" => t.required("absent", only_true).map(|()| Expect::Absent),
+        test => t.required(test, |n| read_test(test, n, None)),
     })
 }
 

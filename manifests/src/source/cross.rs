@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::problem::Problem;
 use super::sheet::Places;
 use crate::baseline::{Baseline, Concerns};
-use crate::id::{Role, SiteCode};
+use crate::id::{HostId, Role, SiteCode};
 use crate::registry::{Host, Registry};
 use crate::time::Time;
 
@@ -17,6 +17,7 @@ use crate::time::Time;
 pub fn cross_check(baseline: &Baseline, places: &Places, registry: &Registry, now: Time) -> Vec<Problem> {
     // A host that is still to join is concerned as well: it owes everything from its first minute.
     let hosts: Vec<&Host> = registry.hosts.iter().filter(|host| host.left.is_none_or(|left| now < left)).collect();
+    let ids: BTreeSet<&HostId> = hosts.iter().map(|host| &host.id).collect();
     let roles: BTreeSet<&Role> = hosts.iter().flat_map(|host| &host.roles).collect();
     let mut check = Check { places, problems: Vec::new() };
 
@@ -50,7 +51,7 @@ pub fn cross_check(baseline: &Baseline, places: &Places, registry: &Registry, no
     }
     for (index, waiver) in baseline.waivers.iter().enumerate() {
         for (place, host) in waiver.hosts.iter().enumerate() {
-            if !hosts.iter().any(|listed| listed.id == *host) {
+            if !ids.contains(host) {
                 let message = format!("the host {host} is not listed");
                 check.refuse(&format!("waiver[{index}].hosts[{place}]"), "unlisted-host", message, None);
             }

@@ -108,7 +108,7 @@ impl Names {
                 None => {}
             }
         }
-        for key in document.keys().map(|key| key.get_ref()) {
+        for key in document.keys().take(super::PROBLEMS_MAX).map(|key| key.get_ref()) {
             if let Some(near) = nearest(key, Kind::TOP.map(|(top, _)| top)).filter(|top| top != key) {
                 names.incomplete.extend(Kind::TOP.iter().filter(|(top, _)| *top == near).map(|(_, kind)| *kind));
                 names.incomplete.push(Kind::Patch);
@@ -164,7 +164,7 @@ impl Names {
         for (offset, path, kind, id) in seen {
             match first.get(&(kind.namespace(), id.clone())) {
                 Some((earlier, earlier_kind)) => {
-                    let (line, _) = sheet.position(*earlier);
+                    let line = sheet.line(*earlier);
                     let message = format!("`{}` is already the {} of line {line}", printable(&id), earlier_kind.word());
                     sheet.report(offset, &path, "duplicate-id", message, None);
                 }
@@ -193,7 +193,7 @@ impl Names {
         if self.named(kinds, &id).is_some() {
             return Some(id);
         }
-        if kinds.iter().any(|kind| self.incomplete.contains(kind)) {
+        if kinds.iter().any(|kind| self.incomplete.contains(kind)) || node.is_full() {
             return None;
         }
         let what = kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" or ");
@@ -202,7 +202,8 @@ impl Names {
         let known = kinds.iter().filter_map(|kind| self.named.get(kind)).flat_map(BTreeMap::keys);
         let hint = match other {
             Some(other) => Some(format!("`{id}` is a {}", other.word())),
-            None => nearest(id.as_str(), known.map(String::as_str)).map(|near| format!("did you mean `{near}`?")),
+            None => nearest(id.as_str(), known.map(String::as_str))
+                .map(|near| format!("did you mean `{}`?", printable(near))),
         };
         node.refuse_dangling(code, format!("no {what} has the id `{id}`"), hint)
     }

@@ -3,11 +3,12 @@
 /// The nearest of `words` to `text`, if it is near enough to be a slip of the keyboard.
 pub(super) fn nearest<'w>(text: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     const CHARS_MAX: usize = 64;
+    const WORDS_MAX: usize = 1000;
     let typed = folded(text);
     if typed.len() > CHARS_MAX {
         return None;
     }
-    let near = words.into_iter().filter_map(|word| {
+    let near = words.into_iter().take(WORDS_MAX).filter_map(|word| {
         let meant = folded(word);
         let allowed = (meant.len().min(typed.len()) / 3).clamp(1, 3);
         (meant.len() <= CHARS_MAX).then(|| (distance(&typed, &meant), word)).filter(|(steps, _)| *steps <= allowed)

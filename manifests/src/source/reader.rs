@@ -51,7 +51,12 @@ impl<'a> Node<'a> {
 
     /// The line it begins in.
     pub(super) fn line_of(&self, offset: usize) -> u32 {
-        self.sheet.position(offset).0
+        self.sheet.line(offset)
+    }
+
+    /// Whether problems are no longer kept, so that no work need go into their words.
+    pub(super) fn is_full(&self) -> bool {
+        self.sheet.is_full()
     }
 
     /// Keeps its place for [`super::cross_check`].
@@ -218,7 +223,8 @@ pub(super) struct Table<'a> {
     path: String,
     known: Vec<&'static str>,
     absences: Vec<Absence>,
-    is_given_up: bool,
+    /// With no telling which keys belong here, only these are worth naming as what was meant.
+    only_known: Option<Vec<&'static str>>,
 }
 
 // Reported when all keys are known: a misspelt key is one mistake, not a missing key as well.
@@ -247,7 +253,7 @@ impl<'a> Table<'a> {
         read: impl FnOnce(&mut Table<'a>) -> Option<T>,
     ) -> Option<T> {
         let mut table =
-            Table { sheet, entries, offset, path, known: Vec::new(), absences: Vec::new(), is_given_up: false };
+            Table { sheet, entries, offset, path, known: Vec::new(), absences: Vec::new(), only_known: None };
         let value = read(&mut table);
         table.report_unknown_and_absent();
         value
@@ -268,7 +274,8 @@ impl<'a> Table<'a> {
 
     /// Whether an unknown key was probably meant to be `key`.
     pub(super) fn has_misspelt(&self, key: &str) -> bool {
-        !self.has(key) && self.entries.keys().any(|other| nearest(other.get_ref(), [key]).is_some())
+        let mut keys = self.entries.keys().take(super::PROBLEMS_MAX);
+        !self.has(key) && keys.any(|other| nearest(other.get_ref(), [key]).is_some())
     }
 
     /// How many elements the list of that key has, none if it is left out; nothing if it is no list.
@@ -333,14 +340,23 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// As [`Table::exactly_one`], where the key decides which others can stand beside it.
+    pub(super) fn branch(&mut self, keys: &[&'static str]) -> Option<&'static str> {
+        let found = self.exactly_one(keys);
+        if found.is_none() {
+            self.only_known = Some(keys.to_vec());
+        }
+        found
+    }
+
     /// Lets a key stand there unread.
     pub(super) fn accept(&mut self, key: &'static str) {
         self.known.push(key);
     }
 
-    /// Lets everything stand there unread, and nothing be missing.
+    /// Lets everything stand there unread.
     pub(super) fn accept_all_keys(&mut self) {
-        self.is_given_up = true;
+        self.only_known = Some(Vec::new());
     }
 
     /// Notes a problem with a key that stands there, at the key.
@@ -368,19 +384,19 @@ impl<'a> Table<'a> {
     }
 
     fn report_unknown_and_absent(self) {
-        if self.is_given_up {
-            return;
-        }
         let mut misspelt = Vec::new();
         for key in self.entries.keys() {
             let text: &str = key.get_ref();
-            if self.known.contains(&text) {
+            if self.known.contains(&text) || self.sheet.is_full() {
                 continue;
             }
             // What is absent is the likelier meaning; then any key that could stand here.
             let absent = self.absences.iter().flat_map(|absence| absence.keys.iter().copied());
             let unused = self.known.iter().copied().filter(|known| !self.entries.contains_key(*known));
             let near = nearest(text, absent).or_else(|| nearest(text, unused));
+            if self.only_known.as_ref().is_some_and(|only| near.is_none_or(|near| !only.contains(&near))) {
+                continue;
+            }
             misspelt.extend(near);
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),

@@ -41,7 +41,7 @@ fn no_fix_yet(node: Node<'_>) -> Option<Requires> {
 }
 
 fn requirement(node: &Node<'_>, scope: &Scope) -> Option<Requirement> {
-    node.table(|t| match t.exactly_one(&["program", "file", "package", "setting"])? {
+    node.table(|t| match t.branch(&["program", "file", "package", "setting"])? {
         "program" => {
             let program = t.required("program", scope.names.of(Kind::Program));
             let named = program.as_ref().and_then(|id| scope.names.named(&[Kind::Program], id));

@@ -26,7 +26,8 @@ pub(super) struct Sheet<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
-    places: RefCell<Places>,
+    /// Dotted paths and where they begin, in bytes.
+    places: RefCell<Vec<(usize, String)>>,
     /// Lines that are no TOML: what was read from them is a guess.
     broken_lines: BTreeSet<u32>,
     /// The parser has left out part of the text, so that nothing can be said to be missing.
@@ -49,37 +50,52 @@ impl<'a> Sheet<'a> {
         // a million dots would overflow the stack.
         if let Some(offset) = too_many_dots(text) {
             sheet.report(offset, "", "syntax", format!("more than {KEY_DOTS_MAX} dots in one line"), None);
+            sheet.lossy.set(true);
             return (sheet, DeTable::new());
         }
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
+            if sheet.is_full() {
+                break;
+            }
             let offset = error.span().map_or(text.len(), |span| span.start);
-            let message = printable(error.message());
+            let message = printable_to(error.message(), 300);
             if message.starts_with("duplicate key") {
                 sheet.report(offset, "", "duplicate-key", "the key stands twice".to_owned(), None);
                 continue;
             }
             sheet.report(offset, "", "syntax", message, None);
             sheet.lossy.set(true);
-            sheet.broken_lines.insert(sheet.position(offset).0);
+            sheet.broken_lines.insert(sheet.line(offset));
         }
         (sheet, table.into_inner())
     }
 
-    /// Line and column of a byte offset, both from 1; columns count characters.
-    pub(super) fn position(&self, offset: usize) -> (u32, u32) {
-        let line = self.line_starts.partition_point(|start| *start <= offset);
-        let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index)).copied().unwrap_or(0);
+    /// The line of a byte offset, from 1.
+    pub(super) fn line(&self, offset: usize) -> u32 {
+        let lines = self.line_starts.partition_point(|start| *start <= offset);
+        u32::try_from(lines).unwrap_or(u32::MAX)
+    }
+
+    // The column of a byte offset in characters, from 1. Costs the length of the line.
+    fn column(&self, offset: usize) -> u32 {
+        let start = self.line_starts.partition_point(|start| *start <= offset).checked_sub(1);
+        let start = start.and_then(|index| self.line_starts.get(index)).copied().unwrap_or(0);
         let before = self.text.get(start..offset).map_or(0, |text| text.chars().count());
-        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(before + 1).unwrap_or(u32::MAX))
+        u32::try_from(before + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Whether problems are no longer kept, so that no work need go into their words.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.borrow().len() >= PROBLEMS_MAX
     }
 
     /// Notes a problem.
     pub(super) fn report(&self, offset: usize, key: &str, code: &'static str, message: String, hint: Option<String>) {
-        let (line, column) = self.position(offset);
-        let mut problems = self.problems.borrow_mut();
-        if problems.len() < PROBLEMS_MAX && !self.broken_lines.contains(&line) {
-            problems.push(Problem { line, column, code, message, hint, key: key.to_owned() });
+        let line = self.line(offset);
+        if !self.is_full() && !self.broken_lines.contains(&line) {
+            let (column, key) = (self.column(offset), key.to_owned());
+            self.problems.borrow_mut().push(Problem { line, column, code, message, hint, key });
         }
     }
 
@@ -99,8 +115,7 @@ impl<'a> Sheet<'a> {
 
     /// Keeps the place of `key` for [`super::cross_check`].
     pub(super) fn keep_place(&self, offset: usize, key: &str) {
-        let position = self.position(offset);
-        self.places.borrow_mut().0.insert(key.to_owned(), position);
+        self.places.borrow_mut().push((offset, key.to_owned()));
     }
 
     /// The value, if no problem was found; otherwise the problems in file order.
@@ -108,7 +123,9 @@ impl<'a> Sheet<'a> {
         let mut problems = self.problems.into_inner();
         problems.sort_by(|a, b| (a.line, a.column, a.code).cmp(&(b.line, b.column, b.code)));
         match value {
-            Some(value) if problems.is_empty() => Ok((value, self.places.into_inner())),
+            Some(value) if problems.is_empty() => {
+                Ok((value, positions(self.text, &self.line_starts, self.places.into_inner())))
+            }
             // A reader that gives nothing has said why; should one forget, the file is refused all the same.
             None if problems.is_empty() => Err(vec![Problem {
                 line: 1,
@@ -121,6 +138,26 @@ impl<'a> Sheet<'a> {
             _ => Err(problems),
         }
     }
+}
+
+// All positions in one pass over the text: a file may be one line of a hundred thousand entries.
+fn positions(text: &str, line_starts: &[usize], mut offsets: Vec<(usize, String)>) -> Places {
+    offsets.sort_unstable();
+    let mut places = Places::default();
+    let (mut line, mut column, mut at) = (1, 1, 0);
+    for (offset, key) in offsets {
+        let lines = line_starts.partition_point(|start| *start <= offset);
+        if lines > line {
+            line = lines;
+            column = 1;
+            at = line_starts.get(lines - 1).copied().unwrap_or(offset);
+        }
+        column += text.get(at..offset).map_or(0, |between| between.chars().count());
+        at = offset;
+        let position = (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
+        places.0.insert(key, position);
+    }
+    places
 }
 
 // The offset of the first line with more dots than any honest line has.
@@ -137,9 +174,13 @@ fn too_many_dots(text: &str) -> Option<usize> {
 
 /// Text of a file as a terminal may show it: at most 80 characters, none of which controls it.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(80).map(|c| if is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
-    if text.chars().nth(80).is_some() {
+    printable_to(text, 80)
+}
+
+fn printable_to(text: &str, chars_max: usize) -> String {
+    let shown = text.chars().take(chars_max).map(|c| if is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c });
+    let mut shown: String = shown.collect();
+    if text.chars().nth(chars_max).is_some() {
         shown.push('…');
     }
     shown

@@ -1,6 +1,6 @@
 //! What was not looked at since it changed is not known to be good.
 
-use manifests::gate::{Effect, Event, Gate, Local};
+use manifests::gate::{Damage, Effect, Event, Gate, Local};
 use manifests::time::Span;
 
 use crate::papers::{self, digest, later, local};
@@ -97,7 +97,7 @@ fn an_appraisal_under_another_baseline_is_not_this_ones() {
 #[test]
 fn a_damaged_state_directory_closes_until_a_fresh_permit() {
     let (mut gate, now) = open_gate();
-    gate.step(Event::Damaged("permit.json".to_owned()), now);
+    gate.step(Event::Damaged(Damage::Notes, "permit.json".to_owned()), now);
     assert_held(&gate, now, &["state-damaged"]);
     assert_eq!(gate.damaged(), Some("permit.json"));
     // Neither a hold, nor one that is not fresh, nor one that is refused.
@@ -113,5 +113,15 @@ fn a_damaged_state_directory_closes_until_a_fresh_permit() {
     receive(&mut gate, &manifests::permit::Permit { answers: 9, ..papers::permit(13, "A", "s", now) }, now);
     assert_held(&gate, now, &["state-damaged"]);
     receive(&mut gate, &papers::permit(13, "A", "s", now), now);
+    assert_issues(&gate, now);
+}
+
+#[test]
+fn damaged_trust_is_mended_by_no_permit() {
+    let (mut gate, now) = open_gate();
+    gate.step(Event::Damaged(Damage::Trust, "trust/timestamp.json".to_owned()), now);
+    receive(&mut gate, &papers::permit(11, "A", "s", now), now);
+    assert_held(&gate, now, &["state-damaged"]);
+    gate.step(Event::Mended(Damage::Trust), now);
     assert_issues(&gate, now);
 }

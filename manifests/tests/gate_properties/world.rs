@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use manifests::envelope::Verified;
-use manifests::gate::{Clocks, Effect, Event, Gate, HeldPermit, Local, Set};
+use manifests::gate::{Clocks, Damage, Effect, Event, Gate, HeldPermit, Local, Set};
 use manifests::outcome::Verdict;
 use manifests::permit::Permit;
 use manifests::stop::{Lift, Scope, Stop};
@@ -136,7 +136,7 @@ impl World {
             Happening::PermitUnverified => self.step(Event::PermitUnverified),
             Happening::Stop(index) => self.stopped(&STOPS[*index].clone()),
             Happening::Damaged => {
-                self.step(Event::Damaged("permit.json".to_owned()));
+                self.step(Event::Damaged(Damage::Notes, "permit.json".to_owned()));
                 self.model.is_damaged();
             }
         }

@@ -1,0 +1,248 @@
+//! Reads single files: opened beneath a root, digested, and remembered by what the kernel says of them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use manifests::digest::{Digest, Hasher};
+use manifests::evidence::Why;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+use rustix::time::ClockId;
+
+/// How much is read at a time.
+const BUFFER_BYTES: usize = 128 << 10;
+/// A change within this before a reading may carry the time stamps of the content before it.
+const SETTLED_NS: i128 = 2_000_000_000;
+/// The most digests kept; about 100 bytes each.
+const INDEX_ENTRIES_MAX: usize = 4_000_000;
+/// Digests not asked for in this many passes are dropped. More than one, because two baselines may
+/// be looked at in turn.
+const INDEX_PASSES: u32 = 4;
+
+/// Which file it is and which content it has, as far as the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    mtime_ns: i128,
+    ctime_ns: i128,
+}
+
+impl Stamp {
+    /// Device and inode: the same file, whatever its content.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+
+    /// When content, owner, mode or links last changed: nanoseconds of the wall clock.
+    pub(crate) fn ctime_ns(&self) -> i128 {
+        self.ctime_ns
+    }
+}
+
+impl From<&Stat> for Stamp {
+    fn from(stat: &Stat) -> Self {
+        let ns = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        // The types of these fields differ between architectures, which is what the casts are for.
+        Self {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(u64::MAX),
+            mtime_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
+            ctime_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+}
+
+/// The wall clock, in nanoseconds.
+pub(crate) fn wall_ns() -> i128 {
+    clock_ns(ClockId::Realtime)
+}
+
+/// The boot clock, sleep included, in nanoseconds.
+pub(crate) fn boot_ns() -> i128 {
+    clock_ns(ClockId::Boottime)
+}
+
+fn clock_ns(clock: ClockId) -> i128 {
+    let time = rustix::time::clock_gettime(clock);
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+}
+
+/// Digests of files that were read before.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    digests: HashMap<Stamp, (Digest, u32)>,
+    pass: u32,
+}
+
+impl Index {
+    /// The digest of the content that a file with this stamp had when it was read.
+    pub(crate) fn digest(&mut self, stamp: &Stamp) -> Option<Digest> {
+        let (digest, used) = self.digests.get_mut(stamp)?;
+        *used = self.pass;
+        Some(*digest)
+    }
+
+    /// Keeps what was read, unless the file changed too shortly before for its stamp to say so.
+    pub(crate) fn keep(&mut self, read: &Digested) {
+        if read.began_ns - read.stamp.ctime_ns >= SETTLED_NS && self.digests.len() < INDEX_ENTRIES_MAX {
+            self.digests.insert(read.stamp, (read.digest, self.pass));
+        }
+    }
+
+    /// Ends a pass: what was not asked for lately goes.
+    pub(crate) fn end_pass(&mut self) {
+        let pass = self.pass;
+        self.digests.retain(|_, (_, used)| pass.wrapping_sub(*used) < INDEX_PASSES);
+        self.pass = pass.wrapping_add(1);
+    }
+}
+
+/// Bounds of one reading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The largest file read.
+    pub(crate) bytes_max: u64,
+    /// No reading goes on after this.
+    pub(crate) deadline: Instant,
+}
+
+/// One file's content, read in full from one descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Digested {
+    pub(crate) digest: Digest,
+    pub(crate) stamp: Stamp,
+    began_ns: i128,
+}
+
+/// Why something could not be opened or read.
+pub(crate) fn why(errno: Errno) -> Why {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR => Why::FileAbsent,
+        Errno::ACCESS | Errno::PERM => Why::Unreadable,
+        Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::NODEV => Why::NotAFile,
+        Errno::NAMETOOLONG => Why::TooLarge,
+        _ => Why::IoError,
+    }
+}
+
+fn why_io(error: &std::io::Error) -> Why {
+    Errno::from_io_error(error).map_or(Why::IoError, why)
+}
+
+/// Opens `path` beneath `root`: no `..`, no symbolic link on the way or at its end, nothing that
+/// waits for the other end of a pipe.
+pub(crate) fn open_beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOSYS) => open_by_components(root, path, flags),
+        // The kernel asks to try again when a rename crossed its way.
+        Err(Errno::AGAIN) => rustix::fs::openat2(root, path, flags, Mode::empty(), resolve),
+        other => other,
+    }
+}
+
+/// What `openat2` does, for kernels before 5.6 and sandboxes that do not know it.
+fn open_by_components(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut components = path.components().peekable();
+    let mut current: Option<OwnedFd> = None;
+    while let Some(component) = components.next() {
+        if !matches!(component, std::path::Component::Normal(_) | std::path::Component::CurDir) {
+            return Err(Errno::XDEV);
+        }
+        let flags = if components.peek().is_some() {
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+        } else {
+            flags
+        };
+        let at = current.as_ref().unwrap_or(root);
+        current = Some(rustix::fs::openat(at, component.as_os_str(), flags, Mode::empty())?);
+    }
+    current.ok_or(Errno::NOENT)
+}
+
+/// Digests an open file: what is read is the content of one descriptor at one moment, or an error.
+///
+/// # Errors
+/// [`Why::Changing`] if it changed meanwhile: try once more.
+pub(crate) fn digest(file: OwnedFd, bounds: Bounds) -> Result<Digested, Why> {
+    let mut hasher = Hasher::new();
+    let (stamp, began_ns) = stream(file, bounds, |bytes| hasher.update(bytes))?;
+    Ok(Digested { digest: hasher.finish(), stamp, began_ns })
+}
+
+/// The content of an open file, as [`digest`].
+pub(crate) fn content(file: OwnedFd, bounds: Bounds) -> Result<(Vec<u8>, Stamp), Why> {
+    let mut content = Vec::new();
+    let (stamp, _) = stream(file, bounds, |bytes| content.extend_from_slice(bytes))?;
+    Ok((content, stamp))
+}
+
+fn stream(file: OwnedFd, bounds: Bounds, mut take: impl FnMut(&[u8])) -> Result<(Stamp, i128), Why> {
+    let began_ns = wall_ns();
+    let stat = rustix::fs::fstat(&file).map_err(why)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Why::NotAFile);
+    }
+    let before = Stamp::from(&stat);
+    if before.size > bounds.bytes_max {
+        return Err(Why::TooLarge);
+    }
+    let mut file = File::from(file);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut read: u64 = 0;
+    loop {
+        if Instant::now() > bounds.deadline {
+            return Err(Why::TimedOut);
+        }
+        let count = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(why_io(&error)),
+        };
+        read += count as u64;
+        // A file that grows while it is read must not be followed for ever.
+        if read > before.size {
+            return Err(Why::Changing);
+        }
+        take(buffer.get(..count).unwrap_or_default());
+    }
+    let after = rustix::fs::fstat(&file).map_err(why)?;
+    if Stamp::from(&after) != before || read != before.size {
+        return Err(Why::Changing);
+    }
+    Ok((before, began_ns))
+}
+
+/// Opens the file at `path`, links followed, without ever opening what is no regular file.
+pub(crate) fn open_file(path: &Path) -> Result<OwnedFd, Why> {
+    let stat = rustix::fs::stat(path).map_err(why)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Why::NotAFile);
+    }
+    // Not blocking, should a pipe have taken its place since; the descriptor is asked again later.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(why)
+}
+
+/// Does `attempt` once more if the file changed while it was read.
+pub(crate) fn twice<T>(mut attempt: impl FnMut() -> Result<T, Why>) -> Result<T, Why> {
+    match attempt() {
+        Err(Why::Changing) => attempt(),
+        other => other,
+    }
+}
+
+/// A deadline from now.
+pub(crate) fn deadline(after: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(after).unwrap_or(now)
+}

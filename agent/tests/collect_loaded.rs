@@ -1,0 +1,364 @@
+//! Loaded state: what running processes hold against what is on disk. Processes are real ones.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
+
+#[path = "support/baseline.rs"]
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use agent::collect::{Collector, Limits};
+use manifests::baseline::Baseline;
+use manifests::evidence::{Loaded, ProgramSeen, TreeSeen};
+use support::baseline;
+
+/// A child that is killed, by its own process id, when the test ends however it ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A program of one copied executable and a module.
+struct Host {
+    directory: tempfile::TempDir,
+    root: PathBuf,
+}
+
+impl Host {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // Links on the way to the temporary directory are none of the test's business.
+        let root = directory.path().canonicalize().unwrap().join("issuing");
+        let host = Self { directory, root };
+        host.install(&host.root.clone(), b"");
+        host
+    }
+
+    fn install(&self, root: &Path, more: &[u8]) {
+        fs::create_dir_all(root.join("bin")).unwrap();
+        fs::create_dir_all(root.join("lib")).unwrap();
+        // The bytes behind an executable's end do not matter to it, and make it another file.
+        let mut bytes = fs::read("/bin/sleep").unwrap();
+        bytes.extend_from_slice(more);
+        replace(&root.join("bin/issuingd"), &bytes);
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(root.join("bin/issuingd"), fs::Permissions::from_mode(0o755)).unwrap();
+        replace(&root.join("lib/module"), b"one");
+        replace(&root.join("script"), b"one");
+    }
+
+    fn start(&self, exe: &Path) -> Running {
+        let child = Command::new(exe).arg("1000").stdin(Stdio::null()).spawn().unwrap();
+        let wanted = exe.canonicalize().unwrap();
+        // The child is another program until it has executed its own.
+        wait(|| fs::read_link(format!("/proc/{}/exe", child.id())).is_ok_and(|exe| exe == wanted));
+        Running(child)
+    }
+
+    fn exe(&self) -> PathBuf {
+        self.root.join("bin/issuingd")
+    }
+
+    fn baseline(&self, root: &Path, process: &str, more: &str) -> Baseline {
+        baseline(&format!(
+            "[[program]]\nid = \"server\"\nroot = {root:?}\nprocess = {process}\nenforce = \"hold\"\nowner = \"o\"\n\
+             exclude = [\"logs/**\"]\nremediation = {{ en = \"r\" }}\n\
+             [[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n{more}\n"
+        ))
+    }
+
+    fn plain(&self) -> Baseline {
+        self.baseline(&self.root, "{ exe = \"bin/issuingd\" }", "")
+    }
+}
+
+/// Replaces a file at once, as package managers do: another inode under the same name.
+fn replace(path: &Path, content: &[u8]) {
+    let next = path.with_extension("next");
+    fs::write(&next, content).unwrap();
+    fs::rename(&next, path).unwrap();
+}
+
+fn wait(mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it did not happen within a minute");
+        std::thread::yield_now();
+    }
+}
+
+/// The kernel tells the executable a moment before the arguments.
+fn wait_for_shell(running: &Running, shell: &Path) {
+    let about = |name: &str| format!("/proc/{}/{name}", running.0.id());
+    wait(|| fs::read_link(about("exe")).is_ok_and(|exe| exe == shell));
+    wait(|| fs::read(about("cmdline")).is_ok_and(|arguments| !arguments.is_empty()));
+}
+
+fn look(collector: &mut Collector, baseline: &Baseline) -> ProgramSeen {
+    collector.pass(baseline, None, &Limits::default()).state.programs[&"server".parse().unwrap()].clone()
+}
+
+fn older(file: &str) -> Loaded {
+    Loaded::Older { file: file.to_owned() }
+}
+
+#[test]
+fn a_replaced_executable_is_not_loaded_until_its_process_is_restarted() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let mut collector = Collector::new([7; 32], None);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+    let running = host.start(&host.exe());
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    host.install(&host.root, b"another build");
+    assert_eq!(look(&mut collector, &baseline).loaded, older("bin/issuingd"));
+    // One that never saw it before comes to the same.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("bin/issuingd"));
+    drop(running);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+    let _restarted = host.start(&host.exe());
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+}
+
+#[test]
+fn the_same_content_under_another_inode_is_loaded() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let _running = host.start(&host.exe());
+    let bytes = fs::read(host.exe()).unwrap();
+    replace(&host.exe(), &bytes);
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+}
+
+#[test]
+fn a_removed_executable_is_older() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let _running = host.start(&host.exe());
+    fs::remove_file(host.exe()).unwrap();
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("bin/issuingd"));
+    fs::remove_dir_all(&host.root).unwrap();
+    let seen = look(&mut Collector::new([7; 32], None), &baseline);
+    assert_eq!(seen.tree, TreeSeen::Absent);
+    assert_eq!(seen.loaded, older(host.exe().to_str().unwrap()));
+}
+
+#[test]
+fn an_open_file_counts_as_held_but_not_an_excluded_one() {
+    let host = Host::new();
+    let baseline = host.plain();
+    fs::create_dir(host.root.join("logs")).unwrap();
+    fs::write(host.root.join("logs/a.log"), "").unwrap();
+    let open = |name: &str| Stdio::from(fs::File::open(host.root.join(name)).unwrap());
+    let child = Command::new(host.exe()).arg("1000").stdin(open("lib/module")).stdout(open("logs/a.log")).spawn();
+    let running = Running(child.unwrap());
+    wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+    replace(&host.root.join("logs/a.log"), b"rotated");
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+    replace(&host.root.join("lib/module"), b"two");
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("lib/module"));
+}
+
+#[test]
+fn a_file_that_is_read_and_closed_is_older_once_it_changes_under_the_process() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let mut collector = Collector::new([7; 32], None);
+    let running = host.start(&host.exe());
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    replace(&host.root.join("script"), b"two");
+    assert_eq!(look(&mut collector, &baseline).loaded, older("script"));
+    assert_eq!(look(&mut collector, &baseline).loaded, older("script"), "it does not wear off");
+    replace(&host.root.join("script"), b"one");
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current, "the old content is back");
+    replace(&host.root.join("script"), b"two");
+    assert_eq!(look(&mut collector, &baseline).loaded, older("script"));
+    drop(running);
+    let _restarted = host.start(&host.exe());
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+}
+
+#[test]
+fn files_shared_with_another_host_by_hard_links_do_not_mix_their_processes_up() {
+    let host = Host::new();
+    let other = host.directory.path().canonicalize().unwrap().join("other");
+    fs::create_dir_all(other.join("bin")).unwrap();
+    fs::hard_link(host.exe(), other.join("bin/issuingd")).unwrap();
+    let _running = host.start(&other.join("bin/issuingd"));
+    assert_eq!(look(&mut Collector::new([7; 32], None), &host.plain()).loaded, Loaded::NotRunning);
+    let theirs = host.baseline(&other, "{ exe = \"bin/issuingd\" }", "");
+    assert_eq!(look(&mut Collector::new([7; 32], None), &theirs).loaded, Loaded::Current);
+}
+
+#[test]
+fn a_release_switched_by_a_link_leaves_the_old_process_not_loaded() {
+    let host = Host::new();
+    let base = host.root.parent().unwrap();
+    let (one, two, current) = (base.join("issuing-1"), base.join("issuing-2"), base.join("current"));
+    host.install(&one, b"one");
+    host.install(&two, b"two");
+    symlink(&one, &current).unwrap();
+    let baseline = host.baseline(&current, "{ exe = \"bin/issuingd\" }", "");
+    let running = host.start(&current.join("bin/issuingd"));
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+    symlink(&two, base.join("next")).unwrap();
+    fs::rename(base.join("next"), &current).unwrap();
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("bin/issuingd"));
+    drop(running);
+    let _restarted = host.start(&current.join("bin/issuingd"));
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+}
+
+#[test]
+fn arguments_tell_programs_of_one_interpreter_apart() {
+    let host = Host::new();
+    let script = "read line; exit 0";
+    let shell = fs::canonicalize("/bin/sh").unwrap();
+    let child = Command::new(&shell).args(["-c", script, "issuing-main"]).stdin(Stdio::piped()).spawn().unwrap();
+    let running = Running(child);
+    wait_for_shell(&running, &shell);
+    let process = |args: &str| format!("{{ exe = {:?}, args = {args:?} }}", shell.to_str().unwrap());
+    let mut collector = Collector::new([7; 32], None);
+    let ours = host.baseline(&host.root, &process("*issuing-main"), "");
+    let others = host.baseline(&host.root, &process("*issuing-other"), "");
+    assert_eq!(look(&mut collector, &ours).loaded, Loaded::Current);
+    assert_eq!(look(&mut collector, &others).loaded, Loaded::NotRunning);
+}
+
+#[test]
+fn a_script_named_as_the_executable_is_found_by_its_interpreter() {
+    let host = Host::new();
+    use std::os::unix::fs::PermissionsExt;
+    let script = host.root.join("bin/start");
+    replace(&script, b"#!/bin/sh\nread line\n");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
+    let mut collector = Collector::new([7; 32], None);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+    let running = Running(Command::new(&script).stdin(Stdio::piped()).spawn().unwrap());
+    let shell = fs::canonicalize("/bin/sh").unwrap();
+    wait_for_shell(&running, &shell);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    replace(&host.root.join("script"), b"two");
+    assert_eq!(look(&mut collector, &baseline).loaded, older("script"));
+}
+
+#[test]
+fn a_configuration_read_at_start_is_older_once_its_content_changes() {
+    let host = Host::new();
+    let file = host.directory.path().canonicalize().unwrap().join("print.ini");
+    fs::write(&file, "[q]\nlock=exclusive\n").unwrap();
+    let config = |reload: &str| {
+        let config =
+            format!("[[config]]\nid = \"print\"\nfiles = [{file:?}]\nformat = \"ini\"\nreload = \"{reload}\"\n");
+        host.baseline(&host.root, "{ exe = \"bin/issuingd\" }", &config)
+    };
+    let (restart, live) = (config("restart"), config("live"));
+    let mut collector = Collector::new([7; 32], None);
+    look(&mut collector, &restart);
+    // The content was seen before the process began; what counts in hundredths of a second needs the
+    // clock to move on for that to be certain.
+    let seen = Instant::now();
+    wait(|| seen.elapsed() > Duration::from_millis(30));
+    let running = host.start(&host.exe());
+    assert_eq!(look(&mut collector, &restart).loaded, Loaded::Current);
+    // Touched, replaced by the same, its mode changed: the content is the one that was loaded.
+    fs::File::open(&file).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+    replace(&file, b"[q]\nlock=exclusive\n");
+    assert_eq!(look(&mut collector, &restart).loaded, Loaded::Current);
+    fs::write(&file, "[q]\nlock=shared\n").unwrap();
+    assert_eq!(look(&mut collector, &restart).loaded, older(file.to_str().unwrap()));
+    assert_eq!(look(&mut collector, &live).loaded, Loaded::Current);
+    fs::write(&file, "[q]\nlock=exclusive\n").unwrap();
+    assert_eq!(look(&mut collector, &restart).loaded, Loaded::Current);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(look(&mut collector, &restart).loaded, older(file.to_str().unwrap()));
+    fs::write(&file, "[q]\nlock=shared\n").unwrap();
+    // Without history: it was written after the process began, so that nobody can say what it read.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &restart).loaded, older(file.to_str().unwrap()));
+    drop(running);
+    let seen = Instant::now();
+    look(&mut collector, &restart);
+    wait(|| seen.elapsed() > Duration::from_millis(30));
+    let _restarted = host.start(&host.exe());
+    assert_eq!(look(&mut collector, &restart).loaded, Loaded::Current);
+    // Without history again: untouched since the process began.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &restart).loaded, Loaded::Current);
+}
+
+#[test]
+fn a_process_that_begins_or_ends_is_told_by_the_cheap_question() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let mut collector = Collector::new([7; 32], None);
+    let pass = collector.pass(&baseline, None, &Limits::default());
+    assert_eq!(collector.processes(&baseline), pass.processes);
+    let running = host.start(&host.exe());
+    let now = collector.processes(&baseline);
+    assert_ne!(now, pass.processes);
+    assert_eq!(collector.pass(&baseline, None, &Limits::default()).processes, now);
+    drop(running);
+    assert_eq!(collector.processes(&baseline), pass.processes);
+}
+
+#[test]
+fn what_a_process_sees_elsewhere_is_compared() {
+    // Needs a mount namespace of its own, which only root may make.
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: not root");
+        return;
+    }
+    let host = Host::new();
+    let evil = host.root.parent().unwrap().join("evil");
+    fs::create_dir(&evil).unwrap();
+    let bytes = fs::read(host.exe()).unwrap();
+    fs::create_dir(evil.join("bin")).unwrap();
+    fs::write(evil.join("bin/issuingd"), bytes).unwrap();
+    fs::write(evil.join("script"), "evil").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(evil.join("bin/issuingd"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = "mount --make-rprivate / && mount --bind \"$1\" \"$2\" && exec \"$2/bin/issuingd\" 1000";
+    let child = Command::new("unshare")
+        .args(["--mount", "--", "sh", "-c", script, "sh"])
+        .args([&evil, &host.root])
+        .stderr(Stdio::null())
+        .spawn();
+    let mut running = Running(child.unwrap());
+    let mut ended = false;
+    wait(|| {
+        ended = running.0.try_wait().unwrap().is_some();
+        ended || fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe())
+    });
+    if ended {
+        eprintln!("skipped: no mount namespace can be made here");
+        return;
+    }
+    let elsewhere = |file: &str| Loaded::Elsewhere { file: file.to_owned() };
+    let seen = look(&mut Collector::new([7; 32], None), &host.plain());
+    assert_eq!(seen.loaded, elsewhere("lib/module"));
+    // A configuration file that is hidden in the same way, whenever it is reread.
+    fs::write(evil.join("print.ini"), "lock=exclusive\n").unwrap();
+    let file = host.root.join("print.ini");
+    let config = format!("[[config]]\nid = \"c\"\nfiles = [{file:?}]\nformat = \"ini\"\nreload = \"live\"\n");
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/issuingd\" }", &config);
+    for name in ["bin/issuingd", "script", "lib/module"] {
+        fs::create_dir_all(evil.join("lib")).unwrap();
+        fs::write(evil.join(name).with_extension("same"), fs::read(host.root.join(name)).unwrap()).unwrap();
+        fs::rename(evil.join(name).with_extension("same"), evil.join(name)).unwrap();
+    }
+    fs::write(&file, "lock=exclusive\n").unwrap();
+    let seen = look(&mut Collector::new([7; 32], None), &baseline);
+    assert!(!matches!(seen.loaded, Loaded::Elsewhere { .. }), "{:?}", seen.loaded);
+    fs::write(&file, "lock=shared\n").unwrap();
+    let seen = look(&mut Collector::new([7; 32], None), &baseline);
+    assert_eq!(seen.loaded, elsewhere(file.to_str().unwrap()));
+}

@@ -1,0 +1,136 @@
+//! What every request sees.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use manifests::api::FleetEvent;
+use manifests::envelope::{Document, Sealed};
+use manifests::fleet::Fleet;
+use manifests::id::HostId;
+use manifests::key::{KeyId, PublicKey, SigningKey};
+use manifests::stop::Stop;
+use tokio::sync::{OwnedMutexGuard, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Sessions;
+use crate::error::Failure;
+use crate::repository::Repository;
+use crate::store::Store;
+use crate::streams::Streams;
+use crate::writer::Writer;
+
+/// Hosts by the key they speak with.
+pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
+
+/// One running controller.
+#[derive(Debug)]
+pub struct App {
+    /// What outlives the process.
+    pub store: Store,
+    /// Changes what does.
+    pub writer: Writer,
+    /// The fleet, at most one batch ahead of the store. Only the writer changes it.
+    fleet: RwLock<Fleet>,
+    /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
+    keys: RwLock<Keys>,
+    /// Every stop as it was signed, oldest first.
+    stops: RwLock<Vec<Sealed<Stop>>>,
+    /// Signs permits and stops.
+    pub permit_key: SigningKey,
+    /// The TUF repository. Held for a whole publish.
+    repository: Arc<tokio::sync::Mutex<Repository>>,
+    /// Where its files lie, for those who only read them.
+    pub tuf_directory: PathBuf,
+    /// Version of the timestamp in force.
+    timestamp: AtomicU64,
+    /// Connected hosts.
+    pub streams: Streams,
+    /// Connected dashboards.
+    pub events: broadcast::Sender<Arc<FleetEvent>>,
+    /// Sessions of hosts.
+    pub sessions: Sessions,
+    /// Cancelled when the controller stops: streams end then.
+    pub shutdown: CancellationToken,
+}
+
+impl App {
+    #[expect(clippy::too_many_arguments, reason = "one field each, each of another type")]
+    pub(crate) fn new(
+        store: Store,
+        writer: Writer,
+        fleet: Fleet,
+        keys: Keys,
+        stops: Vec<Sealed<Stop>>,
+        permit_key: SigningKey,
+        repository: Repository,
+        events: broadcast::Sender<Arc<FleetEvent>>,
+        sessions: Sessions,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let timestamp = AtomicU64::new(repository.versions().timestamp);
+        Self {
+            store,
+            writer,
+            fleet: RwLock::new(fleet),
+            keys: RwLock::new(keys),
+            stops: RwLock::new(stops),
+            permit_key,
+            tuf_directory: repository.directory().to_owned(),
+            repository: Arc::new(tokio::sync::Mutex::new(repository)),
+            timestamp,
+            streams: Streams::default(),
+            events,
+            sessions,
+            shutdown,
+        }
+    }
+
+    /// The fleet, to look at. Not to be held over an await.
+    pub fn fleet(&self) -> RwLockReadGuard<'_, Fleet> {
+        // Whoever panicked while changing it was the writer, which is gone then: nothing is signed
+        // any more, and looking does no harm.
+        self.fleet.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fleet_mut(&self) -> RwLockWriteGuard<'_, Fleet> {
+        self.fleet.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keys_mut(&self) -> RwLockWriteGuard<'_, Keys> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<Sealed<Stop>>> {
+        self.stops.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<Sealed<Stop>>> {
+        self.stops.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host whose key a document claims to be signed with.
+    ///
+    /// # Errors
+    /// 403 `not-enrolled` for an unknown key.
+    pub fn sender<T: Document>(&self, sealed: &Sealed<T>) -> Result<(HostId, PublicKey), Failure> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let known = sealed.claimed_keys().find_map(|id| keys.get(id));
+        known.cloned().ok_or_else(|| Failure::forbidden("not-enrolled", "no host is enrolled with this key"))
+    }
+
+    /// The repository, locked for as long as the guard lives.
+    pub(crate) async fn repository_owned(&self) -> OwnedMutexGuard<Repository> {
+        Arc::clone(&self.repository).lock_owned().await
+    }
+
+    /// Version of the timestamp in force; 0 before the first publish.
+    pub fn timestamp(&self) -> u64 {
+        self.timestamp.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_timestamp(&self, version: u64) {
+        self.timestamp.store(version, Ordering::Release);
+    }
+}

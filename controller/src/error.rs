@@ -1,0 +1,154 @@
+//! The one table from what went wrong to the answer.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use manifests::api::ErrorBody;
+use manifests::envelope::EnvelopeError;
+use manifests::fleet::{EnrolError, Refusal, StopError};
+
+use crate::repository::RepositoryError;
+use crate::store::StoreError;
+
+/// Seconds after which to ask again, where this controller is overloaded or cannot write.
+const RETRY_AFTER_S: u16 = 2;
+
+/// An answer outside 2xx.
+#[derive(Debug)]
+pub struct Failure {
+    status: StatusCode,
+    code: String,
+    message: String,
+    sequence: Option<u64>,
+}
+
+impl Failure {
+    /// Status, stable code, words for people.
+    pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into(), sequence: None }
+    }
+
+    /// 400: not what the endpoint takes.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", message)
+    }
+
+    /// 401: no token, or none that is known.
+    pub fn token(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "token", message)
+    }
+
+    /// 403, with a code that says why.
+    pub fn forbidden(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    /// 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", message)
+    }
+
+    /// 413.
+    pub fn too_large(max: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("at most {max} bytes are accepted here"))
+    }
+
+    /// 503 with `Retry-After`: nothing was written.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Self { status, code, message, sequence } = self;
+        let mut response = (status, Json(ErrorBody { code, message, sequence })).into_response();
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        response
+    }
+}
+
+impl From<EnvelopeError> for Failure {
+    fn from(error: EnvelopeError) -> Self {
+        let status = match error {
+            EnvelopeError::Signature => StatusCode::UNAUTHORIZED,
+            EnvelopeError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (status, sequence) = match refusal {
+            Refusal::Sequence { stored, .. } | Refusal::SequenceJump { stored, .. } => {
+                (StatusCode::CONFLICT, Some(stored))
+            }
+            Refusal::WrongProduct { .. } | Refusal::NotListed => (StatusCode::FORBIDDEN, None),
+            _ => (StatusCode::BAD_REQUEST, None),
+        };
+        Self { sequence, ..Self::new(status, refusal.code(), refusal.to_string()) }
+    }
+}
+
+impl From<EnrolError> for Failure {
+    fn from(error: EnrolError) -> Self {
+        let status = match error {
+            EnrolError::NotListed => StatusCode::FORBIDDEN,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<StopError> for Failure {
+    fn from(error: StopError) -> Self {
+        let status = match error {
+            StopError::UnknownStop { .. } => StatusCode::NOT_FOUND,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = chain(&error), "store failed");
+        Self::unavailable("the store cannot be used; nothing was written")
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        let status = match error {
+            RepositoryError::File(_) => StatusCode::SERVICE_UNAVAILABLE,
+            RepositoryError::Upload { .. } => StatusCode::BAD_REQUEST,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error.code(), chain(&error))
+    }
+}
+
+/// An error with all its causes, in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // A transparent error says what its cause says.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,8 @@
+//! Endpoints: decode, ask, encode.
+
+pub mod events;
+pub mod host;
+pub mod publish;
+pub mod stops;
+pub mod tuf;
+pub mod views;

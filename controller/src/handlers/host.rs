@@ -1,0 +1,241 @@
+//! What hosts send: enrolments, evidence, heartbeats, acknowledgements, file lists; and their stream.
+//!
+//! Refused in the order of what it costs: size, JSON, a key that is known, its signature, the host,
+//! and only then the fleet and the store.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::{self, Stream};
+use manifests::api::{HostEvent, Receipt};
+use manifests::digest::Digest;
+use manifests::enrolment::Enrolment;
+use manifests::envelope::{Document as Signed, Sealed, Verified};
+use manifests::evidence::{Evidence, Heartbeat};
+use manifests::fleet::{Answer, Document};
+use manifests::id::{HostId, ProductId};
+use manifests::key::KeyId;
+use manifests::stop::{Acknowledgement, Stop};
+use manifests::tree::FileList;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::auth::bearer;
+use crate::error::{Failure, chain};
+use crate::streams::Item;
+use crate::writer::Report;
+use crate::{body, clock};
+
+/// Most stops in one receipt; the host asks again for the rest with its next document.
+const STOPS_MAX: usize = 64;
+/// Largest file list: a million lines.
+const FILE_LIST_BYTES_MAX: usize = 128 << 20;
+/// How often an idle stream shows that it lives.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Largest body with an envelope of `T`: base64, and the JSON around it.
+const fn envelope_bytes_max<T: Signed>() -> usize {
+    T::BYTES_MAX / 3 * 4 + (16 << 10)
+}
+
+/// A document, and whose key signed it.
+struct Received<T> {
+    host: HostId,
+    key: KeyId,
+    document: Verified<T>,
+}
+
+async fn receive<T: Signed>(
+    app: &App,
+    request: Request,
+    named: impl Fn(&T) -> (&HostId, &ProductId),
+) -> Result<Received<T>, Failure> {
+    let sealed: Sealed<T> = body::json(request, envelope_bytes_max::<T>()).await?;
+    let (host, key) = app.sender(&sealed)?;
+    let document = sealed.verify([&key])?;
+    // Whose it is says the signed payload, never an address; and the key must be that host's.
+    let (id, product) = named(&document);
+    if *id != host {
+        return Err(Failure::forbidden("wrong-host", format!("the key is {host}'s, the document is for {id}")));
+    }
+    let served = app.fleet().product().clone();
+    if *product != served {
+        return Err(Failure::forbidden("wrong-product", format!("this controller serves {served}")));
+    }
+    Ok(Received { host, key: key.id(), document })
+}
+
+/// `POST /v1/enrolments`
+///
+/// # Errors
+/// 401 for a token that is none, 403 for another host's, 409 for one that was used or a host that has a key.
+pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Failure> {
+    let token = Digest::of(bearer(request.headers())?.as_bytes());
+    let sealed: Sealed<Enrolment> = body::json(request, envelope_bytes_max::<Enrolment>()).await?;
+    // Signed with the key that it brings: who enrols a key must hold it. Which key that is stands in
+    // the payload, so this one is parsed before it is verified, and nothing in it is acted on.
+    let claimed: Enrolment = sealed.claimed()?;
+    let enrolment = sealed.verify([&claimed.key])?.into_document();
+    let served = app.fleet().product().clone();
+    if enrolment.product != served {
+        return Err(Failure::forbidden("wrong-product", format!("this controller serves {served}")));
+    }
+    if enrolment.token != token {
+        return Err(Failure::token("the enrolment was signed for another token"));
+    }
+    app.writer.enrol(token, enrolment.host, enrolment.key).await?;
+    Ok(StatusCode::CREATED)
+}
+
+/// `POST /v1/evidence`
+///
+/// # Errors
+/// 409 for a sequence that does not count; 401 and 403 for a document of somebody else.
+pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, Failure> {
+    let received = receive::<Evidence>(&app, request, |e| (&e.cover.host, &e.cover.product)).await?;
+    let envelope = text(received.document.sealed())?;
+    let digest = received.document.digest();
+    let evidence = Box::new(received.document.into_document());
+    let document = Document::Evidence { state: evidence.state.digest(), evidence };
+    let report = Report { host: received.host, key: received.key, document, digest, envelope: Some(envelope) };
+    answer(&app, report).await
+}
+
+/// `POST /v1/heartbeats`
+///
+/// # Errors
+/// As [`evidence`].
+pub async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, Failure> {
+    let received = receive::<Heartbeat>(&app, request, |h| (&h.cover.host, &h.cover.product)).await?;
+    let digest = received.document.digest();
+    let document = Document::Heartbeat(Box::new(received.document.into_document()));
+    answer(&app, Report { host: received.host, key: received.key, document, digest, envelope: None }).await
+}
+
+async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, Failure> {
+    let (host, key) = (report.host.clone(), report.key.clone());
+    let Answer { sequence, next, permit, stops_after, wanted } = app.writer.report(report).await?;
+    // Signed here, not by the writer: requests come on many cores.
+    let (permit, unsigned) = match permit {
+        Ok(permit) => (Some(Sealed::seal(&permit, &app.permit_key)?), None),
+        Err(unsigned) => (None, Some(unsigned.code().to_owned())),
+    };
+    Ok(Json(Receipt {
+        sequence,
+        next,
+        permit,
+        unsigned,
+        stops: stops_after_number(app, stops_after),
+        wanted,
+        session: app.sessions.make(&host, &key, clock::now()),
+        timestamp: app.timestamp(),
+    }))
+}
+
+fn stops_after_number(app: &App, number: u64) -> Vec<Sealed<Stop>> {
+    // Numbered from 1 without gaps.
+    let known = usize::try_from(number).unwrap_or(usize::MAX);
+    app.stops().iter().skip(known).take(STOPS_MAX).cloned().collect()
+}
+
+/// `POST /v1/acknowledgements`
+///
+/// # Errors
+/// 404 for a stop that is not ours.
+pub async fn acknowledge(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Failure> {
+    let received = receive::<Acknowledgement>(&app, request, |a| (&a.host, &a.product)).await?;
+    let envelope = text(received.document.sealed())?;
+    app.writer.acknowledge(received.host, received.key, received.document.stop, envelope).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `PUT /v1/files/{digest}`
+///
+/// # Errors
+/// 403 for a list that nobody asked for; 400 if the bytes have another digest, or are no list.
+pub async fn file_list(
+    State(app): State<Arc<App>>,
+    Path(digest): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Failure> {
+    let host = session(&app, request.headers())?;
+    let digest =
+        Digest::from_hex(&digest).or_else(|_| digest.parse()).map_err(|error| Failure::malformed(error.to_string()))?;
+    {
+        let fleet = app.fleet();
+        if fleet.has_list(&digest) {
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        let cover = fleet.host(&host).and_then(|host| host.evidence.as_ref()).map(|evidence| &evidence.cover);
+        if !cover.is_some_and(|cover| cover.lists.contains(&digest)) {
+            return Err(Failure::forbidden("not-asked-for", "the host's evidence names no such file list"));
+        }
+    }
+    let bytes = body::read(request, FILE_LIST_BYTES_MAX).await?;
+    let bytes = tokio::task::spawn_blocking(move || {
+        if Digest::of(&bytes) != digest {
+            return Err(Failure::malformed("the bytes have another digest"));
+        }
+        FileList::parse(&bytes).map_err(|error| Failure::malformed(error.to_string()))?;
+        Ok(bytes.to_vec())
+    });
+    let bytes = bytes.await.map_err(|_| Failure::unavailable("the list could not be read"))??;
+    app.writer.file_list(digest, bytes).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/stream`
+///
+/// # Errors
+/// 401 without a session.
+pub async fn stream(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    let host = session(&app, &headers)?;
+    // Opened first: what happens while it is told what there is, is in the queue then.
+    let receiver = app.streams.open(host.clone());
+    let first = stream::iter(present(&app, &host));
+    let later = stream::unfold((receiver, app.shutdown.clone()), |(mut receiver, shutdown)| async move {
+        tokio::select! {
+            item = receiver.recv() => item.map(|item| (item, (receiver, shutdown))),
+            () = shutdown.cancelled() => None,
+        }
+    });
+    let events = futures_util::StreamExt::map(futures_util::StreamExt::chain(first, later), |item: Item| {
+        Ok(Event::default().event(item.name).data(item.data.as_ref()))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// What the host may have missed while it was not connected.
+fn present(app: &App, host: &HostId) -> Vec<Item> {
+    let (permit, named) = {
+        let fleet = app.fleet();
+        let Some(host) = fleet.host(host) else { return Vec::new() };
+        let permit = host.permit.clone().filter(|permit| permit.number > host.record.permit_named);
+        (permit, host.record.stop_named.map_or(0, |stop| stop.number))
+    };
+    let mut items: Vec<Item> =
+        stops_after_number(app, named).into_iter().map(|stop| Item::new(&HostEvent::Stop(stop))).collect();
+    match permit.map(|permit| Sealed::seal(&permit, &app.permit_key)).transpose() {
+        Ok(permit) => items.extend(permit.map(|permit| Item::new(&HostEvent::Permit(permit)))),
+        Err(error) => tracing::error!(%host, error = chain(&error), "a permit cannot be signed"),
+    }
+    items.push(Item::new(&HostEvent::Refresh(app.timestamp())));
+    items
+}
+
+fn session(app: &App, headers: &HeaderMap) -> Result<HostId, Failure> {
+    let key_of = |host: &HostId| app.fleet().host(host).and_then(|host| host.key.clone());
+    app.sessions.check(bearer(headers)?, clock::now(), key_of)
+}
+
+fn text<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::malformed(error.to_string()))
+}

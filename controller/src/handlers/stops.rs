@@ -1,0 +1,45 @@
+//! Stops: who stopped whom, and how far it has come.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use manifests::api::{StopRequest, StopView};
+
+use crate::app::App;
+use crate::auth::Operator;
+use crate::error::Failure;
+use crate::{body, clock};
+
+/// Largest request: every site by code.
+const BYTES_MAX: usize = 64 << 10;
+/// Stops in [`INTERVAL_MS`] at most. Each is kept for ever by every host.
+const STOPS_MAX: usize = 30;
+/// What [`STOPS_MAX`] counts in: a minute.
+const INTERVAL_MS: i64 = 60_000;
+
+/// `GET /v1/stops`
+pub async fn list(State(app): State<Arc<App>>) -> Json<Vec<StopView>> {
+    Json(app.fleet().stop_views(clock::now()))
+}
+
+/// `POST /v1/stops`
+///
+/// # Errors
+/// 400 for a stop that stops nobody or says nothing; 429 after too many.
+pub async fn make(
+    State(app): State<Arc<App>>,
+    Extension(operator): Extension<Operator>,
+    request: Request,
+) -> Result<(StatusCode, Json<StopView>), Failure> {
+    let StopRequest { scope, reason } = body::json(request, BYTES_MAX).await?;
+    let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
+    let recent = app.fleet().stops().iter().rev().take_while(|known| known.stop.time.unix_ms() > since).count();
+    if recent >= STOPS_MAX {
+        let message = format!("{recent} stops were made within a minute; whoever they cover is stopped");
+        return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", message));
+    }
+    let view = app.writer.stop(scope, reason, operator.name).await?;
+    Ok((StatusCode::CREATED, Json(view)))
+}

@@ -1,0 +1,116 @@
+//! `init`: a new controller's keys, certificates and database.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use manifests::durable;
+use manifests::id::{ControllerId, ProductId};
+use manifests::key::SigningKey;
+use manifests::time::{Span, Time};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+
+use crate::auth::Role;
+use crate::clock;
+use crate::data::{Data, Public};
+use crate::{store, token};
+
+const DAY_S: u64 = 86_400;
+/// Life of the certificate authority.
+const CA_LIFE: Span = Span::from_s(3652 * DAY_S);
+/// Life of the server's certificate.
+const TLS_LIFE: Span = Span::from_s(730 * DAY_S);
+
+/// What `init` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Directory to make. Whoever reads it can sign permits
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Name of this controller in the registry, as main
+    #[arg(long)]
+    pub id: ControllerId,
+    /// Product that it serves, as convenience-issuance
+    #[arg(long)]
+    pub product: ProductId,
+    /// DNS name or IP address that agents reach it by; repeat for more [default: 127.0.0.1 and localhost]
+    #[arg(long = "name")]
+    pub names: Vec<String>,
+}
+
+/// Makes the directory.
+///
+/// # Errors
+/// If it holds a controller already, or cannot be written.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let data = Data::new(args.data);
+    let shown = data.directory().display().to_string();
+    if ["controller.json", "controller.db", "ca.pem", "keys"].iter().any(|name| data.path(name).exists()) {
+        bail!("{shown} holds a controller already; choose another directory");
+    }
+    durable::create_directory(data.directory())?;
+    std::fs::set_permissions(data.directory(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .with_context(|| format!("cannot make {shown} private"))?;
+    durable::create_directory(&data.path("keys"))?;
+    let names = if args.names.is_empty() { vec!["127.0.0.1".to_owned(), "localhost".to_owned()] } else { args.names };
+    certificates(&data, &args.id, names)?;
+    let mut keys = Vec::new();
+    for name in ["permit", "log", "snapshot", "timestamp"] {
+        let key = SigningKey::generate()?;
+        data.write(&format!("keys/{name}.pem"), key.to_pkcs8_v1_pem().as_bytes())?;
+        keys.push(key.public().clone());
+    }
+    let Ok([permit_key, log_key, snapshot_key, timestamp_key]) = <[_; 4]>::try_from(keys) else {
+        bail!("four keys were made and not four came out");
+    };
+    let mut connection = store::create(data.directory(), args.id.as_str(), &args.product).await?;
+    let admin = token::random()?;
+    store::add_operator(&mut connection, &admin, "admin", Role::Admin, clock::now()).await?;
+    data.write("admin.token", format!("{}\n", admin.as_str()).as_bytes())?;
+    // Last: a directory without it is not a controller's.
+    let public = Public { id: args.id, permit_key, log_key, snapshot_key, timestamp_key };
+    data.write("controller.json", format!("{}\n", serde_json::to_string_pretty(&public)?).as_bytes())?;
+    Ok(())
+}
+
+fn certificates(data: &Data, id: &ControllerId, names: Vec<String>) -> anyhow::Result<()> {
+    let now = clock::now();
+    let ca_key = KeyPair::generate().context("cannot make a key")?;
+    let mut ca = CertificateParams::default();
+    ca.distinguished_name.push(DnType::CommonName, format!("Sekisho controller {id} CA"));
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_life(&mut ca, now, CA_LIFE);
+    let certificate = ca.self_signed(&ca_key).context("cannot sign the CA")?;
+    let issuer = Issuer::new(ca, ca_key);
+
+    let tls_key = KeyPair::generate().context("cannot make a key")?;
+    let mut leaf = CertificateParams::new(names).context("a --name is no DNS name or IP address")?;
+    leaf.distinguished_name.push(DnType::CommonName, format!("Sekisho controller {id}"));
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    leaf.use_authority_key_identifier_extension = true;
+    set_life(&mut leaf, now, TLS_LIFE);
+    let leaf = leaf.signed_by(&tls_key, &issuer).context("cannot sign the certificate")?;
+    data.write("ca.pem", certificate.pem().as_bytes())?;
+    data.write("ca.key", issuer.key().serialize_pem().as_bytes())?;
+    data.write("tls.pem", leaf.pem().as_bytes())?;
+    data.write("tls.key", tls_key.serialize_pem().as_bytes())?;
+    Ok(())
+}
+
+fn set_life(params: &mut CertificateParams, now: Time, life: Span) {
+    // A day back: hosts whose clocks are behind must be able to say so.
+    let (year, month, day) = date(now.before(Span::from_s(DAY_S)));
+    params.not_before = date_time_ymd(year, month, day);
+    let (year, month, day) = date(now.after(life));
+    params.not_after = date_time_ymd(year, month, day);
+}
+
+fn date(time: Time) -> (i32, u8, u8) {
+    let text = time.to_string();
+    let part = |range| text.get(range).unwrap_or_default();
+    (part(0..4).parse().unwrap_or(1970), part(5..7).parse().unwrap_or(1), part(8..10).parse().unwrap_or(1))
+}

@@ -1,0 +1,294 @@
+//! A publish, verified wholly before anything changes: by the code every agent verifies with, against
+//! the set in force, and by the product's own rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use data_encoding::BASE64;
+use manifests::api::Publish;
+use manifests::digest::Digest;
+use manifests::set::{self, VerifiedSet};
+use manifests::time::Time;
+use manifests::tuf::repository::{self as writer, LIFTS};
+use manifests::tuf::{
+    Client, Fetch, FetchError, MemoryStore, MetaFile, ROOT, SNAPSHOT, TARGETS, TARGETS_BYTES_MAX, TIMESTAMP,
+    TargetFile, Trusted, TufError, metadata_path, target_path,
+};
+
+use super::{Repository, RepositoryError};
+
+/// Most metadata files of one publish: a directory's whole history may be sent.
+const METADATA_MAX: usize = 10_000;
+/// Most target files of one publish.
+const TARGETS_MAX: usize = 30_000;
+
+/// A set that verified, and the files to be written for it, in order.
+#[derive(Debug)]
+pub struct Candidate {
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    pub(super) trusted: Trusted,
+    pub(super) set: VerifiedSet,
+}
+
+impl Candidate {
+    /// What it would put in force.
+    pub fn set(&self) -> &VerifiedSet {
+        &self.set
+    }
+}
+
+/// A repository with nothing in it.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl Fetch for Nothing {
+    fn fetch(&mut self, _: &str, _: u64) -> Result<Vec<u8>, FetchError> {
+        Err(FetchError::NotFound)
+    }
+
+    fn fetch_target(&mut self, _: &str, _: u64) -> Result<Vec<u8>, FetchError> {
+        Err(FetchError::NotFound)
+    }
+}
+
+/// New files over those that are there.
+struct Overlay<'a> {
+    repository: &'a Repository,
+    metadata: &'a BTreeMap<String, Vec<u8>>,
+    targets: &'a BTreeMap<String, Vec<u8>>,
+}
+
+impl Overlay<'_> {
+    fn file(&self, new: &BTreeMap<String, Vec<u8>>, name: &str, old: &str, max: u64) -> Result<Vec<u8>, FetchError> {
+        if let Some(bytes) = new.get(name) {
+            let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= max);
+            return if fits { Ok(bytes.clone()) } else { Err(FetchError::TooLarge) };
+        }
+        match self.repository.read(old, max) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(FetchError::NotFound),
+            Err(error) => Err(FetchError::Unreachable(error.to_string())),
+        }
+    }
+}
+
+impl Fetch for Overlay<'_> {
+    fn fetch(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+        self.file(self.metadata, path, path, max_bytes)
+    }
+
+    fn fetch_target(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+        self.file(self.targets, path, &format!("targets/{path}"), max_bytes)
+    }
+}
+
+/// What was sent, decoded, by the names it is served under.
+struct Upload {
+    metadata: BTreeMap<String, Vec<u8>>,
+    /// Highest version sent of `targets` and `lifts`.
+    newest: BTreeMap<&'static str, u64>,
+    targets: BTreeMap<String, Vec<u8>>,
+}
+
+impl Upload {
+    fn decode(publish: Publish) -> Result<Self, RepositoryError> {
+        let error = |name: &str, why| RepositoryError::Upload { name: name.chars().take(200).collect(), why };
+        if publish.metadata.len() > METADATA_MAX || publish.targets.len() > TARGETS_MAX {
+            return Err(error("publish", "too many files"));
+        }
+        let decode =
+            |name: &str, text: &str| BASE64.decode(text.as_bytes()).map_err(|_| error(name, "it is not base64"));
+        let mut upload = Self { metadata: BTreeMap::new(), newest: BTreeMap::new(), targets: BTreeMap::new() };
+        for (name, text) in publish.metadata {
+            let parts = name.strip_suffix(".json").and_then(|name| name.split_once('.'));
+            let version = parts.and_then(|(version, _)| version.parse::<u64>().ok()).filter(|version| *version > 0);
+            let role = parts.and_then(|(_, role)| [ROOT, TARGETS, LIFTS].into_iter().find(|known| *known == role));
+            let (Some(version), Some(role)) = (version, role) else {
+                return Err(error(&name, "metadata is called as 2.root.json, 5.targets.json or 3.lifts.json"));
+            };
+            let newest = upload.newest.entry(role).or_default();
+            *newest = (*newest).max(version);
+            upload.metadata.insert(metadata_path(role, version), decode(&name, &text)?);
+        }
+        for (path, text) in publish.targets {
+            if !is_target_path(&path) {
+                return Err(error(&path, "a target path has segments of a-z A-Z 0-9 . _ -"));
+            }
+            let bytes = decode(&path, &text)?;
+            if let Some(name) = target_path(&path, &TargetFile::of(&bytes)) {
+                upload.targets.insert(name, bytes);
+            }
+        }
+        Ok(upload)
+    }
+}
+
+/// Whether a path can be a file below a directory: no empty segment, none that begins with a dot.
+pub(crate) fn is_target_path(path: &str) -> bool {
+    path.len() <= 1000
+        && path.split('/').all(|segment| {
+            !segment.is_empty()
+                && !segment.starts_with('.')
+                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        })
+}
+
+impl Repository {
+    /// Verifies a publish. Nothing is written. `stops` are digests of the stops there are.
+    ///
+    /// # Errors
+    /// [`RepositoryError`]: what is wrong with it.
+    pub fn candidate(
+        &self,
+        publish: Publish,
+        stops: &BTreeSet<Digest>,
+        now: Time,
+    ) -> Result<Candidate, RepositoryError> {
+        let mut upload = Upload::decode(publish)?;
+        self.keep_published(&mut upload)?;
+        let mut metadata = upload.metadata.clone();
+        let (snapshot, timestamp) = self.sign_online(&upload, now)?;
+        metadata.insert(snapshot.0.clone(), snapshot.1.clone());
+        metadata.insert(timestamp.0.clone(), timestamp.1.clone());
+
+        // What is in force is the memory that a rollback is judged by.
+        let mut memory = MemoryStore::default();
+        if let Some(current) = &self.current {
+            current.save(&mut memory)?;
+        }
+        let overlay = Overlay { repository: self, metadata: &metadata, targets: &upload.targets };
+        let mut client = Client::new(&self.first_root, memory, overlay)?;
+        client.refresh(now)?;
+        let lifts_listed =
+            client.trusted().is_some_and(|set| set.snapshot().meta.contains_key(&format!("{LIFTS}.json")));
+        if lifts_listed {
+            client.delegated(LIFTS)?;
+        }
+        let trusted = client.trusted().cloned().ok_or(TufError::NothingTrusted)?;
+        let lifts = trusted.delegated(LIFTS);
+        let paths: Vec<String> = trusted
+            .targets()
+            .targets
+            .keys()
+            .chain(lifts.into_iter().flat_map(|lifts| lifts.targets.keys()))
+            .cloned()
+            .collect();
+        let mut contents = BTreeMap::new();
+        for path in paths {
+            if !is_target_path(&path) {
+                return Err(RepositoryError::refused(format!("{path}: no name for a file here")));
+            }
+            contents.insert(path.clone(), client.download(&path)?);
+        }
+        let read = |path: &str, _: &TargetFile| {
+            let missing = || TufError::NoSuchTarget { path: path.to_owned() };
+            contents.get(path).cloned().ok_or_else(missing)
+        };
+        let set = set::read(&trusted, &self.identity.product, read)?;
+        self.check(&set, stops)?;
+
+        // Targets first, the timestamp last: it alone makes all others seen. What no metadata lists is
+        // nobody's.
+        let listed: BTreeSet<String> =
+            contents.iter().filter_map(|(path, bytes)| target_path(path, &TargetFile::of(bytes))).collect();
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        let targets = upload.targets.into_iter().filter(|(name, _)| listed.contains(name));
+        files.extend(targets.map(|(name, bytes)| (format!("targets/{name}"), bytes)));
+        files.extend(upload.metadata);
+        files.push(snapshot);
+        files.push(timestamp);
+        Ok(Candidate { files, trusted, set })
+    }
+
+    // A version has one content for ever, though TUF's client would take another one: who keeps the
+    // first by its name would never see the second. The same content, signed once more, is no news.
+    fn keep_published(&self, upload: &mut Upload) -> Result<(), RepositoryError> {
+        for (name, bytes) in &mut upload.metadata {
+            let Some(stored) = self.read(name, TARGETS_BYTES_MAX)? else { continue };
+            if writer::signable_bytes(&stored)? != writer::signable_bytes(bytes)? {
+                return Err(RepositoryError::refused(format!(
+                    "{name}: this version was published with another content; sign the next version"
+                )));
+            }
+            *bytes = stored;
+        }
+        Ok(())
+    }
+
+    /// Snapshot and timestamp over what was sent, or is in force where nothing newer was sent.
+    #[expect(clippy::type_complexity, reason = "two files, each a name and bytes")]
+    fn sign_online(
+        &self,
+        upload: &Upload,
+        now: Time,
+    ) -> Result<((String, Vec<u8>), (String, Vec<u8>)), RepositoryError> {
+        let current = self.current.as_ref();
+        let mut metas = current.map(|set| set.snapshot().meta.clone()).unwrap_or_default();
+        for role in [TARGETS, LIFTS] {
+            if let Some((version, bytes)) = upload
+                .newest
+                .get(role)
+                .and_then(|version| Some((*version, upload.metadata.get(&metadata_path(role, *version))?)))
+            {
+                metas.insert(format!("{role}.json"), MetaFile::of(version, bytes));
+            }
+        }
+        if !metas.contains_key("targets.json") {
+            return Err(RepositoryError::refused("the first publish needs targets metadata, as 1.targets.json"));
+        }
+        let snapshot = writer::snapshot(now, current.map(|set| set.snapshot().version), metas);
+        let bytes = writer::sign(&writer::unsigned(&snapshot)?, &self.identity.snapshot_key)?;
+        let timestamp = writer::timestamp(now, current.map(|set| set.timestamp().version), snapshot.version, &bytes);
+        let signed = writer::sign(&writer::unsigned(&timestamp)?, &self.identity.timestamp_key)?;
+        Ok(((metadata_path(SNAPSHOT, snapshot.version), bytes), (metadata_path(TIMESTAMP, 0), signed)))
+    }
+
+    /// The product's own rules, all problems at once.
+    fn check(&self, new: &VerifiedSet, stops: &BTreeSet<Digest>) -> Result<(), RepositoryError> {
+        let mut problems = Vec::new();
+        let listed = new.registry.controllers.iter().find(|controller| controller.id == self.identity.id);
+        if !listed.is_some_and(|controller| controller.permit_key.is_same_key(&self.identity.permit_key)) {
+            problems.push(format!(
+                "registry.toml: controller {} with this controller's permit key is not in it; no host would believe its permits",
+                self.identity.id
+            ));
+        }
+        if let Some(old) = self.set()? {
+            let (before, after) = (old.reference.baseline(), new.reference.baseline());
+            if old.reference.digest() != new.reference.digest() && after.version <= before.version {
+                problems.push(format!(
+                    "baseline.toml: its content changed and its version {} is not above {}",
+                    after.version, before.version
+                ));
+            }
+            for lift in &old.lifts {
+                if !new.lifts.contains(lift) {
+                    problems.push(format!("a lift of {} is gone or changed; lifts are never removed", lift.stop));
+                }
+            }
+        }
+        for lift in &new.lifts {
+            if !stops.contains(&lift.stop) {
+                problems.push(format!("lifts/{}: there is no such stop", lift.stop.hex()));
+            }
+            for site in lift.sites.iter().filter(|site| new.registry.site(site).is_none()) {
+                problems.push(format!("lifts/{}: site {site} is not in the registry", lift.stop.hex()));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(RepositoryError::Refused { problems }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_path_stays_below_its_directory() {
+        for path in ["registry.toml", "convenience-issuance/baseline.toml", "files/0a", "lifts/ab/1.json"] {
+            assert!(is_target_path(path), "{path}");
+        }
+        for path in ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/.b", "a/", "a b", "a\0", "a%2f", "a\\b", "é"] {
+            assert!(!is_target_path(path), "{path}");
+        }
+    }
+}

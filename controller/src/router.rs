@@ -1,0 +1,122 @@
+//! Every route, a line each, with who may use it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{self, MethodRouter};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::auth::{Access, Role, require};
+use crate::error::Failure;
+use crate::handlers::{events, host, publish, stops, tuf, views};
+
+/// One route.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// In lower case.
+    pub method: &'static str,
+    /// With `{parameters}`.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+const VIEWER: Access = Access::Operator(Role::Viewer);
+const OPERATOR: Access = Access::Operator(Role::Operator);
+const ADMIN: Access = Access::Operator(Role::Admin);
+
+macro_rules! routes {
+    ($($method:ident $path:literal $access:expr => $handler:expr;)*) => {
+        /// All routes: the router is made from this table, and a test walks it with every role.
+        pub const ROUTES: &[Route] =
+            &[$(Route { method: stringify!($method), path: $path, access: $access }),*];
+
+        fn table(app: &Arc<App>) -> Router<Arc<App>> {
+            Router::new()$(.route($path, guarded(app, $access, routing::$method($handler))))*
+        }
+    };
+}
+
+routes! {
+    post "/v1/enrolments"        Access::EnrolmentToken => host::enrol;
+    post "/v1/evidence"          Access::HostKey        => host::evidence;
+    post "/v1/heartbeats"        Access::HostKey        => host::heartbeat;
+    post "/v1/acknowledgements"  Access::HostKey        => host::acknowledge;
+    get  "/v1/stream"            Access::Session        => host::stream;
+    put  "/v1/files/{digest}"    Access::Session        => host::file_list;
+    get  "/tuf/{*path}"          Access::Public         => tuf::file;
+    get  "/healthz"              Access::Public         => views::health;
+    get  "/v1/sites"             VIEWER                 => views::sites;
+    get  "/v1/sites/{code}"      VIEWER                 => views::site;
+    get  "/v1/hosts"             VIEWER                 => views::hosts;
+    get  "/v1/hosts/{id}"        VIEWER                 => views::host;
+    get  "/v1/items"             VIEWER                 => views::items;
+    get  "/v1/events"            VIEWER                 => events::stream;
+    get  "/v1/stops"             VIEWER                 => stops::list;
+    post "/v1/stops"             OPERATOR               => stops::make;
+    post "/v1/publish"           ADMIN                  => publish::publish;
+}
+
+/// The whole interface.
+pub fn router(app: Arc<App>) -> Router {
+    table(&app)
+        .fallback(|| async { Failure::not_found("there is nothing here") })
+        .method_not_allowed_fallback(|| async {
+            Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
+        })
+        // Each handler names its own limit; this one would answer in plain text.
+        .layer(DefaultBodyLimit::disable())
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(app)
+}
+
+// What is no operator's route checks its own documents and sessions: there is no default that lets in.
+fn guarded(app: &Arc<App>, access: Access, handler: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    match access {
+        Access::Operator(role) => handler.layer(from_fn_with_state((Arc::clone(app), role), require)),
+        Access::Public | Access::HostKey | Access::EnrolmentToken | Access::Session => handler,
+    }
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of this controller; its log has more")
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use manifests::api;
+
+    #[test]
+    fn the_table_has_every_endpoint_of_the_interface() {
+        let endpoints = [
+            api::ENROLMENTS,
+            api::EVIDENCE,
+            api::HEARTBEATS,
+            api::ACKNOWLEDGEMENTS,
+            api::STREAM,
+            api::FILES,
+            api::TUF,
+            api::HEALTH,
+            api::SITES,
+            api::HOSTS,
+            api::ITEMS,
+            api::EVENTS,
+            api::STOPS,
+            api::PUBLISH,
+        ];
+        for endpoint in endpoints {
+            assert!(ROUTES.iter().any(|route| route.path.starts_with(endpoint)), "{endpoint}");
+        }
+        for route in ROUTES {
+            assert!(endpoints.iter().any(|endpoint| route.path.starts_with(endpoint)), "{}", route.path);
+        }
+    }
+}

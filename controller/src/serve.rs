@@ -1,0 +1,196 @@
+//! `serve`: from a data directory to a running controller.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use manifests::api::HostEvent;
+use manifests::durable;
+use manifests::fleet::Change;
+use manifests::tuf::ROOT_BYTES_MAX;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::auth::Sessions;
+use crate::data::Data;
+use crate::error::chain;
+use crate::handlers::publish::policy;
+use crate::repository::{Identity, Repository};
+use crate::store::{PublishRow, Store};
+use crate::streams::Item;
+use crate::writer::{self, Writer};
+use crate::{clock, load, router, server, store};
+
+/// Events that a reader may lag behind before it must read the store.
+const EVENTS_WAITING_MAX: usize = 1024;
+/// How often it is asked whether timestamp and snapshot are to be signed anew.
+const RENEW_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What `serve` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The controller's directory, made by init
+    #[arg(long)]
+    pub data: PathBuf,
+    /// The release managers' first root.json, kept outside the directory
+    #[arg(long)]
+    pub root: PathBuf,
+    /// Address to listen on; port 0 lets the system choose
+    #[arg(long)]
+    pub listen: SocketAddr,
+}
+
+/// Serves until `shutdown`. `ready` is told the address when requests are answered.
+///
+/// # Errors
+/// If the directory is not a controller's, is damaged, or is served already.
+pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let data = Data::new(args.data);
+    let now = clock::now();
+    // The lock first: two controllers on one directory must not even read.
+    let store = Store::open(data.directory()).await.context("cannot open the store")?;
+    let mut connection = store.writer().await?;
+    let (id, product) = store::controller(&mut connection).await.context("the directory was not made by init")?;
+    let public = data.public()?;
+    if public.id.as_str() != id {
+        bail!("controller.json is of {}, the database of {id}", public.id);
+    }
+    let permit_key = data.key("permit")?;
+    let first_root = durable::read_limited(&args.root, ROOT_BYTES_MAX).context("cannot read the first root")?;
+    let identity = Identity {
+        id: public.id,
+        product: product.clone(),
+        permit_key: permit_key.public().clone(),
+        snapshot_key: data.key("snapshot")?,
+        timestamp_key: data.key("timestamp")?,
+    };
+    let mut repository =
+        Repository::open(data.repository(), first_root, identity).context("the TUF repository cannot be used")?;
+    if let Err(error) = repository.renew(now) {
+        tracing::error!(error = chain(&error), "timestamp and snapshot cannot be signed; no permits will be");
+    }
+    let set = repository.set().context("what is published cannot be read")?;
+    let loaded = load::load(&mut connection, product, permit_key.public()).await.context("the store is damaged")?;
+    let mut publishes = store::publishes(&mut connection).await?;
+    if let Some(set) = &set {
+        let row = row(&repository, set, now);
+        // A crash between the files and the row: the files are what is in force.
+        if publishes.first().is_none_or(|newest| newest.baseline != row.baseline) {
+            store::publish(&mut connection, &row).await?;
+            publishes.insert(0, row);
+        }
+    }
+    let previous = match &set {
+        Some(set) => load::previous(&repository, set, &publishes, now)?,
+        None => None,
+    };
+    let tls = tls(&data)?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr()?;
+    let (writer, queue) = Writer::new();
+    let (events, _) = broadcast::channel(EVENTS_WAITING_MAX);
+    let sessions = Sessions::new().map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
+    let stop = CancellationToken::new();
+    let online_until = repository.online_until();
+    let app = Arc::new(App::new(
+        store,
+        writer,
+        loaded.fleet,
+        loaded.keys,
+        loaded.stops,
+        permit_key,
+        repository,
+        events,
+        sessions,
+        stop.clone(),
+    ));
+    let mut change = Change::default();
+    {
+        let mut fleet = app.fleet_mut();
+        fleet.set_online_until(online_until);
+        if let Some(set) = set {
+            fleet.install(policy(set, previous), now, &mut change);
+        }
+    }
+    writer::save_start(&mut connection, &app, &change).await?;
+    let mut writing = tokio::spawn(writer::run(Arc::clone(&app), connection, queue));
+    let renewing = tokio::spawn(renew(Arc::clone(&app)));
+    let serving = tokio::spawn(server::serve(listener, tls, router::router(Arc::clone(&app)), stop.clone()));
+    tracing::info!(controller = id, %address, "serving");
+    ready(address);
+    let ended = tokio::select! {
+        () = shutdown => None,
+        // Without it nothing can be answered; a new process starts from what is on disk.
+        ended = &mut writing => Some(ended),
+    };
+    tracing::info!("stopping");
+    stop.cancel();
+    renewing.abort();
+    serving.await.context("the server failed")?;
+    let ended = match ended {
+        Some(ended) => ended,
+        None => writing.await,
+    };
+    ended.context("the writer failed")?.context("the disk failed")
+}
+
+fn row(repository: &Repository, set: &manifests::set::VerifiedSet, now: manifests::time::Time) -> PublishRow {
+    PublishRow {
+        time: now,
+        operator: "restart".to_owned(),
+        baseline: set.reference.digest(),
+        version: set.reference.baseline().version.to_string(),
+        versions: repository.versions(),
+    }
+}
+
+/// Keeps timestamp and snapshot fresh.
+async fn renew(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(RENEW_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let mut repository = app.repository_owned().await;
+        let work = tokio::task::spawn_blocking(move || {
+            let renewed = repository.renew(clock::now());
+            (renewed, repository.online_until(), repository.versions())
+        });
+        match work.await {
+            Ok((Ok(false), ..)) => {}
+            Ok((Ok(true), until, versions)) => {
+                app.fleet_mut().set_online_until(until);
+                app.set_timestamp(versions.timestamp);
+                app.streams.push_all(&Item::new(&HostEvent::Refresh(versions.timestamp)));
+                tracing::info!(version = versions.timestamp, %until, "timestamp signed anew");
+            }
+            Ok((Err(error), until, _)) => {
+                tracing::error!(error = chain(&error), %until, "timestamp and snapshot cannot be signed");
+            }
+            Err(error) => tracing::error!(%error, "renewing broke off"),
+        }
+    }
+}
+
+fn tls(data: &Data) -> anyhow::Result<Arc<ServerConfig>> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&data.read("tls.pem")?)
+        .collect::<Result<_, _>>()
+        .context("tls.pem is damaged")?;
+    let key = PrivateKeyDer::from_pem_slice(&data.read("tls.key")?).context("tls.key is damaged")?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("tls.key does not belong to tls.pem")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,79 @@
+//! `token`: one-time tokens for hosts, lasting ones for operators.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use data_encoding::BASE64URL_NOPAD;
+use manifests::id::HostId;
+use manifests::time::Span;
+use ring::rand::SystemRandom;
+
+use crate::auth::Role;
+use crate::{clock, store};
+
+/// How long a host's token can be used.
+pub const HOST_TOKEN_LIFE: Span = Span::from_s(7 * 86_400);
+
+/// What `token` is told.
+#[derive(Debug, Subcommand)]
+pub enum Args {
+    /// Print a one-time enrolment token for each host, valid for 7 days
+    Host {
+        /// The hosts, as 402206-ap1
+        #[arg(required = true)]
+        hosts: Vec<HostId>,
+        /// The controller's directory
+        #[arg(long)]
+        data: PathBuf,
+        /// Let a host that has a key get a new one
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Print a token for an operator; it replaces the one of that name
+    Operator {
+        /// Name that stands in stops and publishes
+        name: String,
+        /// What the operator may do
+        #[arg(long)]
+        role: Role,
+        /// The controller's directory
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+/// Makes tokens and prints them.
+///
+/// # Errors
+/// If the database cannot be written.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let now = clock::now();
+    match args {
+        Args::Host { hosts, data, replace } => {
+            let mut connection = store::connect(&data).await?;
+            for host in hosts {
+                let token = random()?;
+                store::add_token(&mut connection, &token, &host, replace, now, now.after(HOST_TOKEN_LIFE)).await?;
+                println!("{host} {token}");
+            }
+        }
+        Args::Operator { name, role, data } => {
+            let mut connection = store::connect(&data).await?;
+            let token = random()?;
+            store::add_operator(&mut connection, &token, &name, role, now).await?;
+            println!("{token}");
+        }
+    }
+    Ok(())
+}
+
+/// 256 random bits, 43 characters of base64url.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn random() -> anyhow::Result<String> {
+    let bytes: [u8; 32] = ring::rand::generate(&SystemRandom::new())
+        .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?
+        .expose();
+    Ok(BASE64URL_NOPAD.encode(&bytes))
+}

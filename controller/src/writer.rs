@@ -1,0 +1,301 @@
+//! The one writer: many requests, one transaction, answers after the commit.
+//!
+//! Requests wait in a bounded queue; a full one is answered 503. Each batch is applied to the fleet
+//! and to one transaction; when it is on disk everybody is answered and told. If it cannot be
+//! written, nobody is, and the fleet is read from the store again.
+
+mod apply;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use manifests::api::{HostEvent, StopView};
+use manifests::digest::Digest;
+use manifests::envelope::Sealed;
+use manifests::fleet::{Answer, Change, Document, Policy};
+use manifests::id::HostId;
+use manifests::key::{KeyId, PublicKey};
+use manifests::permit::Permit;
+use manifests::stop::{Scope, Stop, StopRef};
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::app::App;
+use crate::clock;
+use crate::error::{Failure, chain};
+use crate::load;
+use crate::store::{self, PublishRow, StoreError};
+use crate::streams::Item;
+
+/// Requests that may wait to be written.
+const WAITING_MAX: usize = 4096;
+/// Requests written in one transaction at most.
+const BATCH_MAX: usize = 512;
+/// Events kept; older ones go.
+const EVENTS_KEPT: u64 = 1_000_000;
+/// How often the clock is looked at for hosts that fell silent.
+const TICK: Duration = Duration::from_millis(200);
+
+type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+/// Something to be written.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Report(Box<Report>, Reply<Answer>),
+    Enrol { token: Digest, host: HostId, key: PublicKey, reply: Reply<()> },
+    Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
+    FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
+    Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
+    Install { policy: Box<Policy>, row: PublishRow, reply: Reply<()> },
+    Probe(Reply<()>),
+    Tick,
+}
+
+/// A document whose signature was checked with `key`.
+#[derive(Debug)]
+pub struct Report {
+    /// The key's host.
+    pub host: HostId,
+    /// The key.
+    pub key: KeyId,
+    /// The document.
+    pub document: Document,
+    /// Its payload's digest.
+    pub digest: Digest,
+    /// As it was signed, of full evidence.
+    pub envelope: Option<String>,
+}
+
+/// Hands requests to the writer.
+#[derive(Clone, Debug)]
+pub struct Writer(mpsc::Sender<Command>);
+
+/// The other end of a [`Writer`].
+pub(crate) type Queue = mpsc::Receiver<Command>;
+
+impl Writer {
+    pub(crate) fn new() -> (Self, Queue) {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        (Self(sender), receiver)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(command(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Failure::unavailable("too many requests are waiting"),
+            mpsc::error::TrySendError::Closed(_) => Failure::unavailable("the store cannot be written"),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(Failure::unavailable("the store cannot be written")))
+    }
+
+    /// A host's document.
+    ///
+    /// # Errors
+    /// Why it does not count, or 503.
+    pub async fn report(&self, report: Report) -> Result<Answer, Failure> {
+        self.ask(|reply| Command::Report(Box::new(report), reply)).await
+    }
+
+    /// A host's key, for a one-time token.
+    ///
+    /// # Errors
+    /// 401, 403 or 409, or 503.
+    pub async fn enrol(&self, token: Digest, host: HostId, key: PublicKey) -> Result<(), Failure> {
+        self.ask(|reply| Command::Enrol { token, host, key, reply }).await
+    }
+
+    /// A host has a stop on disk.
+    ///
+    /// # Errors
+    /// 404 for a stop that is not ours, or 503.
+    pub async fn acknowledge(&self, host: HostId, key: KeyId, stop: StopRef, envelope: String) -> Result<(), Failure> {
+        self.ask(|reply| Command::Acknowledge { host, key, stop, envelope, reply }).await
+    }
+
+    /// A file list whose bytes have this digest.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn file_list(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), Failure> {
+        self.ask(|reply| Command::FileList { digest, bytes, reply }).await
+    }
+
+    /// An operator's stop.
+    ///
+    /// # Errors
+    /// 400 for one that stops nobody, or 503.
+    pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, Failure> {
+        self.ask(|reply| Command::Stop { scope, reason, operator, reply }).await
+    }
+
+    /// Puts what was published in force.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn install(&self, policy: Policy, row: PublishRow) -> Result<(), Failure> {
+        self.ask(|reply| Command::Install { policy: Box::new(policy), row, reply }).await
+    }
+
+    /// Whether the store can be written.
+    ///
+    /// # Errors
+    /// 503 if not.
+    pub async fn probe(&self) -> Result<(), Failure> {
+        self.ask(Command::Probe).await
+    }
+}
+
+/// What is told when a batch is on disk.
+type Told = Box<dyn FnOnce(&App) + Send>;
+
+/// Sends the answer `result` once the batch is on disk; a request that is refused is answered then
+/// too, so that answers keep their order.
+fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, Failure>) -> Told {
+    Box::new(move |_| {
+        // Whoever asked may have gone.
+        let _ = reply.send(result);
+    })
+}
+
+/// Writes until the controller stops.
+///
+/// # Errors
+/// If the disk failed: the process must end, and start again from what is on it.
+pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut queue: Queue) -> Result<(), StoreError> {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut intact = true;
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            biased;
+            () = app.shutdown.cancelled() => return Ok(()),
+            _ = ticks.tick() => if app.fleet().wake().is_some_and(|wake| wake <= clock::now()) {
+                batch.push(Command::Tick);
+            },
+            count = queue.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return Ok(()) },
+        }
+        if batch.is_empty() {
+            continue;
+        }
+        if !intact {
+            match reload(&app, &mut connection).await {
+                Ok(()) => intact = true,
+                Err(error) if error.is_disk_failure() => return Err(error),
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "the store cannot be read again");
+                    continue; // Dropped replies are 503.
+                }
+            }
+        }
+        if let Err(error) = write(&app, &mut connection, batch).await {
+            tracing::error!(error = chain(&error), "a batch could not be written");
+            if error.is_disk_failure() {
+                return Err(error);
+            }
+            intact = false;
+        }
+    }
+}
+
+async fn write(app: &Arc<App>, connection: &mut SqliteConnection, batch: Vec<Command>) -> Result<(), StoreError> {
+    // Dropped without a commit it is rolled back, and so are the replies: 503.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut change = Change::default();
+    let mut told = Vec::new();
+    for command in batch {
+        told.push(apply::apply(app, &mut transaction, command, &mut change).await?);
+    }
+    save(app, &mut transaction, &change).await?;
+    transaction.commit().await?;
+    // A stop goes out before the permits that follow from it.
+    for tell in told {
+        tell(app);
+    }
+    tell(app, change);
+    Ok(())
+}
+
+async fn save(app: &App, connection: &mut SqliteConnection, change: &Change) -> Result<(), StoreError> {
+    for id in &change.hosts {
+        let host = app.fleet().host(id).cloned();
+        if let Some(host) = host {
+            store::save_host(connection, id, &host).await?;
+        }
+    }
+    for code in &change.sites {
+        let site = app.fleet().site(code).cloned();
+        if let Some(site) = site {
+            store::save_site(connection, code, &site).await?;
+        }
+    }
+    for event in &change.events {
+        store::event(connection, event, EVENTS_KEPT).await?;
+    }
+    Ok(())
+}
+
+fn tell(app: &Arc<App>, change: Change) {
+    let permits: Vec<Permit> = change.permits.into_iter().filter(|permit| app.streams.is_open(&permit.host)).collect();
+    if !permits.is_empty() {
+        // Signing for a whole fleet takes a moment, in which others are to be answered.
+        let app = Arc::clone(app);
+        tokio::task::spawn_blocking(move || push(&app, &permits));
+    }
+    for event in change.events {
+        tracing::info!(
+            kind = event.kind,
+            site = event.site.as_ref().map(tracing::field::display),
+            host = event.host.as_ref().map(tracing::field::display),
+            note = event.note,
+            "event"
+        );
+        // Nobody may be listening.
+        let _ = app.events.send(Arc::new(event));
+    }
+}
+
+fn push(app: &App, permits: &[Permit]) {
+    for permit in permits {
+        match Sealed::seal(permit, &app.permit_key) {
+            Ok(sealed) => app.streams.push(&permit.host, Item::new(&HostEvent::Permit(sealed))),
+            Err(error) => tracing::error!(host = %permit.host, error = chain(&error), "a permit cannot be signed"),
+        }
+    }
+}
+
+/// Pushes a stop to everybody: hosts keep the whole chain.
+fn push_stop(app: &App, stop: Sealed<Stop>) {
+    app.streams.push_all(&Item::new(&HostEvent::Stop(stop.clone())));
+    app.stops_mut().push(stop);
+}
+
+async fn reload(app: &App, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let product = app.fleet().product().clone();
+    let mut loaded = load::load(connection, product, app.permit_key.public()).await?;
+    let mut change = Change::default();
+    {
+        let mut fleet = app.fleet_mut();
+        // What is published lies in the repository, which was written before the batch began.
+        loaded.fleet.inherit(&mut fleet, clock::now(), &mut change);
+        *fleet = loaded.fleet;
+    }
+    *app.keys_mut() = loaded.keys;
+    *app.stops_mut() = loaded.stops;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    save(app, &mut transaction, &change).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes what a start has changed: hosts that fell silent while nobody looked.
+pub(crate) async fn save_start(
+    connection: &mut SqliteConnection,
+    app: &App,
+    change: &Change,
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    save(app, &mut transaction, change).await?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! What one command does to the fleet and to the open transaction.
+
+use axum::http::StatusCode;
+use manifests::api::StopView;
+use manifests::digest::Digest;
+use manifests::envelope::Sealed;
+use manifests::fleet::{Answer, Change, Document, Policy};
+use manifests::id::HostId;
+use manifests::key::{KeyId, PublicKey};
+use manifests::stop::{Scope, StopRef};
+use sqlx::SqliteConnection;
+
+use super::{Command, Report, Told, answer, push_stop};
+use crate::app::App;
+use crate::clock;
+use crate::error::Failure;
+use crate::store::{self, PublishRow, StoreError, TokenUse};
+
+/// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
+pub(super) async fn apply(
+    app: &App,
+    connection: &mut SqliteConnection,
+    command: Command,
+    change: &mut Change,
+) -> Result<Told, StoreError> {
+    match command {
+        Command::Report(report, reply) => Ok(answer(reply, self::report(app, connection, *report, change).await?)),
+        Command::Enrol { token, host, key, reply } => {
+            let result = enrol(app, connection, &token, &host, &key, change).await?;
+            Ok(Box::new(move |app| {
+                if result.is_ok() {
+                    let mut keys = app.keys_mut();
+                    keys.retain(|_, (other, _)| *other != host);
+                    keys.insert(key.id(), (host.clone(), key));
+                    app.streams.close(&host);
+                }
+                let _ = reply.send(result);
+            }))
+        }
+        Command::Acknowledge { host, key, stop, envelope, reply } => {
+            Ok(answer(reply, acknowledge(app, connection, (&host, &key), stop, &envelope, change).await?))
+        }
+        Command::FileList { digest, bytes, reply } => {
+            store::save_file_list(connection, &digest, clock::now(), &bytes).await?;
+            app.fleet_mut().list_stored(digest);
+            Ok(answer(reply, Ok(())))
+        }
+        Command::Stop { scope, reason, operator, reply } => {
+            let result = stop(app, connection, scope, reason, operator, change).await?;
+            Ok(Box::new(move |app| {
+                let _ = reply.send(result.map(|(view, sealed)| {
+                    push_stop(app, sealed);
+                    view
+                }));
+            }))
+        }
+        Command::Install { policy, row, reply } => {
+            install(app, connection, *policy, &row, change).await?;
+            Ok(answer(reply, Ok(())))
+        }
+        Command::Probe(reply) => {
+            store::probe(connection, clock::now()).await?;
+            Ok(answer(reply, Ok(())))
+        }
+        Command::Tick => {
+            app.fleet_mut().tick(clock::now(), change);
+            Ok(Box::new(|_| ()))
+        }
+    }
+}
+
+async fn report(
+    app: &App,
+    connection: &mut SqliteConnection,
+    report: Report,
+    change: &mut Change,
+) -> Result<Result<Answer, Failure>, StoreError> {
+    let now = clock::now();
+    let Report { host, key, document, digest, envelope } = report;
+    if !speaks(app, &host, &key) {
+        return Ok(Err(replaced()));
+    }
+    // Written before the fleet takes the document over; one that is refused leaves the table as it is.
+    let state = match &document {
+        Document::Evidence { evidence, state } => Some((*state, evidence.state.clone())),
+        Document::Heartbeat(_) => None,
+    };
+    let answer = {
+        let mut fleet = app.fleet_mut();
+        let before = fleet.host(&host).map(|host| host.record.sequence);
+        let answer = fleet.report(&host, document, digest, now, change);
+        let repeated = before == fleet.host(&host).map(|host| host.record.sequence);
+        match answer {
+            Ok(answer) => (answer, repeated),
+            Err(refusal) => return Ok(Err(refusal.into())),
+        }
+    };
+    let (answer, repeated) = answer;
+    if let (false, Some((digest, state)), Some(envelope)) = (repeated, state, envelope) {
+        store::save_state(connection, &digest, now, &state).await?;
+        store::save_evidence(connection, &host, now, &envelope).await?;
+    }
+    Ok(Ok(answer))
+}
+
+// The key was looked up before the document came into the queue; it may have been replaced since.
+fn speaks(app: &App, host: &HostId, key: &KeyId) -> bool {
+    app.fleet().host(host).is_some_and(|host| host.key.as_ref() == Some(key))
+}
+
+fn replaced() -> Failure {
+    Failure::forbidden("not-enrolled", "the host's key was replaced")
+}
+
+async fn enrol(
+    app: &App,
+    connection: &mut SqliteConnection,
+    token: &Digest,
+    host: &HostId,
+    key: &PublicKey,
+    change: &mut Change,
+) -> Result<Result<(), Failure>, StoreError> {
+    let now = clock::now();
+    let id = key.id();
+    // The token first: without one nobody learns which hosts and keys there are.
+    let (made_for, replaces) = match store::peek_token(connection, token, now).await? {
+        TokenUse::Usable { host, replaces } => (host, replaces),
+        // The host did not hear the answer and asks again, with the same token and the same key.
+        TokenUse::UsedBefore { host: used_by } if used_by == *host && speaks(app, host, &id) => return Ok(Ok(())),
+        TokenUse::UsedBefore { .. } => {
+            return Ok(Err(Failure::new(StatusCode::CONFLICT, "token-used", "the token was used before")));
+        }
+        TokenUse::Expired => return Ok(Err(Failure::token("the token has expired"))),
+        TokenUse::Unknown => return Ok(Err(Failure::token("the token is not known"))),
+    };
+    if made_for != *host {
+        return Ok(Err(Failure::forbidden("wrong-host", "the token is for another host")));
+    }
+    if !app.fleet().is_listed(host, now) {
+        return Ok(Err(manifests::fleet::EnrolError::NotListed.into()));
+    }
+    if app.fleet().hosts().any(|(other, known)| other != host && known.key.as_ref() == Some(&id)) {
+        return Ok(Err(manifests::fleet::EnrolError::KeyInUse.into()));
+    }
+    if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
+        return Ok(Err(error.into()));
+    }
+    // One writer, one transaction: between the look and this nobody else can have used it.
+    store::use_token(connection, token, now).await?;
+    let saved = app.fleet().host(host).cloned();
+    if let Some(saved) = saved {
+        store::save_host(connection, host, &saved).await?;
+    }
+    store::save_key(connection, host, key).await?;
+    Ok(Ok(()))
+}
+
+async fn acknowledge(
+    app: &App,
+    connection: &mut SqliteConnection,
+    (host, key): (&HostId, &KeyId),
+    stop: StopRef,
+    envelope: &str,
+    change: &mut Change,
+) -> Result<Result<(), Failure>, StoreError> {
+    if !speaks(app, host, key) {
+        return Ok(Err(replaced()));
+    }
+    let now = clock::now();
+    let result = app.fleet_mut().acknowledge(host, stop, now, change);
+    if result == Ok(true) {
+        store::acknowledge(connection, stop.number, host, now, envelope).await?;
+    }
+    Ok(result.map(|_| ()).map_err(Failure::from))
+}
+
+type Signed = (StopView, Sealed<manifests::stop::Stop>);
+
+async fn stop(
+    app: &App,
+    connection: &mut SqliteConnection,
+    scope: Scope,
+    reason: String,
+    operator: String,
+    change: &mut Change,
+) -> Result<Result<Signed, Failure>, StoreError> {
+    let now = clock::now();
+    let sealed = {
+        let mut fleet = app.fleet_mut();
+        let stop = match fleet.next_stop(scope, reason, operator, now) {
+            Ok(stop) => stop,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let sealed = match Sealed::seal(&stop, &app.permit_key) {
+            Ok(sealed) => sealed,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        if let Err(error) = fleet.add_stop(stop, sealed.digest(), now, change) {
+            return Ok(Err(error.into()));
+        }
+        sealed
+    };
+    let (newest, view) = {
+        let fleet = app.fleet();
+        (fleet.newest_stop(), fleet.newest_stop_view(now))
+    };
+    let (Some(newest), Some(view)) = (newest, view) else {
+        return Ok(Err(Failure::unavailable("the stop was not taken")));
+    };
+    store::save_stop(connection, &newest, &sealed).await?;
+    Ok(Ok((view, sealed)))
+}
+
+async fn install(
+    app: &App,
+    connection: &mut SqliteConnection,
+    policy: Policy,
+    row: &PublishRow,
+    change: &mut Change,
+) -> Result<(), StoreError> {
+    let now = clock::now();
+    {
+        let mut fleet = app.fleet_mut();
+        let note = format!(
+            "{} published baseline {} (root {}, targets {}, lifts {})",
+            row.operator, row.version, row.versions.root, row.versions.targets, row.versions.lifts
+        );
+        fleet.record("publish", note, now, change);
+        let lifts: Vec<_> = policy.lifts.iter().filter(|lift| !fleet.lifts().contains(lift)).cloned().collect();
+        for lift in lifts {
+            let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
+            fleet.record(
+                "lift",
+                format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason),
+                now,
+                change,
+            );
+        }
+        fleet.install(policy, now, change);
+    }
+    store::publish(connection, row).await
+}

@@ -1,0 +1,124 @@
+//! Which documents count, over the wire: replayed, somebody else's, unreadable, too large.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod support;
+
+use manifests::api::{self, Fleet, HostView, Next};
+use manifests::envelope::Sealed;
+use manifests::evidence::Evidence;
+use manifests::key::SigningKey;
+use manifests::outcome::Verdict;
+use reqwest::Method;
+use support::{AP, DB, OTHER, World, code, failure, state};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+#[tokio::test]
+async fn evidence_is_answered_with_a_permit_that_its_key_verifies() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    let receipt = world.receipt(&other.evidence("exclusive")).await;
+    let key = controller::data::Data::new(world.data()).public().unwrap().permit_key;
+    let permit = receipt.permit.unwrap().verify([&key]).unwrap();
+    assert_eq!((permit.verdict, permit.answers, permit.state), (Verdict::Issue, 1, Some(state("exclusive").digest())));
+    assert_eq!((receipt.sequence, receipt.next), (1, Next::Nothing));
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!((fleet.counts.sites, fleet.counts.verified, fleet.counts.silent), (2, 1, 1));
+    let drifted = world.receipt(&other.evidence("shared")).await.permit.unwrap().verify([&key]).unwrap();
+    assert_eq!(drifted.verdict, Verdict::Hold);
+    let view: HostView = world.see(&format!("{}/{OTHER}", api::HOSTS)).await;
+    assert_eq!(view.appraisal.items[0].details[0].line, Some(3));
+}
+
+#[tokio::test]
+async fn the_same_bytes_have_the_effect_of_once_and_older_ones_none() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    let first = other.evidence("exclusive");
+    let receipt = world.receipt(&first).await;
+    let again = world.receipt(&first).await;
+    assert_eq!(receipt.permit, again.permit);
+    world.receipt(&other.heartbeat("exclusive")).await;
+    let (status, body) = failure(world.send(&first).await).await;
+    assert_eq!((status, body.code.as_str(), body.sequence), (409, "sequence", Some(2)));
+    other.sequence += 1_000_000;
+    assert_eq!(code(world.send(&other.heartbeat("exclusive")).await).await, (409, "sequence-jump".to_owned()));
+}
+
+#[tokio::test]
+async fn documents_count_only_from_the_hosts_own_key() {
+    let world = World::new().await;
+    let (mut ap, other) = (world.host(AP).await, world.host(OTHER).await);
+    // Another site's host, with a key that is enrolled.
+    let mut cover = ap.cover();
+    cover.host = other.id.clone();
+    let forged = Sealed::seal(&Evidence { cover, state: state("exclusive") }, &ap.key).unwrap();
+    assert_eq!(code(world.send(&forged).await).await, (403, "wrong-host".to_owned()));
+    // A key that nobody enrolled.
+    let stranger = SigningKey::generate().unwrap();
+    let unknown = Sealed::seal(&Evidence { cover: ap.cover(), state: state("exclusive") }, &stranger).unwrap();
+    assert_eq!(code(world.send(&unknown).await).await, (403, "not-enrolled".to_owned()));
+    // An enrolled key's name under another key's signature, and a changed payload.
+    let mut wire = serde_json::to_value(ap.evidence("exclusive")).unwrap();
+    wire["signatures"][0]["sig"] = serde_json::to_value(&unknown).unwrap()["signatures"][0]["sig"].clone();
+    let answer = world.ask(Method::POST, api::EVIDENCE, "", Some(&wire)).await;
+    assert_eq!(code(answer).await, (401, "signature".to_owned()));
+    // A document of one kind sent as the other.
+    let answer = world.ask(Method::POST, api::HEARTBEATS, "", Some(&ap.evidence("exclusive"))).await;
+    assert_eq!(code(answer).await, (400, "malformed".to_owned()));
+    for id in [AP, OTHER] {
+        let view: HostView = world.see(&format!("{}/{id}", api::HOSTS)).await;
+        assert_eq!(view.host.heard, None, "nothing of it had an effect");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_left_the_registry_is_refused() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    let mut draft = world.draft();
+    draft.targets_version = 2;
+    draft.registry = world.registry(&[AP, DB]);
+    assert!(world.publish(&draft).await.status().is_success());
+    assert_eq!(code(world.send(&other.heartbeat("exclusive")).await).await, (403, "not-listed".to_owned()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_with_a_code() {
+    let world = World::new().await;
+    let deep = format!("{{\"payloadType\":{}", "[".repeat(100_000));
+    for body in ["", "{", "null", "[]", "{\"payloadType\":1e400}", "\u{0}", deep.as_str()] {
+        let answer = world.client.post(format!("{}{}", world.url, api::EVIDENCE)).body(body.to_owned()).send().await;
+        assert_eq!(code(answer.unwrap()).await, (400, "malformed".to_owned()));
+    }
+    let post = world.client.post(format!("{}{}", world.url, api::EVIDENCE));
+    let encoded = post.header("content-encoding", "gzip").body("x").send().await.unwrap();
+    assert_eq!(code(encoded).await, (415, "unsupported-encoding".to_owned()));
+    let large = world.client.post(format!("{}{}", world.url, api::HEARTBEATS)).body(vec![b' '; 3 << 20]).send().await;
+    assert_eq!(code(large.unwrap()).await, (413, "too-large".to_owned()));
+    let nowhere = world.ask(Method::GET, "/v2/nothing", "", None::<&()>).await;
+    assert_eq!(code(nowhere).await, (404, "not-found".to_owned()));
+    let method = world.ask(Method::DELETE, api::EVIDENCE, "", None::<&()>).await;
+    assert_eq!(code(method).await, (405, "method-not-allowed".to_owned()));
+    let escape = world.ask(Method::GET, "/tuf/%2e%2e/controller.json", "", None::<&()>).await;
+    assert_eq!(code(escape).await, (404, "not-found".to_owned()));
+}
+
+#[tokio::test]
+async fn a_gigabyte_is_refused_before_it_is_sent() {
+    let world = World::new().await;
+    let address = world.url.strip_prefix("https://").unwrap();
+    let ca = std::fs::read(world.data().join("ca.pem")).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    let certificate = rustls::pki_types::pem::PemObject::from_pem_slice(&ca).unwrap();
+    roots.add(certificate).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
+    let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n", api::EVIDENCE);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    support::soon("the answer", stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}

@@ -1,0 +1,66 @@
+//! Keys: one per host, one per token, whoever comes first.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+
+use controller::token::HOST_TOKEN_LIFE;
+use manifests::key::SigningKey;
+use manifests::time::Span;
+use support::{AP, OTHER, World, code};
+
+#[tokio::test]
+async fn of_fifty_who_use_one_token_at_once_exactly_one_wins() {
+    let world = Arc::new(World::new().await);
+    let token = world.token(AP, false, HOST_TOKEN_LIFE).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (world, token) = (Arc::clone(&world), token.clone());
+            tokio::spawn(async move {
+                let key = SigningKey::generate().unwrap();
+                world.enrol(AP, &key, &token).await.status().as_u16()
+            })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            201 => created += 1,
+            other => assert_eq!(other, 409),
+        }
+    }
+    assert_eq!(created, 1);
+}
+
+#[tokio::test]
+async fn a_token_is_for_one_host_once_and_for_a_while() {
+    let world = World::new().await;
+    let key = SigningKey::generate().unwrap();
+    let token = world.token(AP, false, HOST_TOKEN_LIFE).await;
+    assert_eq!(code(world.enrol(OTHER, &key, &token).await).await, (403, "wrong-host".to_owned()));
+    assert_eq!(code(world.enrol("131016-ap1", &key, &token).await).await, (403, "not-listed".to_owned()));
+    assert_eq!(code(world.enrol(AP, &key, "guess").await).await, (401, "token".to_owned()));
+    let expired = world.token(AP, false, Span::ZERO).await;
+    assert_eq!(code(world.enrol(AP, &key, &expired).await).await, (401, "token".to_owned()));
+    // None of that used it up.
+    assert_eq!(world.enrol(AP, &key, &token).await.status().as_u16(), 201);
+    assert_eq!(code(world.enrol(AP, &key, &token).await).await, (409, "token-used".to_owned()));
+    let again = world.token(AP, false, HOST_TOKEN_LIFE).await;
+    assert_eq!(
+        code(world.enrol(AP, &SigningKey::generate().unwrap(), &again).await).await,
+        (409, "enrolled".to_owned())
+    );
+    let elsewhere = world.token(OTHER, false, HOST_TOKEN_LIFE).await;
+    assert_eq!(code(world.enrol(OTHER, &key, &elsewhere).await).await, (409, "key-in-use".to_owned()));
+}
+
+#[tokio::test]
+async fn a_replaced_key_does_not_count_any_more() {
+    let world = World::new().await;
+    let mut before = world.host(OTHER).await;
+    world.receipt(&before.evidence("exclusive")).await;
+    let mut after = world.host(OTHER).await;
+    assert_eq!(code(world.send(&before.heartbeat("exclusive")).await).await, (403, "not-enrolled".to_owned()));
+    world.receipt(&after.evidence("exclusive")).await;
+}

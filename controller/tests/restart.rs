@@ -1,0 +1,90 @@
+//! What was acknowledged is on disk, and is there after a restart.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod support;
+
+use controller::store;
+use manifests::api::{self, Fleet};
+use manifests::outcome::Verdict;
+use manifests::stop::Scope;
+use reqwest::Method;
+use support::{AP, OTHER, World, code};
+
+#[tokio::test]
+async fn a_document_is_in_the_store_before_it_is_acknowledged() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    // Another connection sees only what was committed.
+    let mut connection = store::connect(&world.data()).await.unwrap();
+    for round in 1..=50 {
+        let receipt = if round == 1 {
+            world.receipt(&other.evidence("exclusive")).await
+        } else {
+            world.receipt(&other.heartbeat("exclusive")).await
+        };
+        let stored = store::hosts(&mut connection).await.unwrap();
+        let (_, host, key) = stored.into_iter().find(|(id, ..)| id.as_str() == OTHER).unwrap();
+        assert_eq!(key.unwrap(), *other.key.public());
+        assert_eq!((host.record.sequence, receipt.sequence), (round, round));
+        let permit = receipt.permit.unwrap();
+        assert_eq!(host.permit.unwrap(), permit.claimed().unwrap());
+        assert_eq!(host.evidence.unwrap().cover.sequence, round);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_forgets_nothing() {
+    let mut world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    let first = other.evidence("exclusive");
+    let before = world.receipt(&first).await.permit.unwrap().claimed().unwrap();
+    let request = api::StopRequest { scope: Scope::Prefecture { prefecture: 40 }, reason: "drill".to_owned() };
+    world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await;
+    let seen: Fleet = world.see(api::SITES).await;
+
+    world.stop().await;
+    world.start().await;
+    let mut again: Fleet = world.see(api::SITES).await;
+    again.time = seen.time;
+    assert_eq!(seen, again);
+    assert_eq!(world.receipt(&first).await.permit.unwrap().claimed().unwrap(), before, "the same bytes, once more");
+    let receipt = world.receipt(&other.heartbeat("exclusive")).await;
+    let after = receipt.permit.unwrap().claimed().unwrap();
+    assert!(after.number > before.number);
+    assert_eq!(after.verdict, Verdict::Issue);
+    assert_eq!(receipt.stops.len(), 1);
+    assert_eq!(code(world.send(&first).await).await, (409, "sequence".to_owned()));
+    let stops: Vec<api::StopView> = world.see(api::STOPS).await;
+    assert_eq!(stops.len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_controller_on_the_same_directory_is_refused() {
+    let world = World::new().await;
+    let error = controller::serve::run(world.args(), |_| (), std::future::pending()).await.unwrap_err();
+    assert!(format!("{error:#}").contains("held by another controller"), "{error:#}");
+    let mut ap = world.host(AP).await;
+    world.receipt(&ap.evidence("exclusive")).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_not_acknowledged_and_is_taken_later() {
+    use sqlx::Connection;
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    let sealed = other.evidence("shared");
+    let mut connection = store::connect(&world.data()).await.unwrap();
+    let lock = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let answer = world.send(&sealed).await;
+    assert_eq!(answer.headers()["retry-after"], "2");
+    assert_eq!(code(answer).await, (503, "unavailable".to_owned()));
+    let health = world.ask(Method::GET, api::HEALTH, "", None::<&()>).await;
+    assert_eq!(health.status().as_u16(), 503);
+    lock.rollback().await.unwrap();
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!(fleet.counts.verified, 1, "it had no effect");
+    world.receipt(&sealed).await;
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!(fleet.counts.verified, 0);
+}

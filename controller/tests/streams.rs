@@ -1,0 +1,149 @@
+//! What is pushed: holds to neighbours, stops to all, news to dashboards.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod support;
+
+use futures_util::StreamExt;
+use manifests::api::{self, FleetEvent};
+use manifests::envelope::Sealed;
+use manifests::outcome::Verdict;
+use manifests::permit::Permit;
+use manifests::reason::Code;
+use manifests::stop::{Acknowledgement, Scope, Stop, StopRef};
+use reqwest::{Method, StatusCode};
+use support::{AP, DB, OTHER, World, soon};
+
+/// Reads server-sent events.
+struct Events {
+    bytes: futures_util::stream::BoxStream<'static, Vec<u8>>,
+    text: String,
+}
+
+impl Events {
+    async fn open(world: &World, path: &str, token: &str, last: Option<u64>) -> Self {
+        let mut request = world.client.get(format!("{}{path}", world.url)).bearer_auth(token);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last.to_string());
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let bytes = answer.bytes_stream().map(|chunk| chunk.unwrap().to_vec()).boxed();
+        Self { bytes, text: String::new() }
+    }
+
+    /// Name and data of the next event.
+    async fn next(&mut self) -> (String, String) {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    let line = event.lines().find_map(|line| line.strip_prefix(name));
+                    line.unwrap_or_default().trim_start_matches(": ").to_owned()
+                };
+                let found = (field("event"), field("data"));
+                self.text = rest.to_owned();
+                if !found.0.is_empty() {
+                    return found;
+                }
+                continue;
+            }
+            let chunk = soon("an event", self.bytes.next()).await.expect("the stream goes on");
+            self.text += &String::from_utf8(chunk).unwrap();
+        }
+    }
+
+    /// The next event of that name.
+    async fn named<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> T {
+        loop {
+            let (event, data) = self.next().await;
+            if event == name {
+                return serde_json::from_str(&data).unwrap();
+            }
+        }
+    }
+
+    async fn permit(&mut self) -> Permit {
+        self.named::<Sealed<Permit>>("permit").await.claimed().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_one_host_closes_its_neighbour_and_a_repair_opens_it() {
+    let world = World::new().await;
+    let (mut ap, mut db) = (world.host(AP).await, world.host(DB).await);
+    world.receipt(&db.evidence("exclusive")).await;
+    let session = world.receipt(&ap.evidence("exclusive")).await.session;
+    let mut stream = Events::open(&world, api::STREAM, &session, None).await;
+    world.receipt(&db.evidence("shared")).await;
+    let mut hold = stream.permit().await;
+    while hold.verdict == Verdict::Issue {
+        hold = stream.permit().await; // What it had not confirmed yet comes first.
+    }
+    assert_eq!(hold.reasons[0].code, Code::SiteHold);
+    assert_eq!(hold.reasons[0].host, Some(db.id.clone()));
+    world.receipt(&db.evidence("exclusive")).await;
+    let issue = stream.permit().await;
+    assert_eq!((issue.verdict, issue.answers), (Verdict::Issue, ap.sequence));
+    assert!(issue.number > hold.number);
+}
+
+#[tokio::test]
+async fn a_stop_reaches_every_host_and_is_acknowledged() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    let session = world.receipt(&other.evidence("exclusive")).await.session;
+    let mut stream = Events::open(&world, api::STREAM, &session, None).await;
+    let request = api::StopRequest { scope: Scope::All, reason: "drill".to_owned() };
+    world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await;
+    let stop: Sealed<Stop> = stream.named("stop").await;
+    let key = controller::data::Data::new(world.data()).public().unwrap().permit_key;
+    let stop = stop.verify([&key]).unwrap();
+    assert_eq!(stream.permit().await.reasons[0].code, Code::Stopped);
+    let acknowledgement = Acknowledgement {
+        product: support::product(),
+        host: other.id.clone(),
+        stop: StopRef { number: stop.number, digest: stop.digest() },
+        time: controller::clock::now(),
+    };
+    let sealed = Sealed::seal(&acknowledgement, &other.key).unwrap();
+    for _ in 0..2 {
+        let answer = world.ask(Method::POST, api::ACKNOWLEDGEMENTS, "", Some(&sealed)).await;
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    }
+    let stops: Vec<api::StopView> = world.see(api::STOPS).await;
+    assert_eq!(stops[0].acknowledged, [other.id]);
+}
+
+#[tokio::test]
+async fn a_publish_tells_connected_hosts_to_refresh() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    let receipt = world.receipt(&other.evidence("exclusive")).await;
+    let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
+    assert_eq!(stream.named::<u64>("refresh").await, receipt.timestamp);
+    let mut draft = world.draft();
+    draft.targets_version = 2;
+    assert!(world.publish(&draft).await.status().is_success());
+    assert!(stream.named::<u64>("refresh").await > receipt.timestamp);
+}
+
+#[tokio::test]
+async fn a_dashboard_goes_on_where_it_left_off() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    let mut stream = Events::open(&world, api::EVENTS, &world.admin, Some(0)).await;
+    let mut ids = Vec::new();
+    let mut last: FleetEvent = stream.named("change").await;
+    while last.site.is_none() || last.host.is_some() || last.verdict != Some(Verdict::Issue) {
+        ids.push(last.id);
+        last = stream.named("change").await;
+    }
+    drop(stream);
+    world.receipt(&other.evidence("shared")).await;
+    let mut stream = Events::open(&world, api::EVENTS, &world.admin, Some(last.id)).await;
+    let next: FleetEvent = stream.named("change").await;
+    assert_eq!((next.id, next.verdict), (last.id + 1, Some(Verdict::Hold)));
+    assert_eq!(next.reasons[0].code, Code::LockDrifted);
+    ids.push(last.id);
+    assert_eq!(ids, (1..=last.id).collect::<Vec<_>>(), "none is missing");
+}

@@ -1,0 +1,249 @@
+//! The working directory of the release managers, kept in git.
+//!
+//! `baseline.toml`, `registry.toml`, `files/<hex digest>`, `lifts/<stop hex>/<n>.json` and
+//! `metadata/<n>.{root,targets,lifts}.json`. Names within it are written with `/`, relative to it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use manifests::digest::Digest;
+use manifests::durable::{self, DurableError};
+use manifests::tuf::{ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS_BYTES_MAX};
+
+/// Name of the fix baseline.
+pub(crate) const BASELINE: &str = "baseline.toml";
+/// Name of the registry.
+pub(crate) const REGISTRY: &str = "registry.toml";
+/// Permission bits of what is written: everything here is published or reviewed, nothing is secret.
+const PUBLIC: u32 = 0o644;
+/// Most bytes read of a baseline or a registry.
+const SOURCE_BYTES_MAX: u64 = 16 << 20;
+/// Most bytes read of a lift.
+const LIFT_BYTES_MAX: u64 = 1 << 20;
+/// Most entries looked at in one of the subdirectories.
+const ENTRIES_MAX: usize = 100_000;
+
+/// A working directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+}
+
+/// What could not be read from or written to the working directory.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DirectoryError {
+    /// No such directory, or one of something else.
+    #[error("{} is no release managers' directory: it has no metadata/1.root.json; `init` makes one", path.display())]
+    Foreign { path: PathBuf },
+    /// There is something already.
+    #[error("{} is not empty; name a new directory", path.display())]
+    Taken { path: PathBuf },
+    /// A directory could not be listed or made.
+    #[error("cannot open the directory {}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] DurableError),
+    /// A file that must be text.
+    #[error("{} is not UTF-8 text: byte {valid_up_to} is the first that is not", path.display())]
+    Utf8 { path: PathBuf, valid_up_to: usize },
+    /// More entries than anybody can review.
+    #[error("{} has more than {ENTRIES_MAX} entries", path.display())]
+    TooMany { path: PathBuf },
+    /// A file whose name says nothing that this program understands.
+    #[error("{} does not belong there: {expected}", path.display())]
+    Name { path: PathBuf, expected: &'static str },
+}
+
+impl DirectoryError {
+    /// Whether the system failed, rather than the content being wrong.
+    pub(crate) fn is_io(&self) -> bool {
+        match self {
+            Self::Open { .. } => true,
+            Self::File(DurableError::TooLarge { .. }) => false,
+            Self::File(_) => true,
+            Self::Foreign { .. }
+            | Self::Taken { .. }
+            | Self::Utf8 { .. }
+            | Self::TooMany { .. }
+            | Self::Name { .. } => false,
+        }
+    }
+}
+
+impl Directory {
+    /// Opens a directory that `init` made.
+    pub(crate) fn open(path: &Path) -> Result<Self, DirectoryError> {
+        let directory = Self { path: path.to_owned() };
+        match fs::metadata(directory.place("metadata/1.root.json")) {
+            Ok(_) => Ok(directory),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(DirectoryError::Foreign { path: path.to_owned() })
+            }
+            Err(source) => Err(DirectoryError::Open { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Takes a directory that does not exist or is empty but for `.git`, and makes its subdirectories.
+    pub(crate) fn create(path: &Path) -> Result<Self, DirectoryError> {
+        let failed = |source| DirectoryError::Open { path: path.to_owned(), source };
+        match fs::read_dir(path) {
+            Ok(mut entries) => {
+                if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != ".git")) {
+                    return Err(DirectoryError::Taken { path: path.to_owned() });
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(failed(source)),
+        }
+        let directory = Self { path: path.to_owned() };
+        for name in ["files", "lifts", "metadata"] {
+            fs::create_dir_all(directory.place(name)).map_err(failed)?;
+        }
+        Ok(directory)
+    }
+
+    /// Where a name lies.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A whole file, as long as files of its kind may be.
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, DirectoryError> {
+        let max = match name.split_once('/') {
+            Some(("metadata", file)) if file.ends_with(".root.json") => ROOT_BYTES_MAX,
+            Some(("metadata", _)) => TARGETS_BYTES_MAX,
+            Some(("files", _)) => TARGET_FILE_BYTES_MAX,
+            Some(("lifts", _)) => LIFT_BYTES_MAX,
+            _ => SOURCE_BYTES_MAX,
+        };
+        Ok(durable::read_limited(&self.place(name), max)?)
+    }
+
+    /// As [`Directory::read`]; `None` if there is no such file.
+    pub(crate) fn read_if_there(&self, name: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
+        match self.read(name) {
+            Err(DirectoryError::File(error)) if error.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    /// A text file.
+    pub(crate) fn text(&self, name: &str) -> Result<String, DirectoryError> {
+        String::from_utf8(self.read(name)?).map_err(|error| DirectoryError::Utf8 {
+            path: self.place(name),
+            valid_up_to: error.utf8_error().valid_up_to(),
+        })
+    }
+
+    /// Replaces a file as a whole; makes the directory it lies in.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DirectoryError> {
+        let path = self.place(name);
+        if let Some(parent) = path.parent() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(parent)
+                .map_err(|source| DirectoryError::Open { path: parent.to_owned(), source })?;
+        }
+        Ok(durable::replace(&path, bytes, PUBLIC)?)
+    }
+
+    /// Versions of a role's metadata, ascending.
+    pub(crate) fn versions(&self, role: &str) -> Result<Vec<u64>, DirectoryError> {
+        let suffix = format!(".{role}.json");
+        let versions: BTreeSet<u64> =
+            self.names("metadata")?.iter().filter_map(|name| number(name.strip_suffix(&suffix)?)).collect();
+        Ok(versions.into_iter().collect())
+    }
+
+    /// Digests that name the files below `files/`. That each holds what its name says is not looked at.
+    pub(crate) fn files(&self) -> Result<Vec<Digest>, DirectoryError> {
+        let expected = "files are named by the 64 hexadecimal digits of their SHA-256; `capture` writes them";
+        let digest = |name: &String| {
+            let path = self.place("files").join(name);
+            Digest::from_hex(name).map_err(|_| DirectoryError::Name { path, expected })
+        };
+        self.names("files")?.iter().map(digest).collect()
+    }
+
+    /// Lifts by stop and number.
+    pub(crate) fn lifts(&self) -> Result<Vec<(Digest, u64)>, DirectoryError> {
+        let mut lifts = Vec::new();
+        for stop in self.names("lifts")? {
+            let place = |name: &str| self.place("lifts").join(&stop).join(name);
+            let expected = "lifts lie in a directory named by the 64 hexadecimal digits of the stop's digest";
+            let digest = Digest::from_hex(&stop).map_err(|_| DirectoryError::Name { path: place(""), expected })?;
+            for name in self.names(&format!("lifts/{stop}"))? {
+                let expected = "lifts are named 1.json, 2.json, …; `lift` writes them";
+                let count = name
+                    .strip_suffix(".json")
+                    .and_then(number)
+                    .ok_or_else(|| DirectoryError::Name { path: place(&name), expected })?;
+                lifts.push((digest, count));
+            }
+        }
+        lifts.sort_unstable();
+        Ok(lifts)
+    }
+
+    // Names in a subdirectory, sorted; none if it is missing, as git keeps no empty directory. Hidden
+    // files (.gitkeep, an editor's) are nobody's documents.
+    fn names(&self, subdirectory: &str) -> Result<Vec<String>, DirectoryError> {
+        let path = self.place(subdirectory);
+        let failed = |source| DirectoryError::Open { path: path.clone(), source };
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(failed(source)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                names.push(name);
+            }
+            if names.len() > ENTRIES_MAX {
+                return Err(DirectoryError::TooMany { path });
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+// A version or count as file names write it: from 1, without leading zeros, below 2^53.
+fn number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    ((1..1 << 53).contains(&number) && number.to_string() == text).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_as_numbers_and_odd_names_are_no_versions() {
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = Directory::create(&temporary.path().join("new")).unwrap();
+        for name in ["10.targets", "9.targets", "010.targets", "+7.targets", "0.targets", "3.root", "x.targets"] {
+            directory.write(&format!("metadata/{name}.json"), b"{}").unwrap();
+        }
+        assert_eq!(directory.versions("targets").unwrap(), [9, 10]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_named_by_a_digest_is_met() {
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = Directory::create(temporary.path()).unwrap();
+        directory.write(&format!("files/{}", Digest::of(b"").hex()), b"").unwrap();
+        directory.write("files/.gitkeep", b"").unwrap();
+        assert_eq!(directory.files().unwrap(), [Digest::of(b"")]);
+        directory.write("files/list.txt", b"").unwrap();
+        assert!(matches!(directory.files(), Err(DirectoryError::Name { .. })));
+        assert!(matches!(Directory::create(temporary.path()), Err(DirectoryError::Taken { .. })));
+    }
+}

@@ -1,0 +1,290 @@
+//! Targets and lifts: metadata that release managers sign one after the other, on different machines.
+//!
+//! The first signer makes the next version from the directory and signs it. Every other signer makes
+//! it once more from the own copy and signs only if it comes out the same: nobody's signature stands
+//! under content that was not in front of them.
+
+use std::collections::BTreeMap;
+
+use manifests::key::SigningKey;
+use manifests::time::{Span, Time};
+use manifests::tuf::repository::{self, LIFTS, TARGETS_LIFE};
+use manifests::tuf::{Delegations, TARGETS, TargetFile, Targets, TufError};
+
+use crate::directory::{Directory, DirectoryError};
+use crate::people::{People, Standing};
+use crate::roots::Signers;
+
+/// A complete document that ends within this time is renewed, content changed or not.
+const RENEW_WITHIN: Span = Span::from_s(30 * 86_400);
+/// How far the signers' clocks may lie apart.
+const CLOCKS_APART: Span = Span::from_s(86_400);
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Baseline, registry and file lists.
+    Targets,
+    /// Lifts.
+    Lifts,
+}
+
+impl Kind {
+    /// The role's name.
+    pub(crate) const fn role(self) -> &'static str {
+        match self {
+            Kind::Targets => TARGETS,
+            Kind::Lifts => LIFTS,
+        }
+    }
+
+    /// The name of a version in the directory.
+    pub(crate) fn name(self, version: u64) -> String {
+        format!("metadata/{version}.{}.json", self.role())
+    }
+}
+
+/// A version as found in the directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    /// Its name in the directory.
+    pub(crate) name: String,
+    /// As found.
+    pub(crate) bytes: Vec<u8>,
+    /// What it says.
+    pub(crate) targets: Targets,
+    /// Who has signed it.
+    pub(crate) standing: Standing,
+}
+
+/// The newest versions of a document.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Documents {
+    /// The newest complete one.
+    pub(crate) complete: Option<Document>,
+    /// One newer than that, not complete yet.
+    pub(crate) draft: Option<Document>,
+}
+
+/// Why a document is not signed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DocumentError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A file is no metadata.
+    #[error("{name} is no metadata of its role; restore it from git")]
+    Tuf { name: String, source: TufError },
+    /// A file is not what its name says.
+    #[error("{name} says that it is version {found}; restore it from git")]
+    Version { name: String, found: u64 },
+    /// A draft that follows nothing.
+    #[error(
+        "{name} is a draft, but {before}, which it follows, is missing or not completely signed; \
+             restore that, or remove the draft"
+    )]
+    Follows { name: String, before: String },
+    /// Somebody else signed other content.
+    #[error(
+        "{name}, signed by {signers}, does not fit this directory: {difference}. Restore what they signed \
+             (git), or remove {name} to begin again with what is here"
+    )]
+    Differs { name: String, signers: String, difference: String },
+    /// Somebody else gave it another life than documents have.
+    #[error("{name} expires at {expires}, which is not within the next 90 days; remove it to begin again")]
+    Life { name: String, expires: Time },
+}
+
+impl DocumentError {
+    /// Whether the system failed, rather than the content being wrong.
+    pub(crate) fn is_io(&self) -> bool {
+        matches!(self, Self::Directory(error) if error.is_io())
+    }
+}
+
+impl Documents {
+    /// Reads the newest version, and the one before it if the newest is not complete.
+    pub(crate) fn read(
+        kind: Kind,
+        directory: &Directory,
+        signers: Signers<'_>,
+        people: &People,
+    ) -> Result<Self, DocumentError> {
+        let Some(version) = directory.versions(kind.role())?.pop() else { return Ok(Self::default()) };
+        let newest = Document::read(kind, version, directory, signers, people)?;
+        if newest.standing.is_complete() {
+            return Ok(Self { complete: Some(newest), draft: None });
+        }
+        let Some(before) = version.checked_sub(1).filter(|before| *before > 0) else {
+            return Ok(Self { complete: None, draft: Some(newest) });
+        };
+        let follows = || DocumentError::Follows { name: newest.name.clone(), before: kind.name(before) };
+        let complete = match Document::read(kind, before, directory, signers, people) {
+            Err(DocumentError::Directory(DirectoryError::File(error))) if error.is_not_found() => {
+                return Err(follows());
+            }
+            answer => answer?,
+        };
+        // Without it a first signer could jump to any version, and nobody could go on from there.
+        if !complete.standing.is_complete() {
+            return Err(follows());
+        }
+        Ok(Self { complete: Some(complete), draft: Some(newest) })
+    }
+}
+
+impl Document {
+    fn read(
+        kind: Kind,
+        version: u64,
+        directory: &Directory,
+        signers: Signers<'_>,
+        people: &People,
+    ) -> Result<Self, DocumentError> {
+        let name = kind.name(version);
+        let bytes = directory.read(&name)?;
+        let tuf = |source| DocumentError::Tuf { name: name.clone(), source };
+        let targets: Targets = repository::read_unverified(&bytes).map_err(tuf)?;
+        let standing = signers.standing(&bytes, people).map_err(tuf)?;
+        if targets.version == version {
+            Ok(Self { name, bytes, targets, standing })
+        } else {
+            Err(DocumentError::Version { name, found: targets.version })
+        }
+    }
+}
+
+/// What a document is to say.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    /// Target files by path.
+    pub(crate) targets: BTreeMap<String, TargetFile>,
+    /// Targets delegate to lifts, lifts to nobody.
+    pub(crate) delegations: Option<Delegations>,
+}
+
+impl Content {
+    // The first difference, in words.
+    fn difference(&self, other: &Targets) -> Option<String> {
+        let paths = self.targets.keys().chain(other.targets.keys());
+        let differs = paths.filter(|path| self.targets.get(*path) != other.targets.get(*path)).min();
+        match differs {
+            Some(path) => {
+                let (here, listed) = (self.targets.contains_key(path), other.targets.contains_key(path));
+                // Somebody else may have chosen it: it must not write on the terminal.
+                let path = path.escape_debug();
+                Some(match (here, listed) {
+                    (true, true) => format!("{path} is another one here"),
+                    (true, false) => format!("{path} is here and not listed in it"),
+                    _ => format!("{path} is listed in it and not here"),
+                })
+            }
+            None if self.delegations != other.delegations => {
+                Some("it delegates to other keys than the root names for targets".to_owned())
+            }
+            None => None,
+        }
+    }
+
+    fn at(&self, version: u64, expires: Time) -> Targets {
+        Targets { version, expires, targets: self.targets.clone(), delegations: self.delegations.clone() }
+    }
+}
+
+/// What signing did.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    /// Version now signed or complete.
+    pub(crate) version: u64,
+    /// In what way.
+    pub(crate) step: Step,
+    /// How it stands now.
+    pub(crate) standing: Standing,
+}
+
+/// Ways to sign a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Complete, and the directory holds what it says.
+    NothingToSign,
+    /// This key has signed the draft before.
+    AlreadySigned,
+    /// Another signer's draft was signed.
+    Joined,
+    /// A new version was made.
+    Made,
+    /// A new version was made because the last one ends soon.
+    Renewed,
+    /// A draft that nobody else had signed was made anew.
+    MadeAnew,
+}
+
+/// Signs with `key` the version that says `content`, making it if there is none.
+pub(crate) fn sign(
+    kind: Kind,
+    directory: &Directory,
+    documents: &Documents,
+    content: &Content,
+    (signers, people): (Signers<'_>, &People),
+    (key, now): (&SigningKey, Time),
+) -> Result<Done, DocumentError> {
+    let complete = documents.complete.as_ref();
+    let keyid = key.public().id();
+    let (version, unsigned, step) = match (&documents.draft, complete) {
+        (Some(draft), _) => {
+            let version = draft.targets.version;
+            let others = draft.standing.others(&keyid);
+            match difference(draft, content)? {
+                Some(_) if others.is_empty() => (version, make(kind, content, version, now)?, Step::MadeAnew),
+                Some(difference) => {
+                    let (name, signers) = (draft.name.clone(), others.join("; "));
+                    return Err(DocumentError::Differs { name, signers, difference });
+                }
+                None if draft.standing.has(&keyid) => {
+                    return Ok(Done { version, step: Step::AlreadySigned, standing: draft.standing.clone() });
+                }
+                None => {
+                    let expires = draft.targets.expires;
+                    if expires <= now || expires > now.after(TARGETS_LIFE).after(CLOCKS_APART) {
+                        return Err(DocumentError::Life { name: draft.name.clone(), expires });
+                    }
+                    (version, draft.bytes.clone(), Step::Joined)
+                }
+            }
+        }
+        (None, Some(complete)) => {
+            let same = difference(complete, content)?.is_none();
+            if same && complete.targets.expires > now.after(RENEW_WITHIN) {
+                let standing = complete.standing.clone();
+                return Ok(Done { version: complete.targets.version, step: Step::NothingToSign, standing });
+            }
+            let version = complete.targets.version.saturating_add(1);
+            (version, make(kind, content, version, now)?, if same { Step::Renewed } else { Step::Made })
+        }
+        (None, None) => (1, make(kind, content, 1, now)?, Step::Made),
+    };
+    let name = kind.name(version);
+    let tuf = |source| DocumentError::Tuf { name: name.clone(), source };
+    let signed = repository::sign(&unsigned, key).map_err(tuf)?;
+    let standing = signers.standing(&signed, people).map_err(tuf)?;
+    directory.write(&name, &signed)?;
+    Ok(Done { version, step, standing })
+}
+
+fn make(kind: Kind, content: &Content, version: u64, now: Time) -> Result<Vec<u8>, DocumentError> {
+    repository::unsigned(&content.at(version, now.after(TARGETS_LIFE)))
+        .map_err(|source| DocumentError::Tuf { name: kind.name(version), source })
+}
+
+// Compares what would be signed, byte by byte, so that nothing goes unnoticed that this program does
+// not write: a member it does not know may mean something to a reader.
+fn difference(document: &Document, content: &Content) -> Result<Option<String>, DocumentError> {
+    let tuf = |source| DocumentError::Tuf { name: document.name.clone(), source };
+    if let Some(difference) = content.difference(&document.targets) {
+        return Ok(Some(difference));
+    }
+    let own = repository::unsigned(&content.at(document.targets.version, document.targets.expires)).map_err(tuf)?;
+    let same =
+        repository::signable_bytes(&own).map_err(tuf)? == repository::signable_bytes(&document.bytes).map_err(tuf)?;
+    Ok((!same).then(|| "it has members that this program does not write".to_owned()))
+}

@@ -1,0 +1,315 @@
+//! `init`: the first root, unsigned, and a directory to go on in.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use manifests::durable::{self, DurableError};
+use manifests::id::{ControllerId, ProductId};
+use manifests::key::PublicKey;
+use manifests::time::Time;
+use manifests::tuf::repository::{self, ROOT_LIFE};
+use manifests::tuf::{ROOT, Root, SNAPSHOT, TARGETS, TIMESTAMP, TufError};
+use serde::Deserialize;
+
+use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
+use crate::failure::Failure;
+
+/// Signatures that root, targets and lifts need.
+const THRESHOLD: u64 = 2;
+/// Most bytes read of a public key or of a controller's public half.
+const PUBLIC_BYTES_MAX: u64 = 64 << 10;
+
+/// Makes the directory of a product: the first root, unsigned, a registry and an empty baseline.
+///
+/// Two signatures of the signers will be needed for everything; they must be of two units at least.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// New or empty directory, to be kept in git.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The product's id, as convenience-issuance.
+    #[arg(long, value_name = "ID")]
+    product: ProductId,
+    /// A release manager: name of the role, unit of the organisation, public key file of `keygen`.
+    #[arg(long = "signer", value_name = "NAME;UNIT;KEY.pub", required = true)]
+    signers: Vec<SignerArg>,
+    /// Public half of a controller, as `sekisho-controller init` writes it. Two at least, one of which stands by.
+    #[arg(long = "controller", value_name = "controller.json", required = true)]
+    controllers: Vec<PathBuf>,
+    /// Public half of a controller that is prepared and not in service; without this option every
+    /// --controller but the first.
+    #[arg(long = "standby", value_name = "controller.json")]
+    standbys: Vec<PathBuf>,
+}
+
+/// `NAME;UNIT;KEY.pub`
+#[derive(Clone, Debug)]
+struct SignerArg {
+    name: String,
+    unit: String,
+    key: PathBuf,
+}
+
+impl FromStr for SignerArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<_> = text.splitn(3, ';').map(str::trim).collect();
+        match parts.as_slice() {
+            [name, unit, key] if parts.iter().all(|part| !part.is_empty() && !part.contains(char::is_control)) => {
+                Ok(Self { name: (*name).to_owned(), unit: (*unit).to_owned(), key: PathBuf::from(key) })
+            }
+            _ => Err("a signer is written NAME;UNIT;KEY.pub, as 'release manager, quality;quality office;quality.pub'"),
+        }
+    }
+}
+
+struct Signer<'a> {
+    name: &'a str,
+    unit: &'a str,
+    key: PublicKey,
+}
+
+/// `controller.json`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Controller {
+    id: ControllerId,
+    permit_key: PublicKey,
+    log_key: PublicKey,
+    snapshot_key: PublicKey,
+    timestamp_key: PublicKey,
+    #[serde(skip)]
+    standby: bool,
+}
+
+/// Why there is no first root.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InitError {
+    /// A key or controller file cannot be read.
+    #[error(transparent)]
+    File(#[from] DurableError),
+    /// It is something else.
+    #[error("{} is no {expected}", path.display())]
+    Format { path: PathBuf, expected: &'static str, source: serde_json::Error },
+    /// The registry could not name the key.
+    #[error("{} is no Ed25519 key; `keygen` makes one", path.display())]
+    Algorithm { path: PathBuf },
+    /// Nobody could be absent.
+    #[error(
+        "{found} signer is not enough: {THRESHOLD} signatures are needed, so name {THRESHOLD} signers at least, \
+             better three"
+    )]
+    TooFew { found: usize },
+    /// A threshold met within one unit counts for nothing.
+    #[error("all signers are of the unit {unit:?}: signatures of one unit alone are refused")]
+    OneUnit { unit: String },
+    /// One name for two people, or one id for two controllers.
+    #[error("{name:?} is given twice")]
+    Twice { name: String },
+    /// One key in two places: it could stand in for two signatures.
+    #[error("{first} and {second} have the same key")]
+    SameKey { first: String, second: String },
+    /// If the only controller is lost, a new root is needed before anything works again.
+    #[error(
+        "no standby: make a second controller with `sekisho-controller init`, keep it switched off, and name its \
+             controller.json with --standby"
+    )]
+    NoStandby,
+    /// The root could not be made.
+    #[error("cannot make the first root")]
+    Tuf(#[source] TufError),
+}
+
+impl InitError {
+    /// Whether the system failed, rather than the arguments being wrong.
+    pub(crate) fn is_io(&self) -> bool {
+        matches!(self, Self::File(error) if !matches!(error, DurableError::TooLarge { .. }))
+    }
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+    let signers = signers(&args.signers)?;
+    let controllers = controllers(args)?;
+    require_distinct(&signers, &controllers)?;
+    let root = root(&signers, &controllers, now).map_err(InitError::Tuf)?;
+    let directory = Directory::create(&args.directory)?;
+    write(&directory, args, &signers, &controllers, &root)?;
+    let place = args.directory.display();
+    println!("{place}: made, with metadata/1.root.json for:");
+    for signer in &signers {
+        println!("  {}  {} ({})", signer.key.id(), signer.name, signer.unit);
+    }
+    println!("Next: write {REGISTRY} and {BASELINE}, then `sign` by {THRESHOLD} of them.");
+    println!("Give metadata/1.root.json, once signed, to controllers and hosts by a way of its own.");
+    Ok(())
+}
+
+fn write(
+    directory: &Directory,
+    args: &Args,
+    signers: &[Signer<'_>],
+    controllers: &[Controller],
+    root: &[u8],
+) -> Result<(), DirectoryError> {
+    // What is signed is bytes: git must not change line ends.
+    directory.write(".gitattributes", b"* -text\n")?;
+    directory.write(BASELINE, BASELINE_SKELETON.replace("PRODUCT", args.product.as_str()).as_bytes())?;
+    directory.write(REGISTRY, registry(&args.product, signers, controllers).as_bytes())?;
+    // Last, as it makes a directory of ours of it.
+    directory.write("metadata/1.root.json", root)
+}
+
+fn signers(args: &[SignerArg]) -> Result<Vec<Signer<'_>>, InitError> {
+    let mut signers = Vec::new();
+    for SignerArg { name, unit, key: path } in args {
+        let key: PublicKey = read(path, "public key; `keygen` writes FILE.pub")?;
+        if key.ed25519_bytes().is_none() {
+            return Err(InitError::Algorithm { path: path.clone() });
+        }
+        signers.push(Signer { name, unit, key });
+    }
+    match signers.as_slice() {
+        [] | [_] => Err(InitError::TooFew { found: signers.len() }),
+        [first, rest @ ..] if rest.iter().all(|signer| signer.unit == first.unit) => {
+            Err(InitError::OneUnit { unit: first.unit.to_owned() })
+        }
+        _ => Ok(signers),
+    }
+}
+
+fn controllers(args: &Args) -> Result<Vec<Controller>, InitError> {
+    let mut controllers = Vec::new();
+    let serving =
+        args.controllers.iter().enumerate().map(|(index, path)| (path, args.standbys.is_empty() && index > 0));
+    for (path, standby) in serving.chain(args.standbys.iter().map(|path| (path, true))) {
+        let mut controller: Controller = read(path, "controller.json; `sekisho-controller init` writes it")?;
+        controller.standby = standby;
+        if [&controller.permit_key, &controller.log_key].iter().any(|key| key.ed25519_bytes().is_none()) {
+            return Err(InitError::Algorithm { path: path.clone() });
+        }
+        controllers.push(controller);
+    }
+    if controllers.iter().any(|controller| controller.standby) { Ok(controllers) } else { Err(InitError::NoStandby) }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, InitError> {
+    let bytes = durable::read_limited(path, PUBLIC_BYTES_MAX)?;
+    serde_json::from_slice(&bytes).map_err(|source| InitError::Format { path: path.to_owned(), expected, source })
+}
+
+fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Result<(), InitError> {
+    let mut seen: Vec<(String, &PublicKey)> = Vec::new();
+    let of_signers = signers.iter().map(|signer| (format!("signer {:?}", signer.name), &signer.key));
+    let of_controllers = controllers.iter().flat_map(|controller| {
+        let Controller { id, permit_key, log_key, snapshot_key, timestamp_key, .. } = controller;
+        [("permit", permit_key), ("log", log_key), ("snapshot", snapshot_key), ("timestamp", timestamp_key)]
+            .map(|(what, key)| (format!("controller {id} ({what})"), key))
+    });
+    for (name, key) in of_signers.chain(of_controllers) {
+        if seen.iter().any(|(other, _)| *other == name) {
+            return Err(InitError::Twice { name });
+        }
+        if let Some((first, _)) = seen.iter().find(|(_, other)| other.is_same_key(key)) {
+            return Err(InitError::SameKey { first: first.clone(), second: name });
+        }
+        seen.push((name, key));
+    }
+    Ok(())
+}
+
+fn root(signers: &[Signer<'_>], controllers: &[Controller], now: Time) -> Result<Vec<u8>, TufError> {
+    let keys: Vec<_> = signers.iter().map(|signer| signer.key.clone()).collect();
+    let online = |key: fn(&Controller) -> &PublicKey| -> Vec<PublicKey> {
+        controllers.iter().map(|controller| key(controller).clone()).collect()
+    };
+    let mut root = Root::new(now.after(ROOT_LIFE));
+    root.set_role(ROOT, &keys, THRESHOLD);
+    root.set_role(TARGETS, &keys, THRESHOLD);
+    root.set_role(SNAPSHOT, &online(|controller| &controller.snapshot_key), 1);
+    root.set_role(TIMESTAMP, &online(|controller| &controller.timestamp_key), 1);
+    repository::unsigned(&root)
+}
+
+fn registry(product: &ProductId, signers: &[Signer<'_>], controllers: &[Controller]) -> String {
+    let mut text = REGISTRY_HEAD.replace("PRODUCT", product.as_str());
+    for Signer { name, unit, key } in signers {
+        let (name, unit) = (toml::Value::from(*name), toml::Value::from(*unit));
+        text += &format!("\n[[signer]]\nname = {name}\nunit = {unit}\nkey = \"{}\"\n", key_text(key));
+    }
+    for Controller { id, permit_key, log_key, standby, .. } in controllers {
+        let (permit, log) = (key_text(permit_key), key_text(log_key));
+        text += &format!("\n[[controller]]\nid = \"{id}\"\n");
+        if *standby {
+            text += "standby = true                # prepared, switched off\n";
+        }
+        text += &format!("permit_key = \"{permit}\"\nlog_key = \"{log}\"\n");
+    }
+    text + REGISTRY_FOOT
+}
+
+fn key_text(key: &PublicKey) -> String {
+    format!("ed25519:{}", HEXLOWER.encode(key.ed25519_bytes().map_or(&[], <[u8; 32]>::as_slice)))
+}
+
+const REGISTRY_HEAD: &str = "\
+# The registry: sites, hosts, signers and controllers that exist. What is not listed here is held and
+# not counted; what is listed and silent holds its site.
+
+schema = 1
+product = \"PRODUCT\"
+";
+
+const REGISTRY_FOOT: &str = "
+# One for each municipality, by its local government code:
+# [[site]]
+# code = \"402206\"
+# name = { en = \"Munakata\", ja = \"宗像市\" }
+
+# One for each machine; from `left` on it is not listed any more:
+# [[host]]
+# id = \"402206-ap1\"
+# roles = [\"ap\"]
+# joined = 2023-04-01T00:00:00+09:00
+";
+
+const BASELINE_SKELETON: &str = "\
+# The fix baseline: programs, settings and fixes that every host must show. docs/baseline.md is the
+# reference; `sekisho-baseline check` names every mistake with its place.
+
+schema = 1
+product = \"PRODUCT\"
+version = \"0.1.0\"                # must grow with every change
+min_agent = \"0.1.0\"              # older agents hold
+
+[gate]
+heartbeat = \"30s\"
+permit_ttl = \"30m\"               # how long a host may issue without hearing from a controller
+evidence_max_age = \"10m\"
+verify_hold = \"250ms\"
+expiry_grace = \"14d\"
+
+# A program's tree; `capture` adds its releases:
+# [[program]]
+# id = \"issuing-server\"
+# root = \"/opt/issuing\"
+# exclude = [\"logs/**\"]
+# roles = [\"ap\"]
+# enforce = \"hold\"
+
+# A setting, and the configuration it stands in:
+# [[config]]
+# id = \"print\"
+# files = [\"/etc/issuing/print.ini\"]
+# format = \"ini\"
+# roles = [\"ap\"]
+# [[setting]]
+# id = \"lock.print-wait\"
+# kind = \"exclusive-lock\"
+# config = \"print\"
+# key = \"queue.lock\"
+# expect = { equals = \"exclusive\" }
+# enforce = \"hold\"
+";

@@ -1,0 +1,186 @@
+//! `sign`: puts one release manager's signature under every draft that lacks it.
+//!
+//! Root, targets and lifts are signed apart: a baseline that is being written, or that its signers
+//! disagree on, does not hold up a lift.
+
+mod lifts;
+mod targets;
+
+use std::path::PathBuf;
+
+use manifests::key::SigningKey;
+use manifests::time::{Span, Time};
+use manifests::tuf::repository::{self, ROOT_LIFE};
+use manifests::tuf::{ROOT, TARGETS};
+
+use crate::directory::Directory;
+use crate::document::{self, Content, Documents, Kind, Step};
+use crate::failure::{Failure, chain};
+use crate::key_file::{self, Purpose};
+use crate::people::{People, Standing};
+use crate::roots::{RootFile, Roots};
+
+/// Signs every draft that lacks this key's signature: root, targets and lifts.
+///
+/// The first signer makes the next version of targets and lifts from what is in the directory; each
+/// further signer signs the same bytes, after a check that they still fit the directory. Nothing with
+/// mistakes is signed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The release managers' directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Your key file, as `keygen` made it.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// File whose first line is the passphrase; without it SEKISHO_PASSPHRASE, or the terminal.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+/// Why nothing is signed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignError {
+    /// A key of somebody else.
+    #[error("key {key} is no signer's of {name}; its signature would count for nothing")]
+    NotASigner { key: String, name: String },
+    /// A root that no release manager should sign.
+    #[error("{name} is not signed: {why}")]
+    Root { name: String, why: String },
+    /// Agents refuse a baseline whose version does not grow.
+    #[error("the baseline has changed since {name}, and its version {version} is not above {before}; raise it")]
+    VersionNotGrown { name: String, version: semver::Version, before: semver::Version },
+    /// Whatever stands there, its growth cannot be judged.
+    #[error("{name} does not say which baseline version it lists; restore it from git")]
+    NoVersion { name: String },
+    /// A lift that no release manager should sign.
+    #[error("{name} is not signed: {why}")]
+    Lift { name: String, why: String },
+    /// A stop would be in force again without anybody having decided so.
+    #[error("{path}, listed in {name}, is missing or changed; lifts are never removed: restore it from git")]
+    LiftRemoved { name: String, path: String },
+}
+
+/// What all parts of a signing need.
+struct Signing<'a> {
+    directory: &'a Directory,
+    people: &'a People,
+    roots: &'a Roots,
+    key: &'a SigningKey,
+    now: Time,
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+    let directory = Directory::open(&args.directory)?;
+    let people = People::read(&directory)?;
+    let roots = Roots::read(&directory)?;
+    // Asked for last, so that nobody types it for nothing.
+    let passphrase = key_file::passphrase(args.passphrase_file.as_deref(), Purpose::Open)?;
+    let key = key_file::open(&args.key, &passphrase)?;
+    drop(passphrase);
+    let signing = Signing { directory: &directory, people: &people, roots: &roots, key: &key, now };
+    signing.require_signer()?;
+    let mut worst = None;
+    for result in [signing.root(), signing.document(Kind::Targets), signing.document(Kind::Lifts)] {
+        match result {
+            Ok(line) => println!("{line}"),
+            Err(failure) => {
+                eprintln!("error: {}", chain(&failure));
+                worst = worst.max(Some(failure.code()));
+            }
+        }
+    }
+    worst.map_or(Ok(()), |code| Err(Failure::Partly { code }))
+}
+
+impl Signing<'_> {
+    fn require_signer(&self) -> Result<(), Failure> {
+        let id = self.key.public().id();
+        let newest = self.roots.newest();
+        if newest.is_some_and(|file| self.roots.may_sign(file, &id)) {
+            return Ok(());
+        }
+        let name = newest.map(|file| file.name.clone()).unwrap_or_default();
+        Err(SignError::NotASigner { key: id.to_string(), name }.into())
+    }
+
+    fn root(&self) -> Result<String, Failure> {
+        let id = self.key.public().id();
+        let Some(file) = self.roots.newest() else { return Ok(String::new()) };
+        let standings = self.roots.standings(file, self.people);
+        let (before, step) = if standings.iter().all(Standing::is_complete) {
+            (standings, "nothing to sign")
+        } else if standings.iter().any(|standing| standing.has(&id)) {
+            (standings, "signed by you before")
+        } else {
+            self.check_root(file)?;
+            let refused = |source| crate::roots::RootsError::Tuf { version: file.root.version, source };
+            let bytes = repository::sign(&file.bytes, self.key).map_err(refused)?;
+            let signed = RootFile { bytes, ..file.clone() };
+            let standings = self.roots.standings(&signed, self.people);
+            self.directory.write(&file.name, &signed.bytes)?;
+            (standings, "signed")
+        };
+        let words: Vec<_> = before.iter().map(Standing::to_string).collect();
+        Ok(format!("{}: {step}; {}", file.name, words.join("; and by the root before: ")))
+    }
+
+    // Whoever made the file could have put anything in it.
+    fn check_root(&self, file: &RootFile) -> Result<(), SignError> {
+        const CLOCKS_APART: Span = Span::from_s(86_400);
+        let refuse = |why: &str| Err(SignError::Root { name: file.name.clone(), why: why.to_owned() });
+        let root = &file.root;
+        if !root.consistent_snapshot {
+            return refuse("consistent_snapshot is off");
+        }
+        if root.expires <= self.now || root.expires > self.now.after(ROOT_LIFE).after(CLOCKS_APART) {
+            return refuse("it does not expire within the next 365 days");
+        }
+        for role in [ROOT, TARGETS] {
+            let Some(who) = root.roles.get(role) else { return refuse("a role has no keys") };
+            if who.threshold < 2 {
+                return refuse(&format!("{role} needs less than two signatures"));
+            }
+            let keys: Vec<_> = who.keyids.iter().filter_map(|id| root.keys.get(id)).collect();
+            let listed = |key: &&_| self.people.keys().any(|own| own.is_same_key(key));
+            if keys.len() != self.people.keys().count() || !keys.iter().all(listed) {
+                return refuse(&format!("the keys of {role} are not those of the signers in registry.toml"));
+            }
+        }
+        // What is signed must be all that the file says.
+        let own = repository::unsigned(root).and_then(|own| repository::signable_bytes(&own));
+        match (own, repository::signable_bytes(&file.bytes)) {
+            (Ok(own), Ok(found)) if own == found => Ok(()),
+            _ => refuse("it has members that this program does not write"),
+        }
+    }
+
+    fn document(&self, kind: Kind) -> Result<String, Failure> {
+        let Some(root) = self.roots.in_force(self.people) else { return Ok(String::new()) };
+        let signers = root.signers()?;
+        let id = self.key.public().id();
+        if !signers.who.keyids.contains(&id) {
+            return Err(SignError::NotASigner { key: id.to_string(), name: root.name.clone() }.into());
+        }
+        let documents = Documents::read(kind, self.directory, signers, self.people)?;
+        let content = match kind {
+            Kind::Targets => targets::content(self, signers, documents.complete.as_ref())?,
+            Kind::Lifts => Content {
+                targets: lifts::content(self.directory, &self.people.product, documents.complete.as_ref())?,
+                delegations: None,
+            },
+        };
+        let done =
+            document::sign(kind, self.directory, &documents, &content, (signers, self.people), (self.key, self.now))?;
+        let step = match done.step {
+            Step::NothingToSign => "nothing to sign",
+            Step::AlreadySigned => "signed by you before",
+            Step::Joined => "signed",
+            Step::Made => "made and signed",
+            Step::Renewed => "renewed, as the version before it ends soon, and signed",
+            Step::MadeAnew => "made anew from what is here, and signed",
+        };
+        Ok(format!("{}: {step}; {}", kind.name(done.version), done.standing))
+    }
+}

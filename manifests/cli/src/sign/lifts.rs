@@ -1,0 +1,37 @@
+//! What lifts are to say: every lift ever written.
+
+use std::collections::BTreeMap;
+
+use manifests::id::ProductId;
+use manifests::tuf::TargetFile;
+use manifests::tuf::repository::lift_path;
+
+use crate::directory::Directory;
+use crate::document::Document;
+use crate::failure::Failure;
+use crate::lift;
+use crate::sign::SignError;
+
+/// All lifts of the directory, if each is one and none that was listed is gone.
+pub(super) fn content(
+    directory: &Directory,
+    product: &ProductId,
+    complete: Option<&Document>,
+) -> Result<BTreeMap<String, TargetFile>, Failure> {
+    let mut targets = BTreeMap::new();
+    for (stop, number) in directory.lifts()? {
+        let path = lift_path(&stop, number);
+        let bytes = directory.read(&path)?;
+        lift::read(&bytes, product, &stop).map_err(|why| SignError::Lift { name: path.clone(), why })?;
+        targets.insert(path, TargetFile::of(&bytes));
+    }
+    if let Some(complete) = complete {
+        for (path, listed) in &complete.targets.targets {
+            if targets.get(path) != Some(listed) {
+                let (name, path) = (complete.name.clone(), path.clone());
+                return Err(SignError::LiftRemoved { name, path }.into());
+            }
+        }
+    }
+    Ok(targets)
+}

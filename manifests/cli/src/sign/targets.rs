@@ -1,0 +1,60 @@
+//! What targets are to say: baseline, registry, file lists, and who speaks for lifts.
+
+use manifests::tuf::repository::{REGISTRY, baseline_path, file_path};
+use manifests::tuf::{TargetFile, Targets};
+use serde_json::json;
+
+use crate::check;
+use crate::document::{Content, Document};
+use crate::failure::Failure;
+use crate::roots::Signers;
+use crate::sign::{SignError, Signing};
+
+/// Member of the baseline's `custom` with its version, so that the next one can be seen to have grown
+/// without the old file at hand.
+const VERSION: &str = "version";
+
+/// The content, if the directory is without mistakes and the baseline's version has grown with it.
+pub(super) fn content(
+    signing: &Signing<'_>,
+    signers: Signers<'_>,
+    complete: Option<&Document>,
+) -> Result<Content, Failure> {
+    let checked =
+        check::directory(signing.directory, signing.now)?.map_err(|mistakes| Failure::Unchecked { mistakes })?;
+    let path = baseline_path(signing.people.product.as_str());
+    let version = &checked.baseline.version;
+    let mut baseline = TargetFile::of(&checked.baseline_bytes);
+    baseline.custom = Some(json!({ VERSION: version.to_string() }));
+    if let Some(complete) = complete {
+        require_growth(complete, &path, &baseline, version)?;
+    }
+    // Version and expiry are the document's.
+    let mut targets = Targets::new(1, signing.now);
+    targets.targets.insert(path, baseline);
+    targets.add(REGISTRY, &checked.registry_bytes);
+    for (digest, bytes) in &checked.files {
+        targets.add(&file_path(digest), bytes);
+    }
+    targets.delegate_lifts(&signers.public(), signers.who.threshold);
+    Ok(Content { targets: targets.targets, delegations: targets.delegations })
+}
+
+fn require_growth(
+    complete: &Document,
+    path: &str,
+    baseline: &TargetFile,
+    version: &semver::Version,
+) -> Result<(), SignError> {
+    let Some(last) = complete.targets.targets.get(path) else { return Ok(()) };
+    if last.hashes == baseline.hashes {
+        return Ok(());
+    }
+    let before = last.custom.as_ref().and_then(|custom| custom.get(VERSION)?.as_str()?.parse().ok());
+    let before: semver::Version = before.ok_or_else(|| SignError::NoVersion { name: complete.name.clone() })?;
+    if version.cmp_precedence(&before).is_gt() {
+        Ok(())
+    } else {
+        Err(SignError::VersionNotGrown { name: complete.name.clone(), version: version.clone(), before })
+    }
+}

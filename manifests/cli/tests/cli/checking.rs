@@ -1,0 +1,79 @@
+//! `check`: each mistake with its place.
+
+use crate::desk::{BASELINE, Desk, check, run};
+
+#[test]
+fn every_mistake_of_both_files_is_printed_with_its_place() {
+    let desk = Desk::new();
+    desk.replace("d/baseline.toml", "kind = \"exclusive-lock\"\n", "kind = \"exclusive-lock\"\ncolour = 1\n");
+    desk.replace("d/baseline.toml", "config = \"print\"", "config = \"prnt\"");
+    desk.replace("d/baseline.toml", "sha256:e3b0", "sha256:b0");
+    desk.replace("d/registry.toml", "code = \"372013\"", "code = \"372014\"");
+    let output = check(&desk.check(), 1, &["mistakes"]);
+    let place = |name: &str, part: &str| {
+        let text = desk.read(&format!("d/{name}"));
+        let line = text.lines().position(|line| line.contains(part)).unwrap() + 1;
+        format!("{}:{line}:", desk.text(&format!("d/{name}")))
+    };
+    for (name, part) in [
+        ("baseline.toml", "colour"),
+        ("baseline.toml", "\"prnt\""),
+        ("baseline.toml", "sha256:b0"),
+        ("registry.toml", "372014"),
+    ] {
+        let start = place(name, part);
+        let line = output.lines().find(|line| line.starts_with(&start));
+        let rest = line.and_then(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{start} in\n{output}"));
+        // column: code: message
+        let mut parts = rest.splitn(3, ": ");
+        assert!(parts.next().is_some_and(|column| column.parse::<u32>().is_ok()), "{rest}");
+        assert!(parts.next().is_some_and(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')), "{rest}");
+    }
+}
+
+#[test]
+fn a_skeleton_is_in_order_but_for_being_empty() {
+    let desk = Desk::empty();
+    check(&desk.init(&["a;Quality", "b;Design"], true), 0, &[]);
+    check(&run(&["check", &desk.text("d/registry.toml")]), 0, &["no mistakes"]);
+    let output = check(&run(&["check", &desk.text("d/baseline.toml")]), 1, &["empty-baseline"]);
+    assert_eq!(output.lines().count(), 2, "{output}");
+}
+
+#[test]
+fn one_file_is_recognised_by_what_it_holds() {
+    let desk = Desk::new();
+    desk.write("fleet.toml", &desk.read("d/registry.toml"));
+    desk.write("next.toml", BASELINE);
+    for name in ["fleet.toml", "next.toml"] {
+        check(&run(&["check", &desk.text(name)]), 0, &["no mistakes"]);
+    }
+    check(&run(&["check", &desk.text("none.toml")]), 74, &["none.toml"]);
+}
+
+#[test]
+fn what_a_patch_goes_over_must_be_at_hand_and_whole() {
+    let desk = Desk::new();
+    let patch = "[[program.patch]]\nid = \"HF-1\"\nover = [\"3.4.1\"]\nreplaces = { \"lib/a.so\" = \
+                 \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }\n\n[[setting]]";
+    desk.replace("d/baseline.toml", "[[setting]]", patch);
+    check(&desk.check(), 1, &["file-list-missing", "issuing-server"]);
+    let name = "d/files/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    desk.write(name, "not empty");
+    check(&desk.check(), 1, &["file-damaged"]);
+    desk.write(name, "");
+    check(&desk.check(), 0, &["no mistakes"]);
+    desk.write("d/files/notes.txt", "");
+    check(&desk.check(), 1, &["notes.txt"]);
+}
+
+#[test]
+fn signers_of_the_registry_are_those_of_the_root() {
+    let desk = Desk::new();
+    let registry = desk.read("d/registry.toml");
+    let third = registry.find("[[signer]]\nname = \"manager c\"").unwrap();
+    let end = registry.find("[[controller]]").unwrap();
+    desk.write("d/registry.toml", &format!("{}{}", &registry[..third], &registry[end..]));
+    check(&desk.check(), 1, &["signers-differ"]);
+    check(&desk.sign("a"), 1, &["signers-differ", "not those of the signers"]);
+}

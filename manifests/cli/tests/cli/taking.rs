@@ -1,0 +1,69 @@
+//! `capture`, with a made-up agent.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+use manifests::digest::Digest;
+use manifests::tree::FileList;
+
+use crate::desk::{Desk, check, run};
+
+fn capture(desk: &Desk, script: &str, arguments: &[&str]) -> Output {
+    let agent = desk.path("agent");
+    fs::write(&agent, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+    let (agent, directory) = (desk.text("agent"), desk.text("d"));
+    let mut all = vec!["capture", "/opt/issuing", "--agent", &agent, "--dir", &directory, "--program"];
+    all.extend_from_slice(arguments);
+    run(&all)
+}
+
+#[test]
+fn a_tree_is_taken_with_the_programs_own_globs_and_comments_stay() {
+    let desk = Desk::new();
+    let mut list = FileList::new();
+    list.insert_file(b"bin/\xff\nissuingd", Digest::of(b"1"));
+    list.insert_link(b"current", b"bin");
+    fs::write(desk.path("list"), list.to_bytes()).unwrap();
+    let script = format!("echo \"$@\" > {}; cat {}", desk.text("seen"), desk.text("list"));
+    let release = ["issuing-server", "--version", "3.4.2", "--variant", "split"];
+    check(&capture(&desk, &script, &release), 0, &["2 entries", "added release 3.4.2 (split)"]);
+    assert_eq!(desk.read("seen"), "capture /opt/issuing --exclude=logs/** --exclude=*.tmp\n");
+    let name = format!("d/files/{}", list.digest().hex());
+    assert_eq!(fs::read(desk.path(&name)).unwrap(), list.to_bytes());
+    let baseline = desk.read("d/baseline.toml");
+    assert!(baseline.contains("# reviewed on Fridays") && baseline.contains(&list.digest().to_string()), "{baseline}");
+
+    check(&capture(&desk, &script, &release), 0, &["is listed with this tree"]);
+    assert_eq!(desk.read("d/baseline.toml"), baseline);
+
+    list.insert_file(b"bin/other", Digest::of(b"2"));
+    fs::write(desk.path("list"), list.to_bytes()).unwrap();
+    check(&capture(&desk, &script, &release), 1, &["is listed already"]);
+    let globs = ["issuing-server", "--version", "3.4.3", "--exclude", "logs/**"];
+    check(&capture(&desk, &script, &globs), 1, &["--exclude differs"]);
+    check(&capture(&desk, &script, &["other", "--version", "1.0.0"]), 1, &["no [[program]]"]);
+    assert_eq!(desk.read("d/baseline.toml"), baseline);
+    assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 1);
+}
+
+#[test]
+fn an_agent_that_fails_or_writes_something_else_changes_nothing() {
+    let desk = Desk::new();
+    let baseline = desk.read("d/baseline.toml");
+    let release = ["issuing-server", "--version", "3.4.2"];
+    for (script, words) in [
+        ("echo unreadable >&2; exit 1", "failed"),
+        ("true", "no files that count"),
+        ("echo tree = 3", "does not write a file list"),
+        ("kill -9 $$", "failed"),
+    ] {
+        check(&capture(&desk, script, &release), 1, &[words]);
+    }
+    let directory = desk.text("d");
+    let arguments = ["capture", "/", "--agent", "/nowhere", "--dir", &directory, "--program"];
+    check(&run(&[&arguments[..], &release].concat()), 74, &["/nowhere"]);
+    assert_eq!(desk.read("d/baseline.toml"), baseline);
+    assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 0);
+}

@@ -1,0 +1,326 @@
+use proptest::prelude::*;
+
+use super::fixture::{at, beat, fleet, host, next_policy, policy, reference, send};
+use super::*;
+use crate::digest::Digest;
+use crate::stop::{Scope, Stop};
+
+const AP: &str = "402206-ap1";
+const DB: &str = "402206-db1";
+const OTHER: &str = "372013-ap1";
+
+fn verdict(answer: &Result<Answer, Refusal>) -> Verdict {
+    answer.as_ref().unwrap().permit.as_ref().unwrap().verdict
+}
+
+fn codes(permit: &Permit) -> Vec<Code> {
+    permit.reasons.iter().map(|reason| reason.code).collect()
+}
+
+fn stop(fleet: &mut Fleet, scope: Scope, now: Time, change: &mut Change) -> StopRef {
+    let stop: Stop = fleet.next_stop(scope, "drill".to_owned(), "ops".to_owned(), now).unwrap();
+    let digest = Digest::of(format!("{stop:?}").as_bytes());
+    fleet.add_stop(stop, digest, now, change).unwrap();
+    fleet.newest_stop().unwrap()
+}
+
+fn lifted(stop: StopRef, sites: &[&str]) -> Lift {
+    Lift {
+        kind: crate::envelope::LIFT_TYPE.to_owned(),
+        product: fixture::product(),
+        stop: stop.digest,
+        sites: sites.iter().map(|code| code.parse().unwrap()).collect(),
+        reason: "verified".to_owned(),
+        time: at(0),
+    }
+}
+
+#[test]
+fn good_evidence_is_answered_with_an_issue_and_bad_with_a_hold() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let good = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
+    let permit = good.permit.unwrap();
+    assert_eq!((permit.verdict, permit.answers, permit.until), (Verdict::Issue, 1, at(1801)));
+    let bad = send(&mut fleet, "shared", |_| (), AP, at(2), &mut change);
+    assert_eq!(codes(bad.unwrap().permit.as_ref().unwrap()), [Code::LockDrifted]);
+    let numbers = fleet.host(&host(AP)).unwrap().permit.as_ref().unwrap().number;
+    assert!(numbers > permit.number);
+    assert_eq!(fleet.overview(at(2)).counts.held, 1);
+}
+
+#[test]
+fn a_host_that_turns_holds_its_neighbours_at_once_and_reopens_them() {
+    let mut fleet = fleet(&[AP, DB, OTHER]);
+    let mut change = Change::default();
+    let alone = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
+    assert_eq!(codes(alone.permit.as_ref().unwrap()), [Code::SiteHold], "the other host never reported");
+    let mut change = Change::default();
+    let both = send(&mut fleet, "exclusive", |_| (), DB, at(1), &mut change);
+    assert_eq!(verdict(&both), Verdict::Issue);
+    let [pushed] = &change.permits[..] else { panic!("{change:?}") };
+    assert_eq!((pushed.host.as_str(), pushed.verdict, pushed.answers), (AP, Verdict::Issue, 1));
+
+    let mut change = Change::default();
+    assert_eq!(verdict(&send(&mut fleet, "shared", |_| (), DB, at(2), &mut change)), Verdict::Hold);
+    let [pushed] = &change.permits[..] else { panic!("{change:?}") };
+    assert_eq!(pushed.host.as_str(), AP);
+    assert_eq!(pushed.reasons, [Reason { host: Some(host(DB)), ..Reason::of(Code::SiteHold) }]);
+    assert!(change.hosts.contains(&host(AP)), "its permit is stored before it is told");
+}
+
+#[test]
+fn silence_closes_a_site_when_the_evidence_is_too_old() {
+    let mut fleet = fleet(&[AP, DB]);
+    let mut change = Change::default();
+    send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
+    send(&mut fleet, "exclusive", |_| (), DB, at(100), &mut change).unwrap();
+    let wake = fleet.wake().unwrap();
+    assert_eq!(wake, at(601).after(Span::from_ms(1)));
+    let mut change = Change::default();
+    fleet.tick(wake, &mut change);
+    let holds: Vec<_> = change.permits.iter().map(|permit| (permit.host.as_str(), codes(permit))).collect();
+    assert_eq!(holds, [(AP, vec![Code::Stale]), (DB, vec![Code::SiteHold])]);
+    assert_eq!(fleet.overview(wake).counts.silent, 1);
+}
+
+#[test]
+fn heartbeats_keep_a_host_verified_without_a_new_appraisal() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut change).unwrap();
+    for second in (30..3000).step_by(30) {
+        fleet.tick(at(second), &mut change);
+        assert_eq!(verdict(&beat(&mut fleet, "exclusive", AP, at(second), &mut change)), Verdict::Issue, "{second}");
+    }
+    assert!(change.permits.is_empty(), "{:?}", change.permits);
+}
+
+#[test]
+fn a_heartbeat_for_a_state_not_shown_is_held_until_it_is() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut change).unwrap();
+    let answer = beat(&mut fleet, "another", AP, at(1), &mut change).unwrap();
+    assert_eq!((answer.next, codes(answer.permit.as_ref().unwrap())), (Next::SendFull, vec![Code::PermitMismatch]));
+    assert_eq!(verdict(&beat(&mut fleet, "exclusive", AP, at(2), &mut change)), Verdict::Issue);
+}
+
+#[test]
+fn a_repeated_document_gets_the_same_permit_and_changes_nothing() {
+    let mut fleet = fleet(&[AP]);
+    let first = send(&mut fleet, "exclusive", |c| *c = fixture::cover(AP, 5, at(0)), AP, at(0), &mut Change::default())
+        .unwrap();
+    let mut change = Change::default();
+    let again = send(&mut fleet, "exclusive", |c| *c = fixture::cover(AP, 5, at(0)), AP, at(9), &mut change).unwrap();
+    assert_eq!(first.permit, again.permit);
+    assert!(change.hosts.is_empty() && change.events.is_empty() && change.permits.is_empty());
+}
+
+#[test]
+fn a_replay_is_refused_and_changes_nothing_but_the_events() {
+    let mut fleet = fleet(&[AP]);
+    send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut Change::default()).unwrap();
+    send(&mut fleet, "shared", |_| (), AP, at(1), &mut Change::default()).unwrap();
+    let mut change = Change::default();
+    for _ in 0..3 {
+        let replayed = send(&mut fleet, "exclusive", |c| *c = fixture::cover(AP, 1, at(0)), AP, at(2), &mut change);
+        assert_eq!(replayed.unwrap_err(), Refusal::Sequence { sent: 1, stored: 2 });
+    }
+    assert!(change.hosts.is_empty() && change.permits.is_empty());
+    assert_eq!(change.events.len(), 1, "once per host, code and minute");
+    assert_eq!(fleet.host(&host(AP)).unwrap().verdict(), Verdict::Hold);
+}
+
+#[test]
+fn clocks_apart_and_clones_are_held_and_named() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let skewed = send(&mut fleet, "exclusive", |c| c.wall = at(100), AP, at(0), &mut change).unwrap();
+    assert_eq!(codes(skewed.permit.as_ref().unwrap()), [Code::ClockSkew]);
+    let note = &change.events.iter().find(|event| event.host.is_some()).unwrap().note;
+    assert!(note.contains(&at(100).to_string()) && note.contains(&at(0).to_string()), "{note}");
+    assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change)), Verdict::Issue);
+
+    let clone = send(&mut fleet, "exclusive", |c| c.boot_ms = 0, AP, at(2), &mut change).unwrap();
+    assert_eq!(codes(clone.permit.as_ref().unwrap()), [Code::CloneSuspected]);
+    assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(3), &mut change)), Verdict::Hold);
+    assert_eq!(fleet.enrol(&host(AP), "new".into(), false, at(4), &mut change), Err(EnrolError::Enrolled));
+    fleet.enrol(&host(AP), "new".into(), true, at(4), &mut change).unwrap();
+    assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(5), &mut change)), Verdict::Issue);
+}
+
+#[test]
+fn a_stop_holds_whom_it_covers_until_they_are_named_in_a_lift() {
+    let mut fleet = fleet(&[OTHER, AP]);
+    let mut change = Change::default();
+    send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut change).unwrap();
+    send(&mut fleet, "exclusive", |_| (), OTHER, at(0), &mut change).unwrap();
+    let mut change = Change::default();
+    let first = stop(&mut fleet, Scope::All, at(1), &mut change);
+    assert_eq!(change.permits.len(), 2);
+    assert!(change.permits.iter().all(|permit| codes(permit) == [Code::Stopped] && permit.stop == Some(first)));
+    assert_eq!(fleet.overview(at(1)).counts.stopped, 2);
+    assert_eq!(verdict(&beat(&mut fleet, "exclusive", AP, at(2), &mut change)), Verdict::Hold);
+    let outstanding = &fleet.stop_views(at(2))[0].outstanding;
+    assert_eq!(outstanding.iter().find(|(id, _)| id.as_str() == AP).unwrap().1, Some(at(1800)));
+
+    let mut change = Change::default();
+    fleet.install(Policy { lifts: vec![lifted(first, &["402206"])], ..policy(&[OTHER, AP]) }, at(3), &mut change);
+    let [pushed] = &change.permits[..] else { panic!("{change:?}") };
+    assert_eq!((pushed.host.as_str(), pushed.verdict, pushed.answers), (AP, Verdict::Issue, 2));
+
+    // A lift ends the stop that it names, never a later one.
+    let second = stop(&mut fleet, Scope::Sites { sites: vec!["402206".parse().unwrap()] }, at(4), &mut change);
+    assert_eq!(second.number, 2);
+    assert_eq!(fleet.stops()[1].stop.previous, Some(first.digest));
+    assert_eq!(verdict(&beat(&mut fleet, "exclusive", AP, at(5), &mut change)), Verdict::Hold);
+}
+
+#[test]
+fn an_acknowledgement_counts_once_and_only_for_a_stop_of_ours() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let stop = stop(&mut fleet, Scope::All, at(0), &mut change);
+    let forged = StopRef { digest: Digest::of(b"other"), ..stop };
+    assert!(fleet.acknowledge(&host(AP), forged, at(1), &mut change).is_err());
+    assert_eq!(fleet.acknowledge(&host(AP), stop, at(1), &mut change), Ok(true));
+    assert_eq!(fleet.acknowledge(&host(AP), stop, at(2), &mut change), Ok(false));
+    assert_eq!(fleet.stop_views(at(2))[0].acknowledged, [host(AP)]);
+}
+
+#[test]
+fn a_stop_that_stops_nobody_or_says_nothing_is_refused() {
+    let fleet = fleet(&[AP]);
+    let scope = |scope| fleet.next_stop(scope, "why".to_owned(), "ops".to_owned(), at(0)).unwrap_err().code();
+    assert_eq!(scope(Scope::Sites { sites: vec![] }), "malformed");
+    assert_eq!(scope(Scope::Sites { sites: vec!["131016".parse().unwrap()] }), "unknown-site");
+    assert_eq!(scope(Scope::Prefecture { prefecture: 48 }), "malformed");
+    assert_eq!(scope(Scope::Unrecognized), "malformed");
+    assert!(fleet.next_stop(Scope::All, " ".to_owned(), "ops".to_owned(), at(0)).is_err());
+}
+
+#[test]
+fn a_publish_refuses_nobody_while_hosts_move_over() {
+    let mut fleet = fleet(&[AP]);
+    send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut Change::default()).unwrap();
+    let mut change = Change::default();
+    fleet.install(next_policy(&[AP], at(10)), at(10), &mut change);
+    assert!(change.permits.is_empty(), "{:?}", change.permits);
+    let old = beat(&mut fleet, "exclusive", AP, at(20), &mut change).unwrap().permit.unwrap();
+    assert_eq!((old.verdict, old.baseline), (Verdict::Issue, reference("1.0.0").digest()));
+    let new = send(&mut fleet, "exclusive", |c| c.baseline = reference("2.0.0").digest(), AP, at(30), &mut change);
+    let new = new.unwrap().permit.unwrap();
+    assert_eq!((new.verdict, new.baseline), (Verdict::Issue, reference("2.0.0").digest()));
+}
+
+#[test]
+fn evidence_under_the_old_baseline_is_outdated_after_a_while() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    fleet.install(next_policy(&[AP], at(0)), at(0), &mut change);
+    assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(500), &mut change)), Verdict::Issue);
+    fleet.tick(at(600), &mut change);
+    let pushed = change.permits.last().unwrap();
+    assert_eq!((codes(pushed), pushed.baseline), (vec![Code::BaselineOutdated], reference("2.0.0").digest()));
+}
+
+#[test]
+fn no_issue_is_signed_in_a_freeze_and_a_hold_is() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    fleet.set_online_until(at(10));
+    assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(9), &mut change)), Verdict::Issue);
+    let frozen = beat(&mut fleet, "exclusive", AP, at(10), &mut change).unwrap();
+    assert_eq!(frozen.permit, Err(Unsigned::Freeze));
+    assert_eq!(verdict(&send(&mut fleet, "shared", |_| (), AP, at(11), &mut change)), Verdict::Hold);
+}
+
+#[test]
+fn expired_root_or_targets_close_after_the_grace() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    fleet.install(Policy { expires: at(0), ..policy(&[AP]) }, at(0), &mut change);
+    fleet.set_online_until(Time::MAX);
+    let end = 14 * 86_400;
+    assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(end - 1), &mut change)), Verdict::Issue);
+    fleet.tick(at(end), &mut change);
+    assert_eq!(codes(change.permits.last().unwrap()), [Code::BaselineExpired]);
+}
+
+#[test]
+fn a_stop_that_is_not_ours_holds_only_the_host_that_names_it() {
+    let mut fleet = fleet(&[AP, OTHER]);
+    let mut change = Change::default();
+    let unknown = StopRef { number: 9, digest: Digest::of(b"later") };
+    let ahead = send(&mut fleet, "exclusive", |c| c.stop = Some(unknown), AP, at(0), &mut change).unwrap();
+    assert_eq!(codes(ahead.permit.as_ref().unwrap()), [Code::Stopped]);
+    assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), OTHER, at(0), &mut change)), Verdict::Issue);
+}
+
+#[test]
+fn the_denominator_is_the_registrys() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut change).unwrap();
+    fleet.install(policy(&[AP, OTHER]), at(1), &mut change);
+    let counts = fleet.overview(at(1)).counts;
+    assert_eq!((counts.sites, counts.verified, counts.silent), (2, 1, 1));
+    fleet.install(policy(&[OTHER]), at(2), &mut change);
+    assert_eq!(fleet.overview(at(2)).counts.sites, 1);
+    let gone = beat(&mut fleet, "exclusive", AP, at(3), &mut change);
+    assert_eq!(gone.unwrap_err(), Refusal::NotListed);
+}
+
+proptest! {
+    // Whatever happens in whatever order: an issue is only ever made for a host whose site is good
+    // and not stopped, numbers only grow, and nobody is left with an issue who may not have one.
+    #[test]
+    fn no_order_of_events_leaves_an_issue_where_there_is_a_reason_to_hold(
+        steps in prop::collection::vec((0_usize..3, 0_u8..7, 0_i64..400), 1..80)
+    ) {
+        let ids = [AP, DB, OTHER];
+        let mut fleet = fleet(&ids);
+        let mut newest: HashMap<HostId, Permit> = HashMap::new();
+        let mut lifts = Vec::new();
+        let mut second = 0;
+        for (who, what, pause) in steps {
+            second += pause;
+            let (id, now) = (ids[who], at(second));
+            let mut change = Change::default();
+            fleet.tick(now, &mut change);
+            let answer = match what {
+                0 | 1 => send(&mut fleet, "exclusive", |_| (), id, now, &mut change).ok(),
+                2 => send(&mut fleet, "shared", |_| (), id, now, &mut change).ok(),
+                3 | 4 => beat(&mut fleet, "exclusive", id, now, &mut change).ok(),
+                5 => {
+                    let sites = vec![host(id).site().clone()];
+                    stop(&mut fleet, Scope::Sites { sites }, now, &mut change);
+                    None
+                }
+                _ => {
+                    let code = host(id).site().to_string();
+                    let known = fleet.stops().iter().map(|known| known.reference);
+                    lifts.extend(known.map(|stop| lifted(stop, &[&code])));
+                    fleet.install(Policy { lifts: lifts.clone(), ..policy(&ids) }, now, &mut change);
+                    None
+                }
+            };
+            let answered = answer.and_then(|answer| answer.permit.ok());
+            for permit in change.permits.into_iter().chain(answered) {
+                let last = newest.get(&permit.host).map_or(0, |permit| permit.number);
+                prop_assert!(permit.number > last, "numbers grow");
+                newest.insert(permit.host.clone(), permit);
+            }
+            for permit in newest.values().filter(|permit| permit.verdict == Verdict::Issue) {
+                let site = permit.host.site();
+                prop_assert!(!fleet.is_stopped(site), "{} issues at a stopped site", permit.host);
+                for neighbour in ids.iter().map(|id| host(id)).filter(|id| id.site() == site) {
+                    let evidence = fleet.host(&neighbour).unwrap().evidence.as_ref().unwrap();
+                    prop_assert!(evidence.cover.pass_started.after(Span::from_s(600)) >= now);
+                    prop_assert_eq!(&evidence.state, &fixture::state("exclusive"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What operators are shown. Each answer costs a pass over what it shows.
+
+use std::collections::BTreeMap;
+
+use super::{Fleet, Host, KnownStop};
+use crate::api::{
+    self, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
+};
+use crate::appraise::items;
+use crate::id::{HostId, ItemId, SiteCode};
+use crate::outcome::{Outcome, Verdict};
+use crate::time::Time;
+
+impl Fleet {
+    /// Counts and rows of all sites, worst first, then by code.
+    pub fn overview(&self, now: Time) -> api::Fleet {
+        let mut sites: Vec<SiteRow> = self.sites.keys().filter_map(|code| self.site_row(code, now)).collect();
+        sites.sort_by(|a, b| (a.standing, &a.code).cmp(&(b.standing, &b.code)));
+        let count = |standing| count(sites.iter().filter(|site| site.standing == standing).count());
+        let counts = Counts {
+            sites: self::count(sites.len()),
+            verified: count(Standing::Verified),
+            held: count(Standing::Held),
+            silent: count(Standing::Silent),
+            stopped: count(Standing::Stopped),
+        };
+        api::Fleet { product: self.product.clone(), time: now, baseline: self.baseline(), counts, sites }
+    }
+
+    /// The baseline in force.
+    pub fn baseline(&self) -> Option<BaselineRef> {
+        let reference = self.reference()?;
+        Some(BaselineRef { version: reference.baseline().version.to_string(), digest: reference.digest() })
+    }
+
+    /// One site with its hosts, none if the registry does not have it.
+    pub fn site_view(&self, code: &SiteCode, now: Time) -> Option<SiteView> {
+        let site = self.site_row(code, now)?;
+        let policy = self.policy.as_ref()?;
+        let hosts = policy.roll.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
+        let covering = self.stops.iter().rev().filter(|known| known.stop.scope.covers(code));
+        Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_view(known, now)).collect() })
+    }
+
+    /// Every listed host, in id order.
+    pub fn host_rows(&self, now: Time) -> Vec<HostRow> {
+        let listed = self.registry().into_iter().flat_map(|registry| registry.listed(now));
+        listed.filter_map(|host| self.host_row(&host.id, now)).collect()
+    }
+
+    /// One listed host with its appraisal.
+    pub fn host_view(&self, id: &HostId, now: Time) -> Option<HostView> {
+        let host = self.host_row(id, now)?;
+        let appraisal = self.hosts.get(id)?.appraisal.as_ref().clone();
+        Some(HostView { host, appraisal })
+    }
+
+    /// Every item of the baseline in force, over all listed hosts.
+    pub fn item_rows(&self, now: Time) -> Vec<ItemRow> {
+        let Some(policy) = &self.policy else { return Vec::new() };
+        let mut outcomes: BTreeMap<&ItemId, BTreeMap<Outcome, u32>> = BTreeMap::new();
+        let mut holds: BTreeMap<&ItemId, Vec<SiteCode>> = BTreeMap::new();
+        let mut listed = 0_u32;
+        for entry in policy.roll.registry().listed(now) {
+            listed = listed.saturating_add(1);
+            let Some(host) = self.hosts.get(&entry.id) else { continue };
+            for judged in &host.appraisal.items {
+                *outcomes.entry(&judged.item).or_default().entry(judged.outcome).or_default() += 1;
+                if judged.verdict == Verdict::Hold {
+                    holds.entry(&judged.item).or_default().push(entry.id.site().clone());
+                }
+            }
+        }
+        let row = |(id, kind, about): (&ItemId, _, &crate::baseline::About)| {
+            let mut counted = outcomes.remove(id).unwrap_or_default();
+            // Judged by the baseline before this one, an item new in this one is not known of a host.
+            let rest = listed.saturating_sub(counted.values().sum());
+            if rest > 0 {
+                *counted.entry(Outcome::Unknown).or_default() += rest;
+            }
+            let mut holds = holds.remove(id).unwrap_or_default();
+            holds.dedup(); // Hosts come in id order, and an id begins with its site.
+            ItemRow {
+                item: id.clone(),
+                kind,
+                title: about.title.clone(),
+                remediation: about.remediation.clone(),
+                outcomes: counted.into_iter().collect(),
+                holds,
+            }
+        };
+        items(policy.current.baseline()).map(row).collect()
+    }
+
+    /// Every stop, newest first.
+    pub fn stop_views(&self, now: Time) -> Vec<StopView> {
+        self.stops.iter().rev().map(|known| self.stop_view(known, now)).collect()
+    }
+
+    /// The newest stop.
+    pub fn newest_stop_view(&self, now: Time) -> Option<StopView> {
+        self.stops.last().map(|known| self.stop_view(known, now))
+    }
+
+    fn stop_view(&self, known: &KnownStop, now: Time) -> StopView {
+        let listed = self.registry().into_iter().flat_map(|registry| registry.listed(now));
+        let covered = listed.map(|host| &host.id).filter(|id| known.stop.scope.covers(id.site()));
+        let (acknowledged, outstanding): (Vec<&HostId>, Vec<&HostId>) =
+            covered.partition(|id| known.acknowledged.contains(id));
+        let until = |id: &HostId| self.hosts.get(id).and_then(|host| host.issue_until).filter(|until| *until > now);
+        let mut lifted: Vec<SiteCode> = self
+            .lifts()
+            .iter()
+            .filter(|lift| lift.stop == known.reference.digest)
+            .flat_map(|lift| lift.sites.iter().cloned())
+            .collect();
+        lifted.sort();
+        lifted.dedup();
+        StopView {
+            stop: known.reference,
+            scope: known.stop.scope.clone(),
+            reason: known.stop.reason.clone(),
+            operator: known.stop.operator.clone(),
+            time: known.stop.time,
+            acknowledged: acknowledged.into_iter().cloned().collect(),
+            outstanding: outstanding.into_iter().map(|id| (id.clone(), until(id))).collect(),
+            lifted,
+        }
+    }
+
+    fn site_row(&self, code: &SiteCode, now: Time) -> Option<SiteRow> {
+        let policy = self.policy.as_ref()?;
+        let (entry, site) = (policy.roll.site(code)?, self.sites.get(code)?);
+        let mut hosts = 0_u32;
+        let mut verified_at = Some(Time::MAX);
+        for listed in policy.roll.hosts_of(code, now) {
+            hosts = hosts.saturating_add(1);
+            verified_at = verified_at.min(self.hosts.get(&listed.id).and_then(Host::seen));
+        }
+        let verified_at = verified_at.filter(|_| hosts > 0);
+        let max_age = policy.current.baseline().gate.evidence_max_age;
+        Some(SiteRow {
+            code: code.clone(),
+            name: entry.name.clone(),
+            standing: site.standing,
+            verdict: site.verdict,
+            reasons: site.reasons.clone(),
+            hosts,
+            since: site.since,
+            verified_at,
+            verified_until: verified_at.map(|at| at.after(max_age)),
+        })
+    }
+
+    fn host_row(&self, id: &HostId, now: Time) -> Option<HostRow> {
+        let policy = self.policy.as_ref()?;
+        let entry = policy.roll.entry(id, now)?;
+        let host = self.hosts.get(id)?;
+        let cover = host.evidence.as_ref().map(|evidence| &evidence.cover);
+        Some(HostRow {
+            host: id.clone(),
+            roles: entry.host.roles.clone(),
+            verdict: host.verdict,
+            reasons: host.reasons.clone(),
+            heard: host.record.heard,
+            evidence: host.seen(),
+            agent: cover.map(|cover| cover.agent.version.to_string()),
+            baseline: cover.map(|cover| cover.baseline),
+            state: host.state,
+            permit: host.permit.as_ref().map(|permit| PermitRow {
+                number: permit.number,
+                verdict: permit.verdict,
+                until: permit.until,
+                received: host.record.permit_named >= permit.number,
+            }),
+            acknowledged: host.acknowledged,
+        })
+    }
+}
+
+impl Host {
+    /// Start of the pass behind its newest evidence.
+    fn seen(&self) -> Option<Time> {
+        self.evidence.as_ref().map(|evidence| evidence.cover.pass_started)
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,64 @@
+//! The other pages: what they name exists.
+
+use regex::Regex;
+
+use super::{page, repository};
+
+const PAGES: [&str; 4] = ["docs/architecture.md", "docs/protocol.md", "docs/guarantees.md", "docs/decisions/README.md"];
+
+/// Code spans outside of fenced blocks that mean a path of the repository: they have a slash and begin
+/// with one of its top directories.
+fn paths(page: &str) -> Vec<String> {
+    let prose: String = page.split("\n```").step_by(2).collect();
+    let span = Regex::new("`([A-Za-z0-9._/-]+)`").unwrap();
+    let tops = ["manifests/", "agent/", "controller/", "tui/", "tests/", "docs/", ".ci/"];
+    let spans = span.captures_iter(&prose).map(|capture| capture[1].to_owned());
+    spans.filter(|span| tops.iter().any(|top| span.starts_with(top))).collect()
+}
+
+#[test]
+fn pages_name_no_path_that_does_not_exist() {
+    for name in PAGES {
+        let paths = paths(&page(name));
+        assert!(!paths.is_empty(), "{name} names no path: the test no longer sees them");
+        for path in paths {
+            assert!(repository().join(&path).exists(), "{name} names {path}");
+        }
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let link = Regex::new(r"\]\(([^)#]+)").unwrap();
+    for name in PAGES {
+        let directory = repository().join(name).parent().unwrap().to_owned();
+        for target in link.captures_iter(&page(name)).map(|capture| capture[1].to_owned()) {
+            assert!(target.contains("://") || directory.join(&target).exists(), "{name} links to {target}");
+        }
+    }
+}
+
+#[test]
+fn the_map_has_every_source_file() {
+    let map = page("docs/architecture.md");
+    for package in ["manifests/src", "manifests/cli/src", "agent/src", "controller/src", "tui/src"] {
+        let mut count = 0;
+        for entry in std::fs::read_dir(repository().join(package)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if let Some(stem) = name.strip_suffix(".rs").filter(|stem| !["lib", "main"].contains(stem)) {
+                count += 1;
+                assert!(map.contains(&format!("`{stem}`")), "docs/architecture.md lacks {package}/{name}");
+            }
+        }
+        assert!(count > 0 || map.contains("not yet"), "{package}");
+    }
+}
+
+#[test]
+fn every_decision_is_in_the_index() {
+    let index = page("docs/decisions/README.md");
+    for entry in std::fs::read_dir(repository().join("docs/decisions")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("({name})")), "{name} is not in the index");
+    }
+}

@@ -1,0 +1,186 @@
+//! Somebody between an agent and its controller, whom the agent takes for the controller: passes
+//! everything on, but for what a test wants answered otherwise.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, anyhow};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use manifests::api::{self, Receipt};
+use manifests::envelope::Sealed;
+use manifests::key::SigningKey;
+use manifests::permit::Permit;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::operator::Controller;
+use crate::world::World;
+
+/// The longest request passed on, in bytes.
+const REQUEST_BYTES_MAX: usize = 8 << 20;
+
+/// What a permit becomes on its way.
+pub type Change = Box<dyn Fn(Permit) -> Result<Sealed<Permit>> + Send>;
+
+/// What is answered otherwise.
+#[derive(Default)]
+pub struct Script {
+    /// Every permit.
+    pub permit: Option<Change>,
+    /// Paths answered with these bytes.
+    pub serve: BTreeMap<String, Vec<u8>>,
+    /// Nothing is answered at all.
+    pub cut: bool,
+    /// Questions that reached it.
+    pub asked: u64,
+}
+
+/// The one between. Ends when dropped.
+pub struct Between {
+    address: SocketAddr,
+    ca: PathBuf,
+    script: Arc<Mutex<Script>>,
+    permit_key: Arc<SigningKey>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    client: reqwest::Client,
+    controller: String,
+    script: Arc<Mutex<Script>>,
+    permit_key: Arc<SigningKey>,
+}
+
+impl Between {
+    /// Listens, with a certificate of its own, before `controller`.
+    ///
+    /// # Errors
+    /// If it cannot listen, or the controller's permit key cannot be read.
+    pub async fn start(world: &World, controller: &Controller) -> Result<Self> {
+        let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
+        let ca = world.path().join("between.pem");
+        std::fs::write(&ca, certified.cert.pem())?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
+        let mut tls = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let script = Arc::new(Mutex::new(Script::default()));
+        let permit_key = Arc::new(controller.permit_key()?);
+        let shared = Arc::new(Shared {
+            client: controller.client().clone(),
+            controller: controller.url(),
+            script: Arc::clone(&script),
+            permit_key: Arc::clone(&permit_key),
+        });
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let service = hyper::service::service_fn(|request| {
+                        let shared = Arc::clone(&shared);
+                        async move { Ok::<_, Infallible>(shared.answer(request).await) }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Ok(Self { address, ca, script, permit_key, task })
+    }
+
+    /// Its address, as agents are told a controller's.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// Its certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.ca.clone()
+    }
+
+    /// The controller's own key for permits: what a controller taken over would sign with.
+    pub fn permit_key(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.permit_key)
+    }
+
+    /// Changes what is answered.
+    ///
+    /// # Errors
+    /// If a thread that held the script has panicked.
+    pub fn script<T>(&self, change: impl FnOnce(&mut Script) -> T) -> Result<T> {
+        self.script.lock().map(|mut script| change(&mut script)).map_err(|_| anyhow!("the script is poisoned"))
+    }
+}
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.pass_on(request).await.unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, Bytes::new()))
+    }
+
+    async fn pass_on(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let served = {
+            let mut script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
+            script.asked += 1;
+            // Streams are not passed on: what is pushed would go round the script.
+            if script.cut || path == api::STREAM {
+                return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, Bytes::new()));
+            }
+            script.serve.get(&path).cloned()
+        };
+        if let Some(bytes) = served {
+            return Ok(plain(StatusCode::OK, bytes.into()));
+        }
+        let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        let mut onward = self.client.request(head.method, format!("{}{path}", self.controller)).body(body);
+        for name in [AUTHORIZATION, CONTENT_TYPE] {
+            if let Some(value) = head.headers.get(&name) {
+                onward = onward.header(&name, value);
+            }
+        }
+        let answer = onward.send().await?;
+        let (status, bytes) = (answer.status(), answer.bytes().await?);
+        if status == StatusCode::OK && (path == api::EVIDENCE || path == api::HEARTBEATS) {
+            return Ok(plain(status, self.receipt(&bytes)?.into()));
+        }
+        Ok(plain(status, bytes))
+    }
+
+    fn receipt(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut receipt: Receipt = serde_json::from_slice(bytes)?;
+        let script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
+        if let (Some(change), Some(sealed)) = (&script.permit, receipt.permit.take()) {
+            let permit = sealed.verify([self.permit_key.public()]).context("the controller's permit")?;
+            receipt.permit = Some(change(permit.into_document())?);
+        }
+        Ok(serde_json::to_vec(&receipt)?)
+    }
+}
+
+fn plain(status: StatusCode, bytes: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(bytes));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,86 @@
+//! Subcommands: what they print, on whatever is handed in, and how they end.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+use manifests::text::Lang;
+use manifests::time::Time;
+use serde::Serialize;
+
+use crate::args::{Command, Form};
+use crate::client::Client;
+use crate::theme::Theme;
+
+pub mod hosts;
+pub mod items;
+pub mod sites;
+pub mod stop;
+mod table;
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All that was asked about is verified, or the stop is in force: 0.
+    Good,
+    /// Something is held, silent or stopped: 2.
+    Bad,
+}
+
+impl End {
+    fn of(good: bool) -> Self {
+        if good { End::Good } else { End::Bad }
+    }
+}
+
+/// How tables are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// The language.
+    pub lang: Lang,
+    /// Glyphs; colours are never written.
+    pub theme: Theme,
+}
+
+/// Asks the controller and prints the answer.
+///
+/// # Errors
+/// No contact, or the output cannot be written.
+pub async fn run(
+    command: Command,
+    client: &Client,
+    style: Style,
+    now: Time,
+    out: &mut impl Write,
+) -> anyhow::Result<End> {
+    let written = match command {
+        Command::Sites(form) => sites::print(&client.fleet().await?, form.output, style, out),
+        Command::Hosts(form) => hosts::print(&client.hosts().await?, form.output, style, now, out),
+        Command::Items(form) => items::print(&client.items().await?, form.output, style, out),
+        Command::Stop(stop) => {
+            let view = client.stop(&stop::request(&stop)).await?;
+            stop::print(&view, stop.output.output, style, out)
+        }
+    };
+    let end = written.context("cannot write the output")?;
+    out.flush().context("cannot write the output")?;
+    Ok(end)
+}
+
+/// The wire type as it is, indented, with a newline.
+fn json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// Prints `value` as it is, or what `table` makes of it.
+fn print_as<W: Write>(
+    form: Form,
+    value: &impl Serialize,
+    out: &mut W,
+    table: impl FnOnce(&mut W) -> io::Result<()>,
+) -> io::Result<()> {
+    match form {
+        Form::Json => json(value, out),
+        Form::Table => table(out),
+    }
+}

@@ -1,0 +1,60 @@
+//! `sekisho sites`
+
+use std::io::{self, Write};
+
+use manifests::api::{Fleet, SiteRow};
+use manifests::text::{self, text, text_with};
+
+use super::table::{self, Align};
+use super::{End, Style, print_as};
+use crate::args::Form;
+use crate::model::Shown;
+use crate::words;
+
+/// Prints the fleet.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn print(fleet: &Fleet, form: Form, style: Style, out: &mut impl Write) -> io::Result<End> {
+    print_as(form, fleet, out, |out| people(fleet, style, out))?;
+    Ok(End::of(words::all_verified(&fleet.counts)))
+}
+
+fn people(fleet: &Fleet, style: Style, out: &mut impl Write) -> io::Result<()> {
+    let Style { lang, theme } = style;
+    let shown = |row: &SiteRow| words::shown(row.standing, row.verified_until, fleet.time);
+    let lapsed = fleet.sites.iter().filter(|row| shown(row) == Shown::Lapsed).count();
+    let counts = words::counts(lang, &fleet.counts, u32::try_from(lapsed).unwrap_or(u32::MAX));
+    let counts: Vec<String> = counts.into_iter().map(|(_, words)| words).collect();
+    let baseline = match &fleet.baseline {
+        Some(baseline) => text_with(lang, "baseline-version", &[("version", baseline.version.as_str().into())]),
+        None => text(lang, "baseline-none"),
+    };
+    let as_of = text_with(lang, "data-as-of", &[("time", words::moment(fleet.time).into())]);
+    writeln!(out, "{}", counts.join(theme.separator()))?;
+    writeln!(out, "{}{}{as_of}", crate::cells::clean(&baseline), theme.separator())?;
+    writeln!(out)?;
+
+    let mut sites: Vec<&SiteRow> = fleet.sites.iter().collect();
+    sites.sort_by_key(|row| (shown(row), row.code.clone()));
+    let head = ["head-state", "head-code", "head-name", "head-hosts", "head-since", "head-until", "head-reason"]
+        .map(|key| (text(lang, key), if key == "head-hosts" { Align::Right } else { Align::Left }));
+    let rows: Vec<Vec<String>> = sites
+        .into_iter()
+        .map(|row| {
+            let state = shown(row);
+            vec![
+                format!("{} {}", theme.glyph(state), words::state(lang, state)),
+                row.code.to_string(),
+                row.name.text(lang).to_owned(),
+                row.hosts.to_string(),
+                words::moment(row.since),
+                words::until_shown(row, state).map_or_else(|| "-".to_owned(), words::moment),
+                words::main_reason(&words::reasons_shown(row, state))
+                    .map(|r| text::reason(lang, r))
+                    .unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table::write(out, &head, &rows)
+}

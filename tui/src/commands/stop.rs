@@ -1,0 +1,60 @@
+//! `sekisho stop`
+
+use std::io::{self, Write};
+
+use manifests::api::{StopRequest, StopView};
+use manifests::stop::Scope;
+use manifests::text::{text, text_with};
+
+use super::{End, Style, print_as};
+use crate::args::{Form, Stop};
+use crate::words;
+
+/// The request that the command line asks for.
+pub fn request(stop: &Stop) -> StopRequest {
+    let scope = if stop.all { Scope::All } else { Scope::Sites { sites: stop.site.clone() } };
+    StopRequest { scope, reason: stop.reason.clone() }
+}
+
+/// Prints a stop that is in force and how far it has come. Always a good end: hosts that have not
+/// acknowledged it are stopped too once their permit ends, and are named.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn print(stop: &StopView, form: Form, style: Style, out: &mut impl Write) -> io::Result<End> {
+    print_as(form, stop, out, |out| people(stop, style, out))?;
+    Ok(End::Good)
+}
+
+fn people(stop: &StopView, style: Style, out: &mut impl Write) -> io::Result<()> {
+    let lang = style.lang;
+    let number = stop.stop.number.to_string();
+    let scope = words::scope(lang, &stop.scope);
+    writeln!(out, "{}", text_with(lang, "stopped-now", &[("number", number.into()), ("scope", scope.into())]))?;
+    writeln!(out, "{}", text_with(lang, "stop-digest", &[("digest", stop.stop.digest.to_string().into())]))?;
+    let acknowledged: Vec<String> = stop.acknowledged.iter().map(ToString::to_string).collect();
+    list(style, "stop-acknowledged", &acknowledged, out)?;
+    let outstanding: Vec<String> = stop
+        .outstanding
+        .iter()
+        .map(|(host, until)| match until {
+            Some(until) => {
+                let values = [("host", host.to_string().into()), ("time", words::moment(*until).into())];
+                text_with(lang, "stop-permit-end", &values)
+            }
+            None => text_with(lang, "stop-permit-none", &[("host", host.to_string().into())]),
+        })
+        .collect();
+    list(style, "stop-outstanding", &outstanding, out)
+}
+
+fn list(style: Style, key: &str, lines: &[String], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}", text_with(style.lang, key, &[("count", lines.len().into())]))?;
+    if lines.is_empty() {
+        writeln!(out, "  {}", text(style.lang, "stop-nobody"))?;
+    }
+    for line in lines {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Times, ages, counts and reasons as people read them; no colours, no layout.
+
+use std::borrow::Cow;
+
+use manifests::api::{Counts, SiteRow, Standing};
+use manifests::reason::{Code, Reason};
+use manifests::stop::Scope;
+use manifests::text::{self, Lang, text, text_with};
+use manifests::time::{Span, Time};
+
+use crate::cells;
+use crate::model::Shown;
+
+/// Japan is nine hours ahead all year, and has been since 1951: no time zone database is needed.
+const JST_AHEAD: Span = Span::from_s(9 * 3600);
+
+/// Below this a column says reasons in a few words, so that rows read alike.
+const SENTENCE_CELLS_MIN: usize = 50;
+
+/// `2026-10-01T09:00:00`, in Japan.
+fn in_japan(time: Time) -> String {
+    let text = time.after(JST_AHEAD).to_string();
+    text.get(..19).unwrap_or_default().to_owned()
+}
+
+fn part(text: &str, range: std::ops::Range<usize>) -> &str {
+    text.get(range).unwrap_or_default()
+}
+
+/// `2026-10-01 09:00:00 JST`
+pub fn moment(time: Time) -> String {
+    let text = in_japan(time);
+    format!("{} {} JST", part(&text, 0..10), part(&text, 11..19))
+}
+
+/// `09:00:00 JST`
+pub fn clock(time: Time) -> String {
+    format!("{} JST", part(&in_japan(time), 11..19))
+}
+
+/// `10-01 09:00`, 11 cells, under a head or beside a time that names the zone.
+pub fn day_and_minute(time: Time) -> String {
+    in_japan(time).get(5..16).unwrap_or_default().replace('T', " ")
+}
+
+/// `09:00` for a time of today, else `10-01`: 5 cells.
+pub fn brief(time: Time, now: Time) -> String {
+    let (text, today) = (in_japan(time), in_japan(now));
+    if part(&text, 0..10) == part(&today, 0..10) {
+        part(&text, 11..16).to_owned()
+    } else {
+        part(&text, 5..10).to_owned()
+    }
+}
+
+/// `42 s`, `3 min`, `5 h`, `2 d`: rounded down.
+pub fn age(lang: Lang, span: Span) -> String {
+    let seconds = span.as_ms() / 1000;
+    let (key, count) = match seconds {
+        0..120 => ("age-seconds", seconds),
+        120..7200 => ("age-minutes", seconds / 60),
+        7200..172_800 => ("age-hours", seconds / 3600),
+        _ => ("age-days", seconds / 86_400),
+    };
+    text_with(lang, key, &[("count", count.into())])
+}
+
+/// The counts in words, verified ones first, what is zero left out. Never a percentage.
+/// `lapsed` of those counted as verified have run out since.
+pub fn counts(lang: Lang, counts: &Counts, lapsed: u32) -> Vec<(Shown, String)> {
+    let verified = counts.verified.saturating_sub(lapsed);
+    let first = text_with(lang, "count-verified", &[("verified", verified.into()), ("sites", counts.sites.into())]);
+    let others = [
+        (Shown::Held, "count-held", counts.held),
+        (Shown::Silent, "count-silent", counts.silent),
+        (Shown::Stopped, "count-stopped", counts.stopped),
+        (Shown::Lapsed, "count-lapsed", lapsed),
+    ];
+    let others = others.into_iter().filter(|(_, _, count)| *count > 0);
+    std::iter::once((Shown::Verified, first))
+        .chain(others.map(|(shown, key, count)| (shown, text_with(lang, key, &[("count", count.into())]))))
+        .collect()
+}
+
+/// The word of a state, as `held`.
+pub fn state(lang: Lang, shown: Shown) -> String {
+    text(lang, shown.key())
+}
+
+/// The reason worth a table's one cell: what is wrong here, before what that does to neighbours.
+pub fn main_reason(reasons: &[Reason]) -> Option<&Reason> {
+    reasons.iter().find(|reason| reason.code != Code::SiteHold).or_else(|| reasons.first())
+}
+
+/// Reasons in at most `cells`: the main one as a sentence if that fits, else in a few words with its
+/// item or host, and how many others there are.
+pub fn reasons(lang: Lang, reasons: &[Reason], cells: usize) -> String {
+    let Some(main) = main_reason(reasons) else { return String::new() };
+    let others = reasons.iter().filter(|other| *other != main && other.code != Code::SiteHold).count();
+    let more = match others {
+        0 => String::new(),
+        _ => format!(" {}", text_with(lang, "more-reasons", &[("count", others.into())])),
+    };
+    if cells >= SENTENCE_CELLS_MIN {
+        let sentence = format!("{}{more}", text::reason(lang, main));
+        if cells::width(&sentence) <= cells {
+            return sentence;
+        }
+    }
+    let short = text::reason_short(lang, main.code);
+    let about = main.item.as_ref().map(|i| i.as_str()).or(main.host.as_ref().map(|h| h.as_str())).unwrap_or_default();
+    let room = cells.saturating_sub(cells::width(&more));
+    let named = if about.is_empty() { short } else { format!("{short} {about}") };
+    format!("{}{more}", cells::cut(&named, room))
+}
+
+/// A site's reasons as it is shown: evidence that ran out here is one that the controller did not send.
+pub fn reasons_shown(row: &SiteRow, shown: Shown) -> Cow<'_, [Reason]> {
+    match shown {
+        Shown::Lapsed if row.reasons.is_empty() => Cow::Owned(vec![Reason::of(Code::Stale)]),
+        Shown::Lapsed | Shown::Held | Shown::Silent | Shown::Stopped | Shown::Verified => Cow::Borrowed(&row.reasons),
+    }
+}
+
+/// Until when a site is verified; nothing for one that is not.
+pub fn until_shown(row: &SiteRow, shown: Shown) -> Option<Time> {
+    row.verified_until.filter(|_| matches!(shown, Shown::Verified | Shown::Lapsed))
+}
+
+/// Whom a stop stops.
+pub fn scope(lang: Lang, scope: &Scope) -> String {
+    match scope {
+        Scope::All => text(lang, "stop-scope-all"),
+        Scope::Sites { sites } => text_with(lang, "stop-scope-sites", &[("count", sites.len().into())]),
+        Scope::Prefecture { prefecture } => {
+            text_with(lang, "stop-scope-prefecture", &[("prefecture", format!("{prefecture:02}").into())])
+        }
+        Scope::Unrecognized => text(lang, "stop-scope-unrecognized"),
+    }
+}
+
+/// A wire value's text key, as `outcome-missing` for `Outcome::Missing`.
+pub fn key_of(prefix: &str, value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => format!("{prefix}-{word}"),
+        Ok(_) | Err(_) => prefix.to_owned(), // Unreachable: the wire's words are all texts.
+    }
+}
+
+/// Whether everything is verified: a registry without sites is not.
+pub fn all_verified(counts: &Counts) -> bool {
+    counts.sites > 0 && counts.verified == counts.sites
+}
+
+/// A standing of the wire as it is shown at `now`: evidence that has run out is not shown as verified.
+pub fn shown(standing: Standing, verified_until: Option<Time>, now: Time) -> Shown {
+    match standing {
+        Standing::Held => Shown::Held,
+        Standing::Silent => Shown::Silent,
+        Standing::Stopped => Shown::Stopped,
+        Standing::Verified if verified_until.is_some_and(|until| now < until) => Shown::Verified,
+        Standing::Verified => Shown::Lapsed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Time {
+        Time::from_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn times_are_japanese_and_say_so() {
+        let time = at("2023-04-30T15:04:05Z");
+        assert_eq!(moment(time), "2023-05-01 00:04:05 JST");
+        assert_eq!(clock(time), "00:04:05 JST");
+        assert_eq!(day_and_minute(time), "05-01 00:04");
+        assert_eq!(brief(time, at("2023-05-01T23:59:59+09:00")), "00:04");
+        assert_eq!(brief(time, at("2023-05-02T00:00:00+09:00")), "05-01");
+    }
+
+    #[test]
+    fn counts_are_of_all_sites_and_never_a_percentage() {
+        let counted = Counts { sites: 123, verified: 119, held: 1, silent: 3, stopped: 0 };
+        let said =
+            |lang, lapsed| counts(lang, &counted, lapsed).into_iter().map(|(_, t)| t).collect::<Vec<_>>().join(" · ");
+        assert_eq!(said(Lang::En, 0), "119 of 123 verified · 1 held · 3 silent");
+        assert_eq!(said(Lang::Ja, 0), "123 団体中 119 確認済み · 1 保留 · 3 無応答");
+        assert_eq!(said(Lang::En, 9), "110 of 123 verified · 1 held · 3 silent · 9 unknown");
+    }
+
+    #[test]
+    fn evidence_that_ran_out_is_not_verified() {
+        let until = at("2023-05-01T00:00:00Z");
+        assert_eq!(shown(Standing::Verified, Some(until), at("2023-04-30T23:59:59Z")), Shown::Verified);
+        assert_eq!(shown(Standing::Verified, Some(until), until), Shown::Lapsed);
+        assert_eq!(shown(Standing::Verified, None, until), Shown::Lapsed);
+        assert_eq!(shown(Standing::Held, None, until), Shown::Held);
+    }
+
+    #[test]
+    fn the_cause_is_shown_before_its_effect_on_neighbours() {
+        let item = "FIX-2019-0007".parse().unwrap();
+        let all = [Reason::of(Code::SiteHold), Reason::item(Code::FixMissing, &item), Reason::of(Code::Unknown)];
+        assert_eq!(reasons(Lang::En, &all, 26), "fix missing FIX-2019-.. +1");
+        assert_eq!(reasons(Lang::En, &all, 80), "A required fix is not on the disk. (FIX-2019-0007) +1");
+        assert_eq!(reasons(Lang::Ja, &all, 28), "修正未適用 FIX-2019-0007 +1");
+        assert_eq!(reasons(Lang::En, &[], 27), "");
+    }
+}

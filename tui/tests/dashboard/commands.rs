@@ -1,0 +1,103 @@
+//! What the subcommands print.
+
+use manifests::api::{Counts, Fleet, StopView};
+use manifests::text::Lang;
+use tui::args::Form;
+use tui::commands::{End, Style, hosts, items, sites, stop};
+use tui::theme::Theme;
+
+use crate::fixture;
+
+fn style(lang: Lang) -> Style {
+    Style { lang, theme: Theme { ascii: false, colour: true } }
+}
+
+fn printed(print: impl FnOnce(&mut Vec<u8>) -> std::io::Result<End>) -> (String, End) {
+    let mut out = Vec::new();
+    let end = print(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.ends_with('\n'));
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "no escape sequence: {text:?}");
+    (text, end)
+}
+
+#[test]
+fn sites_are_a_table_aligned_for_kanji() {
+    let fleet = fixture::fleet();
+    let (text, end) = printed(|out| sites::print(&fleet, Form::Table, style(Lang::Ja), out));
+    assert_eq!(end, End::Bad);
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("7 団体中 3 確認済み · 2 保留 · 1 無応答 · 1 停止中"));
+    assert_eq!(lines.next(), Some("修正ベースライン 2023.7.2 · 2023-05-09 14:00:00 JST 現在"));
+    let rows: Vec<&str> = lines.skip(1).collect();
+    assert_eq!(rows.len(), 8);
+    assert!(rows[1].starts_with("✗ 保留      402206  宗像市"), "{text}");
+    assert!(rows[1].ends_with("必要な修正が適用されていません。(FIX-2019-0007)"), "{text}");
+    // Every row's code begins in the same cell as the head's word.
+    let cell = |line: &str, word: &str| tui::cells::width(&line[..line.find(word).unwrap()]);
+    let code = cell(rows[0], "コード");
+    for (row, site) in rows[1..].iter().zip(["402206", "473022", "372013", "131016", "011002", "052141", "462152"]) {
+        assert_eq!(cell(row, site), code, "{text}");
+    }
+    assert!(text.contains("Evil\\u{1b}[2J\\u{202e}txt"), "{text}");
+}
+
+#[test]
+fn json_is_what_the_controller_sent() {
+    let fleet = fixture::fleet();
+    let (text, end) = printed(|out| sites::print(&fleet, Form::Json, style(Lang::Ja), out));
+    assert_eq!(end, End::Bad);
+    assert_eq!(serde_json::from_str::<Fleet>(&text).unwrap(), fleet);
+    let (text, _) = printed(|out| stop::print(&fixture::stop(), Form::Json, style(Lang::En), out));
+    assert_eq!(serde_json::from_str::<StopView>(&text).unwrap(), fixture::stop());
+}
+
+#[test]
+fn only_a_whole_verified_fleet_ends_well() {
+    let mut fleet = fixture::fleet();
+    let mut end = |counts| {
+        fleet.counts = counts;
+        printed(|out| sites::print(&fleet, Form::Table, style(Lang::En), out)).1
+    };
+    assert_eq!(end(Counts { sites: 7, verified: 7, ..Counts::default() }), End::Good);
+    assert_eq!(end(Counts { sites: 7, verified: 6, held: 1, ..Counts::default() }), End::Bad);
+    assert_eq!(end(Counts { sites: 7, verified: 6, stopped: 1, ..Counts::default() }), End::Bad);
+    assert_eq!(end(Counts::default()), End::Bad, "no site is not all sites");
+}
+
+#[test]
+fn hosts_say_when_they_were_heard_and_why_they_hold() {
+    let now = fixture::at("2023-05-09T14:00:00+09:00");
+    let (text, end) = printed(|out| hosts::print(&fixture::hosts(), Form::Table, style(Lang::En), now, out));
+    assert_eq!(end, End::Bad);
+    let rows: Vec<&str> = text.lines().collect();
+    assert!(rows[1].starts_with("372013-ap1  ap     hold   -      -"), "{text}");
+    assert!(rows[2].contains("hold   12 s   30 s      0.1.0  hold 2023-05-09 14:30:00 JST  A required fix"), "{text}");
+    let (_, end) = printed(|out| hosts::print(&fixture::hosts()[..1], Form::Table, style(Lang::En), now, out));
+    assert_eq!(end, End::Good);
+    let (_, end) = printed(|out| hosts::print(&[], Form::Json, style(Lang::En), now, out));
+    assert_eq!(end, End::Bad);
+}
+
+#[test]
+fn items_that_hold_sites_come_first() {
+    let (text, end) = printed(|out| items::print(&fixture::items(), Form::Table, style(Lang::En), out));
+    assert_eq!(end, End::Bad);
+    let rows: Vec<&str> = text.lines().collect();
+    assert!(rows[1].starts_with("fix   FIX-2019-0007    1: 402206   missing 1, applied 7  Print wait"), "{text}");
+    assert!(rows[2].starts_with("lock  lock.print-wait  -"), "{text}");
+}
+
+#[test]
+fn a_stop_names_itself_and_who_has_not_confirmed_it() {
+    let (text, end) = printed(|out| stop::print(&fixture::stop(), Form::Table, style(Lang::En), out));
+    assert_eq!(end, End::Good);
+    let digest = fixture::stop().stop.digest.to_string();
+    assert_eq!(
+        text,
+        format!(
+            "Stop 3 is in force: prefecture 40.\nDigest: {digest}\nAcknowledged (1):\n  402206-ap1\n\
+             Outstanding (1), able to issue until their permit ends:\n  402206-db1 until 2023-05-09 14:30:00 JST\n"
+        )
+    );
+}

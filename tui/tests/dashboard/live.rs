@@ -1,0 +1,213 @@
+//! The client and the program against a controller that is played: TLS, tokens, the stream, exit codes.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use manifests::api;
+use manifests::stop::Scope;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tui::client::Client;
+use tui::event::Event;
+
+use crate::fixture;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A controller with canned answers, one request a connection.
+struct Fake {
+    address: String,
+    directory: TempDir,
+    /// Heads and bodies of the requests so far.
+    requests: Arc<Mutex<Vec<String>>>,
+    events: broadcast::Sender<String>,
+}
+
+impl Fake {
+    async fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(directory.path().join("ca.pem"), made.cert.pem()).unwrap();
+        std::fs::write(directory.path().join("token"), "viewer-token\n").unwrap();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        let (events, _) = broadcast::channel(16);
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, sender) = (requests.clone(), events.clone());
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (acceptor, log, events) = (acceptor.clone(), log.clone(), sender.subscribe());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(socket).await {
+                        // A client that goes away is the client's business.
+                        let _ = answer(stream, &log, events).await;
+                    }
+                });
+            }
+        });
+        Self { address, directory, requests, events }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&self.address, &self.path("ca.pem"), &self.path("token")).unwrap()
+    }
+
+    fn last_request(&self) -> String {
+        self.requests.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+}
+
+async fn answer(
+    mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    log: &Mutex<Vec<String>>,
+    mut events: broadcast::Receiver<String>,
+) -> std::io::Result<()> {
+    let mut request = String::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let count = stream.read(&mut chunk).await?;
+        request.push_str(&String::from_utf8_lossy(&chunk[..count]));
+        let Some((head, body)) = request.split_once("\r\n\r\n") else { continue };
+        let lower = head.to_lowercase();
+        let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        if count == 0 || body.len() >= length.map_or(0, |text| text.trim().parse().unwrap()) {
+            break;
+        }
+    }
+    let allowed = request.contains("Bearer viewer-token\r\n");
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    log.lock().unwrap().push(request);
+    let json = |value: serde_json::Value| ("200 OK", value.to_string());
+    let (status, body) = match path.as_str() {
+        _ if !allowed => ("401 Unauthorized", r#"{"code":"token","message":"unknown token"}"#.to_owned()),
+        api::SITES => json(serde_json::to_value(fixture::fleet()).unwrap()),
+        "/v1/sites/402206" => json(serde_json::to_value(fixture::site()).unwrap()),
+        api::HOSTS => json(serde_json::to_value(fixture::hosts()).unwrap()),
+        api::ITEMS => json(serde_json::to_value(fixture::items()).unwrap()),
+        api::STOPS => ("201 Created", serde_json::to_string(&fixture::stop()).unwrap()),
+        "/v1/sites/131016" => ("302 Found\r\nlocation: /v1/sites/402206", String::new()),
+        api::EVENTS => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: hello\n\n";
+            stream.write_all(head.as_bytes()).await?;
+            stream.flush().await?;
+            while let Ok(event) = events.recv().await {
+                if event == "end" {
+                    return stream.shutdown().await;
+                }
+                stream.write_all(event.as_bytes()).await?;
+                stream.flush().await?;
+            }
+            return Ok(());
+        }
+        _ => ("404 Not Found", r#"{"code":"not-found","message":"no such site"}"#.to_owned()),
+    };
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+#[tokio::test]
+async fn answers_come_through_tls_with_the_token() {
+    let fake = Fake::start().await;
+    let client = fake.client();
+    assert_eq!(client.fleet().await.unwrap(), fixture::fleet());
+    assert_eq!(client.site(&"402206".parse().unwrap()).await.unwrap(), fixture::site());
+    assert_eq!(client.items().await.unwrap(), fixture::items());
+    assert_eq!(client.hosts().await.unwrap(), fixture::hosts());
+    let request = api::StopRequest { scope: Scope::All, reason: "誤交付".to_owned() };
+    assert_eq!(client.stop(&request).await.unwrap(), fixture::stop());
+    let sent = fake.last_request();
+    assert!(sent.starts_with("POST /v1/stops "), "{sent}");
+    assert_eq!(serde_json::from_str::<api::StopRequest>(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap(), request);
+}
+
+#[tokio::test]
+async fn refusals_redirects_and_strangers_are_told_apart() {
+    let fake = Fake::start().await;
+    let client = fake.client();
+    assert_eq!(client.site(&"011002".parse().unwrap()).await.unwrap_err().code(), "status");
+    let redirected = client.site(&"131016".parse().unwrap()).await.unwrap_err();
+    assert!(redirected.to_string().contains("302"), "a redirect is not followed: {redirected}");
+    std::fs::write(fake.path("token"), "other").unwrap();
+    assert_eq!(fake.client().fleet().await.unwrap_err().code(), "refused");
+    let stranger = Fake::start().await;
+    let client = Client::new(&stranger.address, &fake.path("ca.pem"), &fake.path("token")).unwrap();
+    assert_eq!(client.fleet().await.unwrap_err().code(), "connect");
+    assert_eq!(stranger.last_request(), "", "no token is shown to a stranger");
+}
+
+#[tokio::test]
+async fn the_stream_reports_changes_resumes_and_says_when_it_ends() {
+    let fake = Fake::start().await;
+    let (sender, mut events) = mpsc::channel(16);
+    let client = fake.client();
+    let follow = tokio::spawn(async move { client.follow(Some(41), &sender).await });
+    let mut next = async || timeout(DEADLINE, events.recv()).await.unwrap().unwrap();
+    assert!(matches!(next().await, Event::StreamOpened));
+    assert!(fake.last_request().to_lowercase().contains("last-event-id: 41\r\n"));
+    fake.events
+        .send("id: 42\nevent: change\ndata: {}\n\n: alive\n\nid: 43\nevent: change\ndata: {}\n\n".to_owned())
+        .unwrap();
+    assert!(matches!(next().await, Event::Changed { id: Some(42) }));
+    assert!(matches!(next().await, Event::Changed { id: Some(43) }));
+    fake.events.send("end".to_owned()).unwrap();
+    assert_eq!(timeout(DEADLINE, follow).await.unwrap().unwrap().code(), "ended");
+}
+
+#[tokio::test]
+async fn an_event_without_end_does_not_fill_the_memory() {
+    let fake = Fake::start().await;
+    let (sender, mut events) = mpsc::channel(16);
+    let client = fake.client();
+    let follow = tokio::spawn(async move { client.follow(None, &sender).await });
+    assert!(matches!(timeout(DEADLINE, events.recv()).await.unwrap(), Some(Event::StreamOpened)));
+    for _ in 0..5 {
+        fake.events.send(format!(": {}\n", "x".repeat(64 << 10))).unwrap();
+    }
+    assert_eq!(timeout(DEADLINE, follow).await.unwrap().unwrap().code(), "ended");
+}
+
+/// Runs the program as a script would: no terminal.
+async fn sekisho(fake: &Fake, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
+    command.args(["--controller", &fake.address, "--lang", "ja"]).args(arguments).stdin(Stdio::null());
+    command.arg("--ca").arg(fake.path("ca.pem")).arg("--token-file").arg(fake.path("token"));
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_ends_as_scripts_expect() {
+    let fake = Fake::start().await;
+    let sites = sekisho(&fake, &["sites", "--output", "json"]).await;
+    assert_eq!(sites.status.code(), Some(2), "{sites:?}");
+    assert_eq!(serde_json::from_slice::<api::Fleet>(&sites.stdout).unwrap(), fixture::fleet());
+    let stop = sekisho(&fake, &["stop", "--all", "--reason", "誤交付"]).await;
+    assert_eq!(stop.status.code(), Some(0), "{stop:?}");
+    assert!(!stop.stdout.contains(&0x1b));
+    let dashboard = sekisho(&fake, &[]).await;
+    assert_eq!(dashboard.status.code(), Some(64), "no terminal, no dashboard: {dashboard:?}");
+    assert!(String::from_utf8_lossy(&dashboard.stderr).contains("subcommand"));
+    assert_eq!(sekisho(&fake, &["stop"]).await.status.code(), Some(64));
+    assert_eq!(sekisho(&fake, &["--help"]).await.status.code(), Some(0));
+    std::fs::write(fake.path("token"), "wrong").unwrap();
+    let refused = sekisho(&fake, &["hosts"]).await;
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(3), 0), "{refused:?}");
+}
