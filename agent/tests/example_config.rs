@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use agent::config::Config;
+use agent::gate_server::GATE_PATH;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
