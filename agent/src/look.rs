@@ -1,10 +1,12 @@
 //! The looking task: waits for changes, looks at the host, and hands the local appraisal to the gate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use manifests::appraise::appraise;
 use manifests::baseline::Baseline;
+use manifests::digest::Digest;
 use manifests::evidence::Evidence;
 use manifests::gate::{Event, Local};
 use manifests::time::{Span, Time};
@@ -34,7 +36,8 @@ pub struct Eyes {
     collector: Collector,
     watch: Option<Watch>,
     watching: bool,
-    processes: Vec<Processes>,
+    /// By baseline.
+    processes: BTreeMap<Digest, Processes>,
     /// When the newest appraisals can change by themselves.
     changes_at: Option<Time>,
     limits: Limits,
@@ -43,7 +46,14 @@ pub struct Eyes {
 impl Eyes {
     /// Eyes that have seen nothing.
     pub fn new(collector: Collector, watch: Option<Watch>) -> Self {
-        Self { collector, watch, watching: false, processes: Vec::new(), changes_at: None, limits: Limits::default() }
+        Self {
+            collector,
+            watch,
+            watching: false,
+            processes: BTreeMap::new(),
+            changes_at: None,
+            limits: Limits::default(),
+        }
     }
 
     /// Looks once under every set.
@@ -65,7 +75,7 @@ impl Eyes {
             let Some(changes) = parts.keeper.read(manifests::gate::Gate::changes) else { return };
             let baseline = set.set.reference.baseline();
             let pass = self.collector.pass(baseline, host(set, started.wall).as_ref(), &self.limits);
-            self.processes.push(pass.processes);
+            self.processes.insert(set.set.reference.digest(), pass.processes);
             let digest = pass.state.digest();
             let cover = parts.identity.cover(started, started.wall, set.set.reference.digest());
             let evidence = Evidence { cover, state: pass.state };
@@ -103,9 +113,13 @@ impl Eyes {
             if watching { "file events".to_owned() } else { format!("a pass every {UNWATCHED_PASS:?}") };
     }
 
-    fn have_processes_changed(&mut self, baselines: &[Arc<TrustedSet>]) -> bool {
-        let now: Vec<_> = baselines.iter().map(|set| self.collector.processes(set.set.reference.baseline())).collect();
-        now != self.processes
+    // A set that was not looked at yet is nothing to compare with: its first look is on its way, and
+    // nothing opens under it before.
+    fn have_processes_changed(&mut self, sets: &[Arc<TrustedSet>]) -> bool {
+        sets.iter().any(|set| {
+            let seen = self.processes.get(&set.set.reference.digest());
+            seen.is_some_and(|seen| self.collector.processes(set.set.reference.baseline()) != *seen)
+        })
     }
 }
 
