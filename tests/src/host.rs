@@ -383,7 +383,7 @@ fn outcome(answer: &http::Answer) -> Result<Issued> {
 }
 
 /// The codes in a gate's answer; an answer without any is told as it is.
-fn codes(body: &[u8]) -> Vec<String> {
+pub fn codes(body: &[u8]) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let reasons = json.get("reasons").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
     let mut codes: Vec<String> =

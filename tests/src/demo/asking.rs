@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use hyper::{Method, StatusCode};
 
+use crate::host::codes;
 use crate::http::{Address, Connection};
 
 /// How long one question may take.
@@ -16,12 +17,16 @@ const DEADLINE: Duration = Duration::from_secs(8);
 const ASKED_MAX: usize = 1_000_000;
 
 /// One question for a certificate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     /// When it was asked.
     pub at: Instant,
+    /// How long the answer took.
+    pub took: Duration,
     /// Whether a certificate came.
     pub issued: bool,
+    /// The codes of a refusal.
+    pub codes: Vec<String>,
 }
 
 /// Threads that ask until told to end.
@@ -70,7 +75,9 @@ fn ask_until(address: &Address, end: &AtomicBool) -> Result<Vec<Asked>> {
         while !end.load(Ordering::Relaxed) && asked.len() < ASKED_MAX {
             let at = Instant::now();
             let answer = connection.ask(&Method::POST, "/certificates", &[], DEADLINE).await?;
-            asked.push(Asked { at, issued: answer.status == StatusCode::OK });
+            let issued = answer.status == StatusCode::OK;
+            let codes = if issued { Vec::new() } else { codes(&answer.body) };
+            asked.push(Asked { at, took: at.elapsed(), issued, codes });
         }
         Ok(asked)
     })

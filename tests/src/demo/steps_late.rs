@@ -56,13 +56,15 @@ pub(super) async fn new_baseline(fleet: &Fleet, report: &Report, publish: bool) 
     .await?;
     report.answer("all hosts that report: under which?", NEXT_VERSION, began.elapsed());
     let asked = asking.finish()?;
-    let refused = asked.iter().filter(|question| !question.issued).count();
+    let refusals: Vec<_> = asked.iter().filter(|question| !question.issued).collect();
+    let refused = refusals.len();
     report.answer(
         &format!("{ap}: certificates asked for meanwhile"),
         &format!("{} asked for, {refused} refused", asked.len()),
         began.elapsed(),
     );
-    ensure!(refused == 0 && !asked.is_empty(), "{refused} of {} questions were refused", asked.len());
+    let first = refusals.first().map(|refusal| format!("{} after {:.3?}", refusal.codes.join(", "), refusal.took));
+    ensure!(refused == 0 && !asked.is_empty(), "{refused} of {} refused: {}", asked.len(), first.unwrap_or_default());
     Ok(())
 }
 
