@@ -24,7 +24,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Controllers send a comment at least every 15 s; three missed mean that nobody is there.
 const STREAM_SILENCE_MAX: Duration = Duration::from_secs(50);
 
-/// Asks controllers. The address that answered last is asked first.
+/// Asks controllers: one address until it fails, then the next.
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -199,7 +199,8 @@ impl Client {
             }
             match parse_event(&event.event, &event.data) {
                 Ok(event) => on_event(event),
-                Err(what) => return Err(answer(what)),
+                // A newer controller may say more than this agent knows.
+                Err(what) => tracing::warn!("skipped: {what}"),
             }
         }
         Ok(())

@@ -34,18 +34,25 @@ impl Parts {
     pub fn set_verified(&self, set: TrustedSet) {
         let set = Arc::new(set);
         let event = Event::SetVerified { set: gate_set(&set), lifts: set.set.lifts.clone() };
+        let _order = self.order();
         {
             let mut shared = self.shared();
-            let digest = set.set.reference.digest();
-            match &shared.active {
-                Some(active) if active.set.reference.digest() != digest => shared.candidate = Some(set),
-                Some(_) | None => {
-                    shared.active = Some(set);
-                    shared.candidate = None;
-                }
-            }
+            shared.sets.insert(set.set.reference.digest(), Arc::clone(&set));
+            shared.newest = Some(set);
         }
-        self.step(event);
+        let effects = self.keeper.step(event);
+        self.carry_out(effects);
+    }
+
+    /// Whether a verified set says anything that the newest one does not.
+    pub fn is_news(&self, set: &TrustedSet) -> bool {
+        let new = &set.set;
+        self.shared().newest.as_ref().is_none_or(|newest| {
+            let old = &newest.set;
+            (old.timestamp, old.registry_digest, old.expires) != (new.timestamp, new.registry_digest, new.expires)
+                || old.reference.digest() != new.reference.digest()
+                || old.lifts != new.lifts
+        })
     }
 
     /// Follows the repository once.
@@ -59,8 +66,7 @@ impl Parts {
         match refreshed.await {
             Ok(Ok(set)) => {
                 let timestamp = set.set.timestamp;
-                let newest = self.sets().last().map(|set| set.set.timestamp);
-                if newest != Some(timestamp) {
+                if self.is_news(&set) {
                     info!(timestamp, version = %set.set.reference.baseline().version, "signed set verified");
                     self.set_verified(set);
                 }

@@ -27,7 +27,7 @@ pub const GATE_PATH: &str = "/v1/gate";
 /// Where `sekisho-agent status` asks, on the Unix socket alone.
 pub const STATUS_PATH: &str = "/v1/status";
 /// Connections open at once; further ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 1024;
+const CONNECTIONS_MAX: usize = 256;
 /// How long a request's head may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest head read, in bytes.

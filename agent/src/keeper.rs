@@ -50,8 +50,13 @@ impl Keeper {
         let Some(mut gate) = self.lock() else { return Vec::new() };
         let effects = gate.step(event, clock::now());
         drop(gate);
-        self.moved.send_modify(|count| *count = count.wrapping_add(1));
+        self.nudge();
         effects
+    }
+
+    /// Wakes the questions that wait: something they wait for may be over.
+    pub fn nudge(&self) {
+        self.moved.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Takes up what was stored, before anything is asked.

@@ -1,7 +1,7 @@
 //! The looking task: waits for changes, looks at the host, and hands the local appraisal to the gate.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use manifests::appraise::appraise;
@@ -34,9 +34,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 /// What looks, moved to a thread that may block and back.
 pub struct Eyes {
     collector: Collector,
-    watch: Option<Watch>,
+    watch: Arc<Mutex<Option<Watch>>>,
     watching: bool,
-    /// By baseline.
+    /// The processes that the newest pass under each baseline looked into.
     processes: BTreeMap<Digest, Processes>,
     /// When the newest appraisals can change by themselves.
     changes_at: Option<Time>,
@@ -48,7 +48,7 @@ impl Eyes {
     pub fn new(collector: Collector, watch: Option<Watch>) -> Self {
         Self {
             collector,
-            watch,
+            watch: Arc::new(Mutex::new(watch)),
             watching: false,
             processes: BTreeMap::new(),
             changes_at: None,
@@ -70,18 +70,19 @@ impl Eyes {
         self.set_watch(parts, &watched);
         self.processes.clear();
         self.changes_at = None;
-        for set in &sets {
+        // The set to come first: where it says hold it rules at once, before the old one is asked again.
+        for set in sets.iter().rev() {
             let started = clock::now();
             let Some(changes) = parts.keeper.read(manifests::gate::Gate::changes) else { return };
-            let baseline = set.set.reference.baseline();
-            let pass = self.collector.pass(baseline, host(set, started.wall).as_ref(), &self.limits);
-            self.processes.insert(set.set.reference.digest(), pass.processes);
+            let baseline = set.set.reference.digest();
+            let pass =
+                self.collector.pass(set.set.reference.baseline(), host(set, started.wall).as_ref(), &self.limits);
+            self.processes.insert(baseline, pass.processes);
             let digest = pass.state.digest();
-            let cover = parts.identity.cover(started, started.wall, set.set.reference.digest());
+            let cover = parts.identity.cover(started, started.wall, baseline);
             let evidence = Evidence { cover, state: pass.state };
             let entry = set.set.registry.entry(&parts.config.host, started.wall);
             let appraisal = appraise(&set.set.reference, entry.as_ref(), Some(&evidence), started.wall);
-            let baseline = set.set.reference.digest();
             let seen = Seen { state: evidence.state, digest, configs: pass.configs, lists: pass.lists, started };
             parts.shared().seen.insert(baseline, Arc::new(seen));
             self.changes_at = self.changes_at.into_iter().chain(appraisal.changes_at).min();
@@ -98,7 +99,8 @@ impl Eyes {
     }
 
     fn set_watch(&mut self, parts: &Parts, set: &WatchSet) {
-        let Some(watch) = &mut self.watch else { return };
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(watch) = watch.as_mut() else { return };
         let watching = match watch.set(set) {
             Ok(()) => true,
             Err(error) => {
@@ -113,14 +115,29 @@ impl Eyes {
             if watching { "file events".to_owned() } else { format!("a pass every {UNWATCHED_PASS:?}") };
     }
 
-    // A set that was not looked at yet is nothing to compare with: its first look is on its way, and
-    // nothing opens under it before.
+    /// Whether the processes are others than the newest passes looked into. A set that was not looked
+    /// at yet says nothing: its look is under way.
     fn have_processes_changed(&mut self, sets: &[Arc<TrustedSet>]) -> bool {
-        sets.iter().any(|set| {
-            let seen = self.processes.get(&set.set.reference.digest());
-            seen.is_some_and(|seen| self.collector.processes(set.set.reference.baseline()) != *seen)
-        })
+        let mut changed = false;
+        for set in sets {
+            if let Some(before) = self.processes.get(&set.set.reference.digest()) {
+                changed |= *before != self.collector.processes(set.set.reference.baseline());
+            }
+        }
+        changed
     }
+}
+
+/// Takes what is queued; a change is counted by the gate before it stops being pending.
+fn note_events(parts: &Parts, watch: &Mutex<Option<Watch>>) {
+    let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(drained) = watch.as_mut().map(Watch::drain) else { return };
+    if !drained.is_empty() {
+        parts.step(Event::Changed); // Asks for a look.
+    }
+    drop(drained);
+    // Questions may have waited for a queue that held nothing of interest.
+    parts.keeper.nudge();
 }
 
 /// Looks until cancelled.
@@ -130,64 +147,67 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         parts.shared().watching = format!("a pass every {UNWATCHED_PASS:?}");
         warn!("file events cannot be had: looking every {UNWATCHED_PASS:?} instead");
     }
-    let mut eyes = Some(eyes);
+    let watched = queued.is_some();
+    let watch = Arc::clone(&eyes.watch);
+    let mut eyes = eyes;
     let mut next_pass = Instant::now();
     let mut poll = tokio::time::interval(PROCESS_POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        if watched && queued.is_none() {
+            return; // Nobody waits for the queue any more. Ends the agent, which is started again.
+        }
         let due = tokio::select! {
             () = shutdown.cancelled() => return,
             () = one_queued(&mut queued) => {
-                let Some(eyes) = eyes.as_mut() else { return };
-                let drained = eyes.watch.as_mut().map(Watch::drain);
-                // Pending until the gate has counted it: only then is what was taken let go.
-                let changed = drained.as_ref().is_some_and(|changes| !changes.is_empty());
-                if changed {
-                    parts.step(Event::Changed);
-                }
-                drop(drained);
-                changed
+                note_events(&parts, &watch);
+                false
             }
             () = parts.look.notified() => true,
             () = tokio::time::sleep_until(next_pass) => true,
             _ = poll.tick() => {
-                let sets = parts.sets();
-                let changed = eyes.as_mut().is_some_and(|eyes| eyes.have_processes_changed(&sets));
-                if changed && !sets.is_empty() {
+                if eyes.have_processes_changed(&parts.sets()) {
                     info!("processes changed");
-                    parts.step(Event::Changed);
+                    parts.step(Event::Changed); // Asks for a look.
                 }
-                changed && !sets.is_empty()
+                parts.have_clocks_moved_since_pass()
             }
         };
-        if !due || parts.sets().is_empty() {
-            next_pass = next_pass.max(Instant::now() + Duration::from_millis(50));
-            if parts.sets().is_empty() {
-                next_pass = Instant::now() + PASS_MAX; // A set's arrival asks for a look.
-            }
+        if !due {
             continue;
         }
-        let Some(mut looking) = eyes.take() else { return };
+        if parts.sets().is_empty() {
+            next_pass = Instant::now() + PASS_MAX; // A set's arrival asks for a look.
+            continue;
+        }
         let shared = Arc::clone(&parts);
-        let looked = tokio::task::spawn_blocking(move || {
-            looking.look(&shared);
-            looking
+        let mut looking = tokio::task::spawn_blocking(move || {
+            eyes.look(&shared);
+            eyes
         });
-        match looked.await {
-            Ok(looking) => {
-                let quarter = parts.sets().iter().map(|set| pass_interval(set.set.reference.baseline())).min();
-                let interval = if looking.watching { quarter.unwrap_or(PASS_MAX) } else { UNWATCHED_PASS };
-                let until_change = looking.changes_at.map(|at| at.since(clock::now().wall).to_std());
-                next_pass = Instant::now() + until_change.unwrap_or(interval).min(interval);
-                eyes = Some(looking);
-                notify_watchdog();
+        let looked = loop {
+            tokio::select! {
+                looked = &mut looking => break looked,
+                // Events of no interest must not keep the gate waiting for the end of a look.
+                () = one_queued(&mut queued) => {
+                    let (parts, watch) = (Arc::clone(&parts), Arc::clone(&watch));
+                    // The look holds the watch for as long as it sets it.
+                    let _ = tokio::task::spawn_blocking(move || note_events(&parts, &watch)).await;
+                }
             }
+        };
+        match looked {
+            Ok(looking) => eyes = looking,
             Err(error) => {
-                // The gate's local appraisal now grows old, and closes; a supervisor starts us again.
                 error!("looking at the host failed: {error}");
-                return;
+                return; // Ends the agent: one that does not look must not answer.
             }
         }
+        let quarter = parts.sets().iter().map(|set| pass_interval(set.set.reference.baseline())).min();
+        let interval = if eyes.watching { quarter.unwrap_or(PASS_MAX) } else { UNWATCHED_PASS };
+        let until_change = eyes.changes_at.map(|at| at.since(clock::now().wall).to_std());
+        next_pass = Instant::now() + until_change.unwrap_or(interval).min(interval);
+        notify_watchdog();
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
@@ -205,7 +225,6 @@ fn poll_queue(pending: Pending) -> mpsc::Receiver<()> {
                 Ok(_) if sender.blocking_send(()).is_err() => return,
                 Ok(_) => {}
                 Err(error) => {
-                    // Questions still see what is queued; what is queued is then found by the next pass.
                     error!("cannot wait for file events: {error}");
                     return;
                 }

@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 use manifests::durable;
 use manifests::evidence::{Cover, Evidence};
 use manifests::exclude::Globs;
+use manifests::gate::Gate;
 use tokio_util::sync::CancellationToken;
 
 /// Exit codes: usage and configuration errors as in sysexits(3), the gate's as systemd reads them.
@@ -216,10 +217,19 @@ fn dry_run(config: &Path) -> anyhow::Result<()> {
         trust.newest()?.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
     let now = clock::now();
     let host = set.set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
-    let mut collector = Collector::new(state.sealing_key()?, config.prefix.clone());
+    // Without a key of its own nothing was ever sealed: any will do to show the form.
+    let sealing_key = state.sealing_key()?.unwrap_or_default();
+    let mut collector = Collector::new(sealing_key, config.prefix.clone());
     let pass = collector.pass(set.set.reference.baseline(), host.as_ref(), &Limits::default());
+    let sent = state.sent()?;
+    let mut gate = Gate::new(config.product.clone(), config.host.clone(), now, now.wall);
+    state.stops()?.stops.iter().for_each(|kept| gate.restore_stop(&kept.stop));
+    let keys = set.set.registry.controllers.iter().map(|controller| &controller.permit_key);
+    let permit = state.permit()?.and_then(|stored| stored.into_permit().verify(keys).ok());
     let cover = Cover {
-        sequence: state.sequence()? + 1,
+        sequence: sent.sequence + 1,
+        permit: permit.map_or(sent.permit, |permit| permit.number.max(sent.permit)),
+        stop: gate.newest_stop(),
         configs: pass.configs,
         lists: pass.lists.into_keys().collect(),
         ..Identity::new(&config)?.cover(now, now.wall, set.set.reference.digest())

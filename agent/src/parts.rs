@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use manifests::digest::Digest;
 use manifests::envelope::{Sealed, Verified};
 use manifests::evidence::{ConfigPrint, State};
-use manifests::gate::{Clocks, Effect, Event, HeldPermit};
+use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
 use manifests::key::{PublicKey, SigningKey};
 use manifests::permit::Permit;
@@ -14,7 +14,7 @@ use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::client::{Client, chain};
 use crate::clock;
@@ -51,25 +51,30 @@ pub struct Parts {
     /// Bearer of the newest receipt.
     pub session: watch::Sender<Option<String>>,
     shared: Mutex<Shared>,
+    /// Effects are carried out one after the other, by what the gate says then: what is on disk is
+    /// never older than what was there before.
+    order: Mutex<()>,
 }
 
 /// What changes while the agent runs.
 #[derive(Default)]
 pub struct Shared {
-    /// The set in use.
-    pub active: Option<Arc<TrustedSet>>,
-    /// The set to come.
-    pub candidate: Option<Arc<TrustedSet>>,
+    /// Verified sets by their baseline: those that the gate names, and the newest.
+    pub sets: BTreeMap<Digest, Arc<TrustedSet>>,
+    /// The set verified last.
+    pub newest: Option<Arc<TrustedSet>>,
     /// The newest pass under each of them, by baseline.
     pub seen: BTreeMap<Digest, Arc<Seen>>,
     /// Stops on disk that no controller has the acknowledgement of.
     pub unacknowledged: Vec<KeptStop>,
+    /// Stops that could not be stored yet.
+    pub unstored: Vec<Verified<Stop>>,
     /// How changes are noticed, in words.
     pub watching: String,
     /// When a controller last answered.
     pub contact: Option<Time>,
-    /// The last thing that went wrong, in words.
-    pub trouble: Option<String>,
+    /// The last thing that went wrong, in words, and when.
+    pub trouble: Option<(Time, String)>,
 }
 
 /// What one pass saw under one baseline.
@@ -112,6 +117,7 @@ impl Parts {
             acknowledge: Notify::new(),
             session: watch::channel(None).0,
             shared: Mutex::new(Shared::default()),
+            order: Mutex::new(()),
         }
     }
 
@@ -122,8 +128,37 @@ impl Parts {
 
     /// The sets that rule or will: the one in use first.
     pub fn sets(&self) -> Vec<Arc<TrustedSet>> {
+        let named = self.named_sets();
         let shared = self.shared();
-        [&shared.active, &shared.candidate].into_iter().flatten().cloned().collect()
+        named.iter().filter_map(|baseline| shared.sets.get(baseline).cloned()).collect()
+    }
+
+    /// Version of the newest `timestamp.json` verified; 0 before the first.
+    pub fn newest_timestamp(&self) -> u64 {
+        self.shared().newest.as_ref().map_or(0, |set| set.set.timestamp)
+    }
+
+    /// The baselines of the set in use and of the set to come.
+    fn named_sets(&self) -> Vec<Digest> {
+        let named = self.keeper.read(|gate| [gate.active(), gate.candidate()].map(|set| set.map(|set| set.baseline)));
+        named.into_iter().flatten().flatten().collect()
+    }
+
+    /// Whether the clocks moved apart since the newest pass: it is dated by a clock that was wrong then
+    /// or is wrong now, and only a new pass can be judged.
+    pub fn have_clocks_moved_since_pass(&self) -> bool {
+        let now = clock::now();
+        let newest = self.shared().seen.values().map(|seen| seen.started).max_by_key(|started| started.boot_ms);
+        newest.is_some_and(|then| {
+            let wall = now.wall.unix_ms() - then.wall.unix_ms();
+            let boot = i64::try_from(now.boot_ms.saturating_sub(then.boot_ms)).unwrap_or(i64::MAX);
+            wall.abs_diff(boot) > CLOCK_DRIFT_MAX.as_ms()
+        })
+    }
+
+    /// For as long as it is held, nobody else carries out effects.
+    pub fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The controllers' keys for permits and stops.
@@ -138,7 +173,7 @@ impl Parts {
     pub fn trouble(&self, what: &str, error: &dyn std::error::Error) {
         let text = format!("{what}: {}", chain(error));
         warn!("{text}");
-        self.shared().trouble = Some(text);
+        self.shared().trouble = Some((clock::now().wall, text));
     }
 
     /// A permit arrived, from a receipt or the stream.
@@ -150,6 +185,7 @@ impl Parts {
             }
             Err(error) => {
                 self.trouble("a permit is refused", &error);
+                self.follow.notify_one(); // The registry may have a new controller's key by now.
                 Event::PermitUnverified
             }
         };
@@ -163,17 +199,28 @@ impl Parts {
                 warn!(number = stop.number, reason = %stop.reason, "stop received");
                 self.step(Event::Stop(stop));
             }
-            Err(error) => self.trouble("a stop is refused", &error),
+            Err(error) => {
+                self.trouble("a stop is refused", &error);
+                self.follow.notify_one();
+            }
         }
     }
 
     /// Lets something happen to the gate and carries out what follows.
     pub fn step(&self, event: Event) {
-        for effect in self.keeper.step(event) {
+        // The gate first: closing waits for no disk.
+        let effects = self.keeper.step(event);
+        let _order = self.order();
+        self.carry_out(effects);
+    }
+
+    /// Carries out effects; the caller holds [`Parts::order`].
+    pub fn carry_out(&self, effects: Vec<Effect>) {
+        for effect in effects {
             match effect {
-                Effect::StorePermit(held) => self.store_permit(&held),
+                Effect::StorePermit(_) => self.store_permit(),
                 Effect::StoreStop(stop) => self.store_stop(stop),
-                Effect::Switch(baseline) => self.switch(baseline),
+                Effect::Switch(_) => self.switch(),
                 Effect::Collect => self.look.notify_one(),
                 Effect::Report => self.report.notify_one(),
             }
@@ -181,42 +228,42 @@ impl Parts {
     }
 
     // A permit that could not be stored still counts until the next start.
-    fn store_permit(&self, held: &HeldPermit) {
-        if let Err(error) = self.state.store_permit(held, &self.identity.boot_id) {
+    fn store_permit(&self) {
+        let Some(held) = self.keeper.read(|gate| gate.permit().cloned()).flatten() else { return };
+        if let Err(error) = self.state.store_permit(&held, &self.identity.boot_id) {
             self.trouble("the permit counts now, and not after a restart", &error);
         }
     }
 
-    // A stop acts at once; it is acknowledged only when it is on disk.
-    fn store_stop(&self, stop: Verified<Stop>) {
+    /// Stores a stop. It acts at once, and is acknowledged only when it is on disk. The caller holds
+    /// [`Parts::order`].
+    pub fn store_stop(&self, stop: Verified<Stop>) {
         let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
         match self.state.store_stop(&stop, &key, false) {
             Ok(()) => {
                 self.shared().unacknowledged.push(KeptStop { stop, key, acknowledged: false });
                 self.acknowledge.notify_one();
             }
-            Err(error) => self.trouble("the stop counts now, and cannot be acknowledged", &error),
+            Err(error) => {
+                self.trouble("the stop counts now, and cannot be acknowledged yet", &error);
+                self.shared().unstored.push(stop);
+                self.acknowledge.notify_one();
+            }
         }
     }
 
-    fn switch(&self, baseline: Digest) {
+    fn switch(&self) {
+        let named = self.named_sets();
         let set = {
             let mut shared = self.shared();
-            let is_meant = |set: &Arc<TrustedSet>| set.set.reference.digest() == baseline;
-            if shared.candidate.as_ref().is_some_and(is_meant) {
-                shared.active = shared.candidate.take();
-            }
-            let Some(set) = shared.active.clone().filter(is_meant) else { return };
-            let to_come = shared.candidate.as_ref().map(|set| set.set.reference.digest());
-            shared.seen.retain(|seen, _| *seen == baseline || Some(*seen) == to_come);
-            set
+            shared.sets.retain(|baseline, _| named.contains(baseline));
+            shared.seen.retain(|baseline, _| named.contains(baseline));
+            named.first().and_then(|baseline| shared.sets.get(baseline).cloned())
         };
+        let Some(set) = set else { return };
         match self.trust.activate(&set) {
-            Ok(()) => info!(version = %set.set.reference.baseline().version, baseline = %baseline, "baseline in use"),
-            Err(error) => {
-                error!(baseline = %baseline, "the set in use cannot be kept: {}", chain(&error));
-                self.trouble("the set in use cannot be kept", &error);
-            }
+            Ok(()) => info!(version = %set.set.reference.baseline().version, "baseline in use"),
+            Err(error) => self.trouble("the set in use cannot be kept", &error),
         }
     }
 

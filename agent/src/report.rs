@@ -17,12 +17,16 @@ use crate::backoff::Backoff;
 use crate::client::ClientError;
 use crate::clock;
 use crate::parts::{Parts, Seen};
-use crate::state::{StateError, envelope_json};
+use crate::state::{Sent, StateError, envelope_json};
 
 /// How often an unchanged host reports before a baseline says it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// The longest wait before a controller that does not answer is asked again.
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// A stream that lasted longer than this ended by itself, not because it cannot last.
+const STREAM_LASTS: Duration = Duration::from_secs(10);
+/// The most stops in one receipt.
+const STOPS_PER_RECEIPT: usize = 64;
 
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,8 @@ struct Reporter {
     sequence: u64,
     /// The next document is the first after the controller's sequence was found to be ahead.
     resumed: bool,
+    /// That document, sent and not answered yet.
+    resuming: Option<Vec<u8>>,
     /// Baseline and state of the last full evidence that was accepted.
     accepted: Option<(Digest, Digest)>,
 }
@@ -47,10 +53,19 @@ struct Reporter {
 /// Reports until cancelled. Does nothing before enrolment.
 pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) {
     if parts.key.is_none() {
-        warn!("not enrolled: nothing is reported; run sekisho-agent enroll and start again");
+        warn!("no usable host key: nothing is reported; run sekisho-agent enroll and start again");
+        shutdown.cancelled().await;
         return;
     }
-    let mut reporter = Reporter { sequence, resumed: false, accepted: None };
+    let resuming = match parts.state.resuming() {
+        Ok(resuming) => resuming,
+        Err(error) => {
+            parts.trouble("what this host resumed with cannot be read", &error);
+            None
+        }
+    };
+    let mut reporter = Reporter { sequence, resumed: false, resuming, accepted: None };
+    let mut retried = false;
     let mut backoff = Backoff::new(RETRY_MAX);
     let mut next = Instant::now();
     loop {
@@ -67,6 +82,7 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
         match reporter.report(&parts).await {
             Ok(true) => {
                 backoff.reset();
+                retried = false;
                 next = Instant::now() + heartbeat;
             }
             Ok(false) => next = Instant::now() + heartbeat, // Nothing seen yet: a look will ask for it.
@@ -76,7 +92,9 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
                     ReportError::Client(error) => reporter.heed(error),
                     ReportError::State(_) | ReportError::Seal(_) => false,
                 };
-                if again {
+                // Once: two that refuse each other must not do so without a pause.
+                if again && !retried {
+                    retried = true;
                     next = Instant::now();
                 } else {
                     parts.client.prefer_next();
@@ -89,18 +107,23 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
 
 impl Reporter {
     /// Sends one document and works off its receipt. False if there is nothing to send yet.
-    async fn report(&mut self, parts: &Parts) -> Result<bool, ReportError> {
+    async fn report(&mut self, parts: &Arc<Parts>) -> Result<bool, ReportError> {
+        if let Some(document) = self.resuming.clone() {
+            self.resume(parts, document).await?;
+        }
         let reporting = parts.keeper.read(|gate| gate.reporting().map(|(set, local)| (set.baseline, local.state)));
         let Some((baseline, state)) = reporting.flatten() else { return Ok(false) };
         let seen = parts.shared().seen.get(&baseline).cloned();
         let Some(seen) = seen.filter(|seen| seen.digest == state) else { return Ok(false) };
         let (Some(key), sequence) = (&parts.key, self.sequence.saturating_add(1)) else { return Ok(false) };
 
-        // Kept before it is sent: a sequence is never used twice, whatever happens next.
-        parts.state.store_sequence(sequence).map_err(ReportError::State)?;
+        // Kept before it is sent: a sequence is never used twice, and no permit is named lower than one
+        // that was named before, whatever happens next.
+        let permit = parts.keeper.read(manifests::gate::Gate::permit_number).unwrap_or_default();
+        parts.state.store_sent(Sent { sequence, permit }).map_err(ReportError::State)?;
         self.sequence = sequence;
         parts.step(Event::Sending { sequence });
-        let cover = self.cover(parts, &seen, baseline);
+        let cover = self.cover(parts, &seen, baseline, permit);
         let full = self.resumed || self.accepted != Some((baseline, state));
         let (path, body) = if full {
             let evidence = Evidence { cover, state: seen.state.clone() };
@@ -111,6 +134,15 @@ impl Reporter {
                 envelope_json(&Sealed::seal(&Heartbeat { cover, state }, key).map_err(ReportError::Seal)?),
             )
         };
+        if self.resumed {
+            parts.state.store_resuming(&body).map_err(ReportError::State)?;
+            self.resuming = Some(body.clone());
+            self.resumed = false;
+            self.resume(parts, body).await?;
+            self.accepted = None; // The next document says what the newest look saw.
+            parts.report.notify_one();
+            return Ok(true);
+        }
         let receipt: Receipt = parts.client.post(path, body, None).await.map_err(ReportError::Client)?;
         if full {
             info!(sequence, state = %state, "evidence accepted");
@@ -118,14 +150,28 @@ impl Reporter {
         } else {
             debug!(sequence, "heartbeat accepted");
         }
-        self.resumed = false;
-        self.work_off(parts, receipt, &seen).await;
+        self.work_off(parts, receipt, Some(&seen));
         Ok(true)
     }
 
-    fn cover(&self, parts: &Parts, seen: &Seen, baseline: Digest) -> Cover {
+    /// Sends the document by which this host resumes until it is answered, the same bytes each time.
+    async fn resume(&mut self, parts: &Arc<Parts>, document: Vec<u8>) -> Result<(), ReportError> {
+        match parts.client.post::<Receipt>(api::EVIDENCE, document, None).await {
+            Ok(receipt) => {
+                info!(sequence = receipt.sequence, "resumed");
+                self.work_off(parts, receipt, None);
+            }
+            // Refused is answered, too.
+            Err(error) if error.refusal().is_some() => parts.trouble("resuming was refused", &error),
+            Err(error) => return Err(ReportError::Client(error)),
+        }
+        self.resuming = None;
+        parts.state.remove_resuming().map_err(ReportError::State)
+    }
+
+    fn cover(&self, parts: &Parts, seen: &Seen, baseline: Digest, permit: u64) -> Cover {
         let now = clock::now();
-        let (permit, stop) = parts.keeper.read(|gate| (gate.permit_number(), gate.newest_stop())).unwrap_or_default();
+        let stop = parts.keeper.read(manifests::gate::Gate::newest_stop).flatten();
         Cover {
             sequence: self.sequence,
             resumed: self.resumed,
@@ -137,11 +183,10 @@ impl Reporter {
         }
     }
 
-    async fn work_off(&mut self, parts: &Parts, receipt: Receipt, seen: &Seen) {
-        {
-            let mut shared = parts.shared();
-            shared.contact = Some(clock::now().wall);
-            shared.trouble = None;
+    fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
+        parts.shared().contact = Some(clock::now().wall);
+        if receipt.stops.len() >= STOPS_PER_RECEIPT {
+            parts.report.notify_one(); // There may be more.
         }
         // Stops first: the permit names the newest, and counts only where it is known.
         for stop in receipt.stops {
@@ -152,18 +197,16 @@ impl Reporter {
         }
         if let Some(why) = receipt.unsigned {
             warn!(why, "no permit is signed");
-            parts.shared().trouble = Some(format!("the controller signs no permit: {why}"));
+            parts.shared().trouble = Some((clock::now().wall, format!("the controller signs no permit: {why}")));
         }
-        let newest = parts.sets().last().map_or(0, |set| set.set.timestamp);
+        let newest = parts.newest_timestamp();
         if receipt.timestamp > newest {
             parts.follow.notify_one();
         }
-        for list in receipt.wanted {
-            if let Some(bytes) = seen.lists.get(&list)
-                && let Err(error) = parts.client.put_list(&list.to_string(), bytes.clone(), &receipt.session).await
-            {
-                parts.trouble("a file list was not handed in", &error);
-            }
+        if let Some(seen) = seen.filter(|_| !receipt.wanted.is_empty()) {
+            // Beside the heartbeats, which must not wait for a slow line.
+            let (parts, seen) = (Arc::clone(parts), Arc::clone(seen));
+            tokio::spawn(hand_in_lists(parts, seen, receipt.wanted, receipt.session.clone()));
         }
         parts.session.send_replace(Some(receipt.session));
         if receipt.next == Next::SendFull {
@@ -192,6 +235,17 @@ impl Reporter {
     }
 }
 
+async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: String) {
+    for list in wanted {
+        if let Some(bytes) = seen.lists.get(&list)
+            && let Err(error) = parts.client.put_list(&list.to_string(), bytes.clone(), &session).await
+        {
+            parts.trouble("a file list was not handed in", &error); // Asked for again with the next receipt.
+            return;
+        }
+    }
+}
+
 /// Listens to the host's stream until cancelled.
 pub async fn listen(parts: Arc<Parts>, shutdown: CancellationToken) {
     let mut sessions = parts.session.subscribe();
@@ -205,6 +259,7 @@ pub async fn listen(parts: Arc<Parts>, shutdown: CancellationToken) {
                 parts.report.notify_one(); // What was pushed while nobody listened comes with the next receipt.
             };
             let listening = parts.client.listen(&session, on_open, |event| parts.host_event(event));
+            let began = Instant::now();
             let ended = tokio::select! {
                 () = shutdown.cancelled() => return,
                 ended = listening => ended,
@@ -212,33 +267,44 @@ pub async fn listen(parts: Arc<Parts>, shutdown: CancellationToken) {
             if let Err(error) = ended {
                 debug!("the stream ended: {}", crate::client::chain(&error));
             }
-            if opened {
+            // A stream that ends as soon as it opens is no sign that the next one will not.
+            if opened && began.elapsed() > STREAM_LASTS {
                 backoff.reset();
+            }
+            if opened {
                 parts.report.notify_one();
             }
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            // A receipt says that the controller is there, and brings a session that it knows.
-            _ = sessions.changed() => {}
-            () = tokio::time::sleep(backoff.wait()), if session_is_known(&sessions) => {}
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(backoff.wait()) => {}
+            }
+        } else {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = sessions.changed() => {}
+            }
         }
     }
-}
-
-fn session_is_known(sessions: &tokio::sync::watch::Receiver<Option<String>>) -> bool {
-    sessions.borrow().is_some()
 }
 
 /// Hands in acknowledgements of stops until cancelled.
 pub async fn acknowledge(parts: Arc<Parts>, shutdown: CancellationToken) {
     let mut backoff = Backoff::new(RETRY_MAX);
     loop {
+        let unstored = std::mem::take(&mut parts.shared().unstored);
+        if !unstored.is_empty() {
+            let _order = parts.order();
+            unstored.into_iter().for_each(|stop| parts.store_stop(stop));
+        }
         let outstanding = parts.shared().unacknowledged.first().cloned();
         let wait = match outstanding {
-            None => Duration::MAX,
+            None if parts.shared().unstored.is_empty() => Duration::MAX,
+            None => backoff.wait(),
             Some(kept) => {
-                let Some(document) = parts.acknowledgement(&kept.stop) else { return };
+                let Some(document) = parts.acknowledgement(&kept.stop) else {
+                    shutdown.cancelled().await; // Without a key there is nothing to acknowledge with.
+                    return;
+                };
                 match parts.client.post::<()>(api::ACKNOWLEDGEMENTS, envelope_json(&document), None).await {
                     Ok(()) => {
                         backoff.reset();
@@ -251,6 +317,14 @@ pub async fn acknowledge(parts: Arc<Parts>, shutdown: CancellationToken) {
                     }
                     Err(error) => {
                         parts.trouble("a stop's acknowledgement was not handed in", &error);
+                        let mut shared = parts.shared();
+                        let unknown = error.refusal().is_some_and(|refusal| refusal.code == "unknown-stop");
+                        if unknown {
+                            // A controller set back to before the stop. Sent again after the next start.
+                            shared.unacknowledged.retain(|other| other.stop.digest() != kept.stop.digest());
+                        } else if !shared.unacknowledged.is_empty() {
+                            shared.unacknowledged.rotate_left(1); // The others must not wait for this one.
+                        }
                         backoff.wait()
                     }
                 }
@@ -274,7 +348,7 @@ impl Parts {
             HostEvent::Permit(permit) => self.permit(permit),
             HostEvent::Stop(stop) => self.stop(stop),
             HostEvent::Refresh(timestamp) => {
-                if self.sets().last().is_none_or(|set| set.set.timestamp < timestamp) {
+                if self.newest_timestamp() < timestamp {
                     self.follow.notify_one();
                 }
             }

@@ -7,21 +7,21 @@ use manifests::gate::{Damage, Event, Gate};
 use manifests::time::Time;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::client::{Client, ClientError, chain};
 use crate::clock;
 use crate::collect::Collector;
 use crate::config::Config;
-use crate::follow::{self, gate_set};
+use crate::follow;
 use crate::gate_server::{BindError, GateServer, bind_unix};
 use crate::identity::Identity;
 use crate::keeper::Keeper;
 use crate::look::{self, Eyes};
 use crate::parts::Parts;
 use crate::report;
-use crate::state::{StateDirectory, StateError};
-use crate::trust::{Trust, TrustedSet};
+use crate::state::{Sent, StateDirectory, StateError};
+use crate::trust::Trust;
 use crate::watch::Watch;
 
 /// The largest first root read, in bytes.
@@ -29,7 +29,7 @@ const ROOT_BYTES_MAX: u64 = 1 << 20;
 /// How often the wall clock is stored, so that it cannot be set back unnoticed over a restart.
 const FLOOR_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Why an agent cannot start.
+/// Why an agent cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -45,6 +45,9 @@ pub enum StartError {
     /// The gate's addresses cannot be taken.
     #[error("cannot open the gate")]
     Bind(#[source] BindError),
+    /// A task ended that runs as long as the agent does; the log says why.
+    #[error("a task of the agent ended: it must be started again")]
+    TaskEnded,
     /// `/proc` or the agent's own file cannot be read.
     #[error("cannot read {what}")]
     System {
@@ -68,7 +71,7 @@ pub struct Addresses {
 /// which is before anything is known: it holds until then.
 ///
 /// # Errors
-/// [`StartError`] before the gate answers; nothing ends it afterwards but `shutdown`.
+/// [`StartError`] before the gate answers; afterwards only [`StartError::TaskEnded`].
 pub async fn run(
     config: Config,
     shutdown: CancellationToken,
@@ -83,12 +86,11 @@ pub async fn run(
 
     let mut damaged = Vec::new();
     let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
-    let sequence = or_damaged(state.sequence(), &mut damaged).unwrap_or(0);
+    let sent = or_damaged(state.sent(), &mut damaged).unwrap_or_default();
     let key = or_damaged(state.host_key(), &mut damaged).flatten();
-    let sealing_key = match or_damaged(state.sealing_key(), &mut damaged) {
+    let sealing_key = match or_damaged(state.sealing_key(), &mut damaged).flatten() {
         Some(key) => key,
-        // Values sealed with a key that somebody can guess would leave the host: another one until then.
-        None => StateDirectory::random_key().map_err(StartError::State)?,
+        None => state.make_sealing_key().map_err(StartError::State)?,
     };
     let gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
 
@@ -99,7 +101,7 @@ pub async fn run(
     let parts = Arc::new(parts);
 
     // Before the first question: what was stored, each thing verified as if it had just arrived.
-    restore(&parts, sequence, &mut damaged);
+    restore(&parts, sent, &mut damaged);
     for what in damaged {
         warn!("{what}");
         parts.step(Event::Damaged(Damage::Notes, what));
@@ -119,17 +121,28 @@ pub async fn run(
 
     let collector = Collector::new(sealing_key, parts.config.prefix.clone());
     let eyes = Eyes::new(collector, watch);
-    let tasks = tokio_util::task::TaskTracker::new();
+    let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(Arc::clone(&server).serve_tcp(http));
     tasks.spawn(server.serve_unix(unix));
     tasks.spawn(look::run(Arc::clone(&parts), eyes, pending, shutdown.clone()));
     tasks.spawn(follow::run(Arc::clone(&parts), shutdown.clone()));
-    tasks.spawn(report::run(Arc::clone(&parts), sequence, shutdown.clone()));
+    tasks.spawn(report::run(Arc::clone(&parts), sent.sequence, shutdown.clone()));
     tasks.spawn(report::listen(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(report::acknowledge(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(store_floor(Arc::clone(&parts), shutdown.clone()));
-    shutdown.cancelled().await;
+    let ended = tokio::select! {
+        () = shutdown.cancelled() => false,
+        // Half an agent is worse than none: it would answer and no longer look.
+        _ = tasks.join_next() => !shutdown.is_cancelled(),
+    };
+    if ended {
+        parts.step(Event::Changed);
+        error!("a task of the agent ended");
+    }
     let _ = std::fs::remove_file(&parts.config.socket);
+    if ended {
+        return Err(StartError::TaskEnded);
+    }
     info!("stopped");
     Ok(())
 }
@@ -144,7 +157,7 @@ fn or_damaged<T>(read: Result<T, StateError>, damaged: &mut Vec<String>) -> Opti
     read.map_err(|error| damaged.push(chain(&error))).ok()
 }
 
-fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
+fn restore(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
     // The set first: it has the times and keys by which permits and stops are judged.
     match parts.trust.active() {
         Ok(Some(set)) => parts.set_verified(set),
@@ -152,7 +165,7 @@ fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
         Err(error) => damaged.push(format!("{}: {}", parts.config.state.join("active").display(), chain(&error))),
     }
     match parts.trust.newest() {
-        Ok(Some(set)) if is_news(parts, &set) => parts.set_verified(set),
+        Ok(Some(set)) if parts.is_news(&set) => parts.set_verified(set),
         Ok(_) => {}
         Err(error) => {
             let what = format!("{}: {}", parts.config.state.join("trust").display(), chain(&error));
@@ -172,14 +185,15 @@ fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
         }
         Err(error) => damaged.push(chain(&error)),
     }
+    parts.keeper.restore(|gate| gate.restore_sent(sent.sequence, sent.permit));
     match parts.state.permit() {
         Ok(None) => {}
         Ok(Some(stored)) => {
             let (received, same_boot) = stored.received(&parts.identity.boot_id);
             match stored.into_permit().verify(&parts.permit_keys()) {
-                Ok(permit) => parts
-                    .keeper
-                    .restore(|gate| gate.restore_permit(permit, received, same_boot, sequence, clock::now())),
+                Ok(permit) => {
+                    parts.keeper.restore(|gate| gate.restore_permit(permit, received, same_boot, clock::now()))
+                }
                 Err(error) => {
                     parts.trouble("the stored permit is refused", &error);
                     parts.step(Event::PermitUnverified);
@@ -188,14 +202,7 @@ fn restore(parts: &Arc<Parts>, sequence: u64, damaged: &mut Vec<String>) {
         }
         Err(error) => damaged.push(chain(&error)),
     }
-}
-
-fn is_news(parts: &Parts, set: &TrustedSet) -> bool {
-    parts
-        .shared()
-        .active
-        .as_ref()
-        .is_none_or(|active| gate_set(active) != gate_set(set) || active.set.lifts != set.set.lifts)
+    parts.keeper.restore(|gate| gate.restored(sent.permit));
 }
 
 async fn store_floor(parts: Arc<Parts>, shutdown: CancellationToken) {

@@ -118,10 +118,20 @@ pub struct KeptStops {
     pub damaged: Vec<StateError>,
 }
 
+/// What the last document said: neither number is ever named lower again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sent {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Number of the last permit received.
+    pub permit: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Counter<T> {
-    last: T,
+struct WallClock {
+    last: Time,
 }
 
 impl StateDirectory {
@@ -219,44 +229,66 @@ impl StateDirectory {
         durable::sync_directory(&self.path).map_err(open)
     }
 
-    /// The key under which sensitive values leave the host as digests; made at first use.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn sealing_key(&self) -> Result<[u8; 32], StateError> {
-        let name = "sealing.key";
-        if let Some(bytes) = self.read(name)? {
-            return bytes.try_into().map_err(|_| self.damaged(name, "it does not have 32 bytes"));
-        }
-        let key = Self::random_key()?;
-        self.write(name, &key)?;
-        Ok(key)
-    }
-
-    /// A key that nobody else knows.
-    ///
-    /// # Errors
-    /// [`StateError::Random`].
-    pub fn random_key() -> Result<[u8; 32], StateError> {
-        let mut key = [0; 32];
-        SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
-        Ok(key)
-    }
-
-    /// The sequence of the last document that may have been sent; 0 before the first.
+    /// The key under which sensitive values leave the host as digests; none before its first use.
     ///
     /// # Errors
     /// [`StateError::Damaged`], [`StateError::Io`].
-    pub fn sequence(&self) -> Result<u64, StateError> {
-        Ok(self.read_json::<Counter<u64>>("sequence.json")?.map_or(0, |counter| counter.last))
+    pub fn sealing_key(&self) -> Result<Option<[u8; 32]>, StateError> {
+        let name = "sealing.key";
+        let damaged = |_| self.damaged(name, "it does not have 32 bytes");
+        self.read(name)?.map(|bytes| bytes.try_into().map_err(damaged)).transpose()
     }
 
-    /// Stores a sequence, before a document with it is sent.
+    /// Makes that key, in place of one that is not there or damaged, and stores it.
+    ///
+    /// # Errors
+    /// [`StateError::Random`], [`StateError::Io`].
+    pub fn make_sealing_key(&self) -> Result<[u8; 32], StateError> {
+        let mut key = [0; 32];
+        SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
+        self.write("sealing.key", &key)?;
+        Ok(key)
+    }
+
+    /// What the last document that may have been sent said; zeros before the first.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn sent(&self) -> Result<Sent, StateError> {
+        Ok(self.read_json("sequence.json")?.unwrap_or_default())
+    }
+
+    /// Stores what a document will say, before it is sent.
     ///
     /// # Errors
     /// [`StateError::Io`].
-    pub fn store_sequence(&self, sequence: u64) -> Result<(), StateError> {
-        self.write_json("sequence.json", &Counter { last: sequence })
+    pub fn store_sent(&self, sent: Sent) -> Result<(), StateError> {
+        self.write_json("sequence.json", &sent)
+    }
+
+    /// The document by which this host resumes and to which there was no answer yet: the same bytes
+    /// are sent until there is one, as a second resumption looks like a second machine.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn resuming(&self) -> Result<Option<Vec<u8>>, StateError> {
+        self.read("resuming.json")
+    }
+
+    /// Stores that document, before it is sent.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn store_resuming(&self, document: &[u8]) -> Result<(), StateError> {
+        self.write("resuming.json", document)
+    }
+
+    /// It was answered.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn remove_resuming(&self) -> Result<(), StateError> {
+        durable::remove(&self.path.join("resuming.json")).map_err(StateError::Io)
     }
 
     /// The latest wall clock time stored; the beginning of time before the first.
@@ -264,7 +296,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Damaged`], [`StateError::Io`].
     pub fn floor(&self) -> Result<Time, StateError> {
-        Ok(self.read_json::<Counter<Time>>("clock.json")?.map_or(Time::MIN, |counter| counter.last))
+        Ok(self.read_json::<WallClock>("clock.json")?.map_or(Time::MIN, |clock| clock.last))
     }
 
     /// Stores a wall clock time that has passed.
@@ -272,7 +304,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Io`].
     pub fn store_floor(&self, floor: Time) -> Result<(), StateError> {
-        self.write_json("clock.json", &Counter { last: floor })
+        self.write_json("clock.json", &WallClock { last: floor })
     }
 
     /// The newest permit.
@@ -309,11 +341,16 @@ impl StateDirectory {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(kept),
             Err(source) => return Err(StateError::Open { path: directory, source }),
         };
-        for entry in entries.take(STOPS_MAX) {
+        for entry in entries {
             let entry = entry.map_err(|source| StateError::Open { path: directory.clone(), source })?;
             let file = entry.file_name();
             let Some(file) = file.to_str().filter(|name| name.ends_with(".json")) else { continue };
             let name = format!("stops/{file}");
+            if kept.stops.len() >= STOPS_MAX {
+                // A stop that is not read would not stop.
+                kept.damaged.push(self.damaged(&name, "there are more stops than an agent keeps"));
+                break;
+            }
             let read = self.read_json::<StoredStop>(&name).and_then(|stored| {
                 let stored = stored.ok_or_else(|| self.damaged(&name, "it is gone"))?;
                 let verified = stored.stop.verify([&stored.key]).map_err(|e| self.damaged(&name, &e.to_string()))?;
@@ -355,13 +392,14 @@ mod tests {
     fn a_truncated_file_is_damage_not_absence() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDirectory::open(directory.path()).unwrap();
-        assert_eq!(state.sequence().unwrap(), 0);
-        state.store_sequence(7).unwrap();
-        assert_eq!(state.sequence().unwrap(), 7);
+        assert_eq!(state.sent().unwrap(), Sent::default());
+        let sent = Sent { sequence: 7, permit: 3 };
+        state.store_sent(sent).unwrap();
+        assert_eq!(state.sent().unwrap(), sent);
         for name in ["sequence.json", "clock.json", "permit.json", "host.key", "sealing.key"] {
             std::fs::write(directory.path().join(name), b"").unwrap();
         }
-        assert!(matches!(state.sequence(), Err(StateError::Damaged { .. })));
+        assert!(matches!(state.sent(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.floor(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.permit(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.host_key(), Err(StateError::Damaged { .. })));

@@ -243,16 +243,7 @@ impl Gate {
 
     /// Takes up what the state directory held at start: a permit with the clocks of its receipt.
     /// The same checks as on arrival; `same_boot` says whether the boot clock of its receipt is this one's.
-    /// `sequence` is the last one stored: everything up to it may have been sent.
-    pub fn restore_permit(
-        &mut self,
-        permit: Verified<Permit>,
-        received: Clocks,
-        same_boot: bool,
-        sequence: u64,
-        now: Clocks,
-    ) {
-        self.sent = Some((1, sequence));
+    pub fn restore_permit(&mut self, permit: Verified<Permit>, received: Clocks, same_boot: bool, now: Clocks) {
         match self.check_permit(&permit, now) {
             Ok(()) => {
                 self.permit_number = permit.number;
@@ -267,6 +258,20 @@ impl Gate {
             }
             Err(code) => self.permit_refused = Some(code),
         }
+    }
+
+    /// Takes up what was sent before the start, before the stored permit is: everything up to `sequence`
+    /// may have been, and `permit` is the highest number that was named. A stored permit below that
+    /// number is not the newest one received.
+    pub fn restore_sent(&mut self, sequence: u64, permit: u64) {
+        self.sent = Some((1, sequence));
+        self.permit_number = permit.saturating_sub(1);
+    }
+
+    /// Ends the restoring: whatever became of the stored permit, its number is never named lower than
+    /// before. A host that names an older permit than it did looks like a copy of itself.
+    pub fn restored(&mut self, permit: u64) {
+        self.permit_number = self.permit_number.max(permit);
     }
 
     /// Takes up a stop that the state directory held at start.

@@ -85,7 +85,8 @@ fn a_wall_clock_that_falls_below_the_last_time_stored_holds_at_the_question() {
     let mut gate = Gate::new(papers::product(), papers::host(papers::HOST), now, now.wall);
     gate.step(Event::SetVerified { set: papers::set("A"), lifts: vec![] }, now);
     crate::collect(&mut gate, "A", "s", now);
-    gate.restore_permit(verified(&papers::permit(10, "A", "s", now)), now, true, 1, now);
+    gate.restore_sent(1, 0);
+    gate.restore_permit(verified(&papers::permit(10, "A", "s", now)), now, true, now);
     assert_issues(&gate, now);
     assert_held(&gate, stepped(now, -1), &["clock-moved"]);
 }
@@ -94,7 +95,8 @@ fn a_wall_clock_that_falls_below_the_last_time_stored_holds_at_the_question() {
 fn restarted(received: Clocks, same_boot: bool, now: Clocks, floor: Time) -> Gate {
     let mut gate = Gate::new(papers::product(), papers::host(papers::HOST), now, floor);
     gate.step(Event::SetVerified { set: papers::set("A"), lifts: vec![] }, now);
-    gate.restore_permit(verified(&papers::permit(10, "A", "s", received)), received, same_boot, 1, now);
+    gate.restore_sent(1, 0);
+    gate.restore_permit(verified(&papers::permit(10, "A", "s", received)), received, same_boot, now);
     let seen = local("s", &gate, now);
     gate.step(Event::Collected { baseline: papers::digest("A"), local: seen }, now);
     gate
@@ -147,7 +149,8 @@ fn after_a_reboot_a_life_is_not_longer_because_the_permit_says_so() {
     let now = Clocks { wall: received.wall.after(Span::from_ms(20 * MINUTE)), boot_ms: 30_000 };
     let mut gate = Gate::new(papers::product(), papers::host(papers::HOST), now, Time::MIN);
     gate.step(Event::SetVerified { set: papers::set("A"), lifts: vec![] }, now);
-    gate.restore_permit(verified(&papers::permit(10, "A", "s", signed)), received, false, 1, now);
+    gate.restore_sent(1, 0);
+    gate.restore_permit(verified(&papers::permit(10, "A", "s", signed)), received, false, now);
     for (ms, issues) in [(10 * MINUTE - 1, true), (10 * MINUTE, false)] {
         let then = later(now, ms);
         looked_again(&mut gate, then);
@@ -175,15 +178,19 @@ fn what_was_stored_is_checked_as_on_arrival() {
     gate.step(Event::SetVerified { set: papers::set("A"), lifts: vec![] }, now);
     crate::collect(&mut gate, "A", "s", now);
     let foreign = Permit { host: papers::host(papers::NEIGHBOUR), ..papers::permit(10, "A", "s", now) };
-    gate.restore_permit(verified(&foreign), now, true, 5, now);
+    gate.restore_sent(5, 0);
+    gate.restore_permit(verified(&foreign), now, true, now);
     assert_held(&gate, now, &["permit-wrong-host"]);
     let unasked = Permit { answers: 6, ..papers::permit(10, "A", "s", now) };
-    gate.restore_permit(verified(&unasked), now, true, 5, now);
+    gate.restore_sent(5, 0);
+    gate.restore_permit(verified(&unasked), now, true, now);
     assert_held(&gate, now, &["permit-unasked"]);
-    gate.restore_permit(verified(&Permit { answers: 5, ..unasked }), now, true, 5, now);
+    gate.restore_sent(5, 0);
+    gate.restore_permit(verified(&Permit { answers: 5, ..unasked }), now, true, now);
     assert_issues(&gate, now);
     // A hold that was stored still holds.
     let mut gate = restarted(now, true, now, now.wall);
-    gate.restore_permit(verified(&papers::hold(11, now)), now, true, 5, now);
+    gate.restore_sent(5, 0);
+    gate.restore_permit(verified(&papers::hold(11, now)), now, true, now);
     assert_held(&gate, now, &["site-hold"]);
 }

@@ -172,3 +172,22 @@ fn a_permit_is_good_for_every_stop_that_is_known_and_does_not_cover_the_site() {
     receive(&mut gate, &Permit { stop: Some(papers::reference(&stop)), ..papers::permit(11, "A", "s", now) }, now);
     assert_issues(&gate, now);
 }
+
+#[test]
+fn a_permit_is_never_named_lower_than_before_whatever_became_of_it() {
+    let now = papers::start();
+    let restored = |stored: Option<u64>, named: u64| {
+        let mut gate = papers::new_gate(now);
+        gate.step(Event::SetVerified { set: papers::set("A"), lifts: vec![] }, now);
+        gate.restore_sent(1, named);
+        if let Some(number) = stored {
+            gate.restore_permit(papers::verified(&papers::permit(number, "A", "s", now)), now, true, now);
+        }
+        gate.restored(named);
+        (gate.permit_number(), gate.permit().is_some())
+    };
+    assert_eq!(restored(Some(10), 10), (10, true));
+    assert_eq!(restored(Some(11), 10), (11, true), "received and not named yet");
+    assert_eq!(restored(Some(9), 10), (10, false), "not the newest one received");
+    assert_eq!(restored(None, 10), (10, false), "lost");
+}

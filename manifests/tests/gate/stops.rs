@@ -155,7 +155,8 @@ fn stops_outlive_a_restart() {
     gate.step(Event::SetVerified { set: papers::set("A"), lifts: vec![] }, now);
     crate::collect(&mut gate, "A", "s", now);
     gate.restore_stop(&stop);
-    gate.restore_permit(verified(&papers::permit(10, "A", "s", now)), now, true, 1, now);
+    gate.restore_sent(1, 0);
+    gate.restore_permit(verified(&papers::permit(10, "A", "s", now)), now, true, now);
     assert_held(&gate, now, &["stopped"]);
     assert_eq!(gate.newest_stop(), Some(reference(&stop)));
 }

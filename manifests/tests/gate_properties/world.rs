@@ -231,7 +231,8 @@ impl World {
         }
         let Some(held) = self.permit.clone() else { return };
         let received = held.received;
-        self.gate.restore_permit(held.permit.clone(), received, same_boot, self.sequence, self.now);
+        self.gate.restore_sent(self.sequence, 0);
+        self.gate.restore_permit(held.permit.clone(), received, same_boot, self.now);
         let over = if same_boot { Span::ZERO } else { self.now.wall.since(received.wall) };
         let counted_from = if same_boot { received } else { self.now };
         self.model.may_have_sent_up_to(self.sequence);
