@@ -117,7 +117,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         let mut fleet = app.fleet_mut();
         fleet.set_online_until(online_until);
         if let Some(set) = set {
-            fleet.install(policy(set, previous), now, &mut change);
+            fleet.install(policy(set, previous.into_iter().collect()), now, &mut change);
         }
     }
     writer::save_start(&mut connection, &app, &change).await?;

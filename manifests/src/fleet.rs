@@ -45,8 +45,8 @@ const REFUSAL_EVENT_INTERVAL: Span = Span::from_s(60);
 pub struct Policy {
     /// The baseline.
     pub current: Arc<Reference>,
-    /// The one before it, under which hosts may still report.
-    pub previous: Option<Previous>,
+    /// Those before it, under which hosts may still report: each publish starts a time of its own.
+    pub previous: Vec<Previous>,
     /// Who exists.
     pub registry: Registry,
     /// When root or targets expire, whichever is earlier.
@@ -67,7 +67,7 @@ pub struct Previous {
 #[derive(Debug)]
 struct InForce {
     current: Arc<Reference>,
-    previous: Option<Previous>,
+    previous: Vec<Previous>,
     roll: Roll,
     expires: Time,
     lifts: Vec<Lift>,
@@ -377,9 +377,9 @@ impl Fleet {
         }
     }
 
-    /// The baseline before the one in force, while hosts may report under it.
-    pub fn previous(&self) -> Option<&Previous> {
-        self.policy.as_ref().and_then(|policy| policy.previous.as_ref())
+    /// The baselines before the one in force, while hosts may report under them.
+    pub fn previous(&self) -> &[Previous] {
+        self.policy.as_ref().map_or(&[], |policy| policy.previous.as_slice())
     }
 
     /// Judges anew whatever the clock alone has changed.

@@ -63,20 +63,25 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
     Ok(Published { baseline: Some(baseline), versions })
 }
 
-/// The baseline that this set replaces, or the one replaced a moment ago.
-fn previous(app: &App, set: &VerifiedSet) -> Option<Previous> {
+/// The most baselines before the one in force under which hosts may report.
+const PREVIOUS_MAX: usize = 8;
+
+/// The baseline that this set replaces, and those replaced a moment ago.
+fn previous(app: &App, set: &VerifiedSet) -> Vec<Previous> {
     let now = clock::now();
     let fleet = app.fleet();
-    let current = fleet.reference()?;
-    if current.digest() == set.reference.digest() {
-        return fleet.previous().filter(|previous| now < previous.until).cloned();
+    let mut previous: Vec<_> = fleet.previous().iter().filter(|previous| now < previous.until).cloned().collect();
+    if let Some(current) = fleet.reference().filter(|current| current.digest() != set.reference.digest()) {
+        let until = now.after(set.reference.baseline().gate.evidence_max_age);
+        previous.push(Previous { reference: Arc::clone(current), until });
     }
-    let until = now.after(set.reference.baseline().gate.evidence_max_age);
-    Some(Previous { reference: Arc::clone(current), until })
+    // The newest ones: nobody publishes so often in earnest.
+    let surplus = previous.len().saturating_sub(PREVIOUS_MAX);
+    previous.split_off(surplus)
 }
 
 /// As the fleet is judged by it.
-pub(crate) fn policy(set: VerifiedSet, previous: Option<Previous>) -> Policy {
+pub(crate) fn policy(set: VerifiedSet, previous: Vec<Previous>) -> Policy {
     Policy {
         current: Arc::new(set.reference),
         previous,

@@ -133,7 +133,7 @@ pub(super) fn registry(hosts: &[&str]) -> Registry {
 pub(super) fn policy(hosts: &[&str]) -> Policy {
     Policy {
         current: reference("1.0.0"),
-        previous: None,
+        previous: Vec::new(),
         registry: registry(hosts),
         expires: at(90 * 86_400),
         lifts: Vec::new(),
@@ -143,7 +143,7 @@ pub(super) fn policy(hosts: &[&str]) -> Policy {
 /// The policy after version 2.0.0 was published over 1.0.0 at `now`.
 pub(super) fn next_policy(hosts: &[&str], now: Time) -> Policy {
     let previous = Previous { reference: reference("1.0.0"), until: now.after(Span::from_s(600)) };
-    Policy { current: reference("2.0.0"), previous: Some(previous), ..policy(hosts) }
+    Policy { current: reference("2.0.0"), previous: vec![previous], ..policy(hosts) }
 }
 
 /// A fleet with its hosts enrolled, at second 0.

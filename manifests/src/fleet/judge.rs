@@ -15,14 +15,13 @@ use crate::time::Time;
 impl InForce {
     /// By which baseline the host is judged, and until when that one counts.
     ///
-    /// Evidence under the baseline before the one in force is good for a while: a publish must not
-    /// close the fleet. All other evidence is judged by the one in force, which calls it outdated.
+    /// Evidence under a baseline that was in force a moment ago is good for a while: a publish, or two,
+    /// must not close the fleet. All other evidence is judged by the one in force, which calls it outdated.
     fn reference_for(&self, host: &Host, now: Time) -> (&Arc<Reference>, Option<Time>) {
         let named = host.evidence.as_ref().map(|evidence| evidence.cover.baseline);
-        match &self.previous {
-            Some(Previous { reference, until }) if named == Some(reference.digest()) && now < *until => {
-                (reference, Some(*until))
-            }
+        let counts = |previous: &&Previous| named == Some(previous.reference.digest()) && now < previous.until;
+        match self.previous.iter().find(counts) {
+            Some(previous) if named != Some(self.current.digest()) => (&previous.reference, Some(previous.until)),
             _ => (&self.current, None),
         }
     }

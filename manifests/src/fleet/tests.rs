@@ -215,6 +215,20 @@ fn a_publish_refuses_nobody_while_hosts_move_over() {
 }
 
 #[test]
+fn two_publishes_in_a_row_refuse_nobody_either() {
+    let mut fleet = fleet(&[AP]);
+    send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut Change::default()).unwrap();
+    let mut change = Change::default();
+    let once = next_policy(&[AP], at(10));
+    let again = Previous { reference: reference("2.0.0"), until: at(620) };
+    let previous = once.previous.iter().cloned().chain([again]).collect();
+    fleet.install(once, at(10), &mut change);
+    fleet.install(Policy { current: reference("3.0.0"), previous, ..policy(&[AP]) }, at(20), &mut change);
+    assert!(change.permits.is_empty(), "{:?}", change.permits);
+    assert_eq!(verdict(&Ok(beat(&mut fleet, "exclusive", AP, at(30), &mut change).unwrap())), Verdict::Issue);
+}
+
+#[test]
 fn evidence_under_the_old_baseline_is_outdated_after_a_while() {
     let mut fleet = fleet(&[AP]);
     let mut change = Change::default();
