@@ -40,12 +40,15 @@ impl Demo {
         let args = [mark.as_str(), &place, text(&program)?, "--headless", "--sites", "12"];
         let mut process = own.start("demo", "/usr/bin/env".as_ref(), &args)?;
         let world = until("the demo's fleet to run", START_DEADLINE, async || {
-            ensure!(process.runs(), "the demo has ended: {}", process.log());
+            if !process.runs() {
+                return Ok(None);
+            }
             let marked = marked(&mark)?;
             ensure!(marked.len() > FLEET, "{} processes", marked.len());
-            marked.iter().find_map(|(_, line)| world_in(line)).context("no process names the world")
+            marked.iter().find_map(|(_, line)| world_in(line)).context("no process names the world").map(Some)
         })
         .await?;
+        let world = world.with_context(|| format!("the demo has ended: {}", process.log()))?;
         Ok(Self { process, mark, temporary, world, _own: own, _turn: turn })
     }
 
