@@ -171,6 +171,7 @@ impl Shared {
     fn receipt(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let mut receipt: Receipt = serde_json::from_slice(bytes)?;
         let script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
+        // The script first: what is taken and not changed would be lost on its way.
         if let Some(change) = &script.permit
             && let Some(sealed) = receipt.permit.take()
         {

@@ -104,15 +104,16 @@ impl SimulatedHost {
     /// The next cover.
     pub fn cover(&mut self) -> Cover {
         self.sequence += 1;
+        let made = now(); // Once: a pass cannot begin after its document was made.
         Cover {
             product: self.product.clone(),
             host: self.id.clone(),
             sequence: self.sequence,
             resumed: false,
             boot_id: "00000000-0000-4000-8000-000000000000".to_owned(),
-            wall: now(),
+            wall: made,
             boot_ms: 1_000_000 + self.sequence,
-            pass_started: now(),
+            pass_started: made,
             agent: Agent { version: semver_of_ours(), digest: Digest::of(b"simulated") },
             baseline: self.baseline,
             permit: 0,

@@ -31,7 +31,7 @@ const TOKEN_BYTES_MAX: u64 = 4 << 10;
 #[derive(Debug, clap::Args)]
 #[group(skip)] // A group would bear the name of the subcommand's own.
 pub(crate) struct Args {
-    /// Address of a controller, as https://controller.example.org:8443.
+    /// Address of a controller, as `https://controller.example.org:8443`.
     #[arg(long, value_name = "URL", env = "SEKISHO_CONTROLLER")]
     controller: Url,
     /// PEM file with the CA that the controller's certificate is checked against; no other counts.
