@@ -258,6 +258,12 @@ impl Host {
         Ok(())
     }
 
+    /// Kills what runs here without waiting for its end; dropping the host does.
+    pub fn end(&mut self) {
+        let processes = self.agent.iter_mut().chain(self.issuer.iter_mut().map(|issuer| &mut issuer.process));
+        processes.for_each(Process::end);
+    }
+
     /// Asks the gate itself, over loopback HTTP.
     ///
     /// # Errors

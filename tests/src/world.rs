@@ -223,6 +223,12 @@ impl Process {
         self.child.wait().map(|_| ())
     }
 
+    /// Kills it with -9 without waiting until it is gone.
+    pub fn end(&mut self) {
+        // Ended already is as good.
+        let _ = self.child.kill();
+    }
+
     /// Asks it to end (SIGTERM) and waits for that.
     ///
     /// # Errors
