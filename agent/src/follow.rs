@@ -44,6 +44,19 @@ impl Parts {
         self.carry_out(effects);
     }
 
+    /// The set that was in use before a restart still is: it is on disk as it is.
+    pub fn set_in_use(&self, set: TrustedSet) {
+        let set = Arc::new(set);
+        let event = Event::SetVerified { set: gate_set(&set), lifts: set.set.lifts.clone() };
+        {
+            let mut shared = self.shared();
+            shared.sets.insert(set.set.reference.digest(), Arc::clone(&set));
+            shared.newest = Some(set);
+        }
+        // Before any task runs: nothing else can be carried out, and the first look is due anyway.
+        let _ = self.keeper.step(event);
+    }
+
     /// Whether a verified set says anything that the newest one does not.
     pub fn is_news(&self, set: &TrustedSet) -> bool {
         let new = &set.set;

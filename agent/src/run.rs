@@ -160,7 +160,7 @@ fn or_damaged<T>(read: Result<T, StateError>, damaged: &mut Vec<String>) -> Opti
 fn restore(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
     // The set first: it has the times and keys by which permits and stops are judged.
     match parts.trust.active() {
-        Ok(Some(set)) => parts.set_verified(set),
+        Ok(Some(set)) => parts.set_in_use(set),
         Ok(None) => {}
         Err(error) => damaged.push(format!("{}: {}", parts.config.state.join("active").display(), chain(&error))),
     }

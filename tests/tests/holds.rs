@@ -235,8 +235,12 @@ async fn a_baseline_without_two_signers_is_none() -> Result<()> {
         })
         .await?;
         case.holds(what, "no-baseline", DEADLINE).await?;
-        let log = case.fleet.host_mut(&case.ap)?.agent()?.log();
-        ensure!(log.contains("1.targets.json") && log.contains("threshold"), "{what}: its log does not say why: {log}");
+        until("its log to say why", DEADLINE, async || {
+            let log = case.fleet.host_mut(&case.ap)?.agent()?.log();
+            ensure!(log.contains("1.targets.json") && log.contains("threshold"), "{what}: {log}");
+            Ok(())
+        })
+        .await?;
     }
     case.between.script(|script| script.serve.clear())?;
     case.restart(forget_trust).await?;
