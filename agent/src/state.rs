@@ -135,17 +135,21 @@ struct WallClock {
 }
 
 impl StateDirectory {
-    /// Opens the directory, makes it (0700) if it is not there, and keeps a second agent out.
+    /// Opens the directory, makes it (0700) if it is not there, keeps a second agent out, and removes
+    /// what a killed one left half-written.
     ///
     /// # Errors
-    /// [`StateError::Open`], [`StateError::InUse`].
+    /// [`StateError::Open`], [`StateError::InUse`], [`StateError::Io`].
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let open = |source| StateError::Open { path: path.to_owned(), source };
         durable::create_directory(path).map_err(StateError::Io)?;
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
         let lock = rustix::fs::open(path.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(|e| open(e.into()))?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Some(lock) }),
+            Ok(()) => {
+                durable::remove_temporaries(path).map_err(StateError::Io)?;
+                Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse { path: path.to_owned() }),
             Err(error) => Err(open(error.into())),
         }
@@ -407,9 +411,14 @@ mod tests {
     }
 
     #[test]
-    fn two_agents_cannot_share_a_state_directory() {
+    fn two_agents_cannot_share_a_state_directory_and_the_first_one_tidies_it() {
         let directory = tempfile::tempdir().unwrap();
+        let half_written = directory.path().join(".sequence.json.7-0.tmp");
+        std::fs::write(&half_written, b"").unwrap();
         let _first = StateDirectory::open(directory.path()).unwrap();
+        assert!(!half_written.exists());
+        std::fs::write(&half_written, b"").unwrap();
         assert!(matches!(StateDirectory::open(directory.path()), Err(StateError::InUse { .. })));
+        assert!(half_written.exists(), "the first one's, and it may still be writing it");
     }
 }

@@ -57,6 +57,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let now = clock::now();
     // The lock first: two controllers on one directory must not even read.
     let store = Store::open(data.directory()).await.context("cannot open the store")?;
+    durable::remove_temporaries(data.directory()).context("what a killed controller left cannot be removed")?;
     let mut connection = store.writer().await?;
     let (id, product) = store::controller(&mut connection).await.context("the directory was not made by init")?;
     let public = data.public()?;

@@ -1,6 +1,6 @@
 //! Files that survive a crash: replaced as a whole, on disk before success is reported.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -114,6 +114,30 @@ pub fn remove(path: &Path) -> Result<(), DurableError> {
     }
 }
 
+/// Removes what [`replace`] left half-written below `directory` when its process was killed, and
+/// returns how many files that were. Links are not followed.
+///
+/// Only for the one process that writes there, before it writes: another's file would be lost.
+///
+/// # Errors
+/// [`DurableError::Remove`] if a directory cannot be read or a file stays.
+pub fn remove_temporaries(directory: &Path) -> Result<u64, DurableError> {
+    let failed = |path: &Path, source| DurableError::Remove { path: path.to_owned(), source };
+    let mut removed = 0;
+    for entry in fs::read_dir(directory).map_err(|source| failed(directory, source))? {
+        let entry = entry.map_err(|source| failed(directory, source))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|source| failed(&path, source))?;
+        if kind.is_dir() {
+            removed += remove_temporaries(&path)?;
+        } else if kind.is_file() && is_temporary(&entry.file_name()) {
+            fs::remove_file(&path).map_err(|source| failed(&path, source))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
 /// Reads the whole of `path`, refusing more than `max` bytes without reading them.
 ///
 /// # Errors
@@ -154,6 +178,17 @@ fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
             Ok(file) => return Ok((temporary, file)),
         }
     }
+}
+
+// `.NAME.PID-NUMBER.tmp`, as `create_beside` makes them.
+fn is_temporary(name: &OsStr) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = || {
+        let (name, numbers) = name.to_str()?.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+        let (process, number) = numbers.split_once('-')?;
+        Some(!name.is_empty() && digits(process) && digits(number))
+    };
+    parts().unwrap_or(false)
 }
 
 /// Syncs a directory: a rename is on disk only once its directory is.
@@ -215,6 +250,24 @@ mod tests {
         assert_eq!(directory.names(), ["taken"]);
         assert_eq!(fs::read(path.join("inside")).unwrap(), b"old");
         assert!(replace(&directory.0.join("no/where"), b"new", PRIVATE).is_err());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed_and_nothing_else() {
+        let directory = Directory::new("left");
+        let inner = directory.0.join("inner");
+        fs::create_dir(&inner).unwrap();
+        let (left, _) = create_beside(&inner.join("sequence.json"), PRIVATE).unwrap();
+        create_beside(&directory.0.join("a.b"), PRIVATE).unwrap();
+        let kept = ["a.json", ".tmp", ".a.tmp", ".a.1-x.tmp", ".a.-1.tmp", "a.1-2.tmp", "..1-2.tmp"];
+        for name in kept {
+            fs::write(inner.join(name), b"").unwrap();
+        }
+        std::os::unix::fs::symlink(&inner, directory.0.join("link")).unwrap();
+        assert_eq!(remove_temporaries(&directory.0).unwrap(), 2);
+        assert!(!left.exists());
+        assert_eq!(fs::read_dir(&inner).unwrap().count(), kept.len());
+        assert!(remove_temporaries(&directory.0.join("none")).is_err());
     }
 
     #[test]
