@@ -74,7 +74,8 @@ impl Parts {
         let runtime = Handle::current();
         let refreshed = tokio::task::spawn_blocking(move || {
             let fetch = Blocking { client: &parts.client, runtime };
-            parts.trust.refresh(fetch, clock::now().wall)
+            let newest = parts.shared().newest.clone();
+            parts.trust.refresh(fetch, newest.as_ref().map(|set| &set.set.registry), clock::now().wall)
         });
         match refreshed.await {
             Ok(Ok(set)) => {

@@ -213,8 +213,9 @@ fn dry_run(config: &Path) -> anyhow::Result<()> {
     let root = durable::read_limited(&config.root, 1 << 20).context("cannot read the first root")?;
     let state = state::StateDirectory::read_only(&config.state);
     let trust = Trust::new(root, state.path(), config.product.clone());
-    let set =
-        trust.newest()?.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
+    let in_use = trust.active()?;
+    let newest = trust.newest(in_use.as_ref().map(|set| &set.set.registry))?;
+    let set = newest.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
     let now = clock::now();
     let host = set.set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
     // Without a key of its own nothing was ever sealed: any will do to show the form.

@@ -164,9 +164,12 @@ fn restore(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
         Ok(None) => {}
         Err(error) => damaged.push(format!("{}: {}", parts.config.state.join("active").display(), chain(&error))),
     }
-    match parts.trust.newest() {
+    let in_use = parts.shared().newest.clone();
+    match parts.trust.newest(in_use.as_ref().map(|set| &set.set.registry)) {
         Ok(Some(set)) if parts.is_news(&set) => parts.set_verified(set),
         Ok(_) => {}
+        // It was refused when it came, and is not in use.
+        Err(error) if error.is_refusal() => parts.trouble("the newest signed set is refused", &error),
         Err(error) => {
             let what = format!("{}: {}", parts.config.state.join("trust").display(), chain(&error));
             warn!("{what}");

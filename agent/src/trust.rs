@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use manifests::durable::{self, DurableError};
 use manifests::id::ProductId;
+use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
 use manifests::time::Time;
 use manifests::tuf::repository::LIFTS;
@@ -69,6 +70,15 @@ impl TrustError {
     pub fn is_damage(&self) -> bool {
         matches!(self, TrustError::Tuf(TufError::StoreDamaged { .. }))
     }
+
+    /// Whether what was signed is refused for what it says, though every byte of it verifies.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            TrustError::Set(SetError::Target { .. } | SetError::Trust(TufError::Mismatch { .. })) => false,
+            TrustError::Set(_) => true,
+            TrustError::Tuf(_) | TrustError::Keep(_) | TrustError::Directory { .. } => false,
+        }
+    }
 }
 
 impl Trust {
@@ -82,18 +92,19 @@ impl Trust {
     /// # Errors
     /// [`TrustError`]; damage is an error, never "no set".
     pub fn active(&self) -> Result<Option<TrustedSet>, TrustError> {
-        self.stored("active")
+        self.stored("active", None)
     }
 
-    /// The newest set verified, in use or not yet; none if there never was one.
+    /// The newest set that followed the repository, in use or not yet; none if there never was one.
+    /// `before` is the registry in use.
     ///
     /// # Errors
-    /// As [`Trust::active`].
-    pub fn newest(&self) -> Result<Option<TrustedSet>, TrustError> {
-        self.stored("trust")
+    /// As [`Trust::active`]; [`TrustError::is_refusal`] for a set that never counted.
+    pub fn newest(&self, before: Option<&Registry>) -> Result<Option<TrustedSet>, TrustError> {
+        self.stored("trust", before)
     }
 
-    fn stored(&self, name: &str) -> Result<Option<TrustedSet>, TrustError> {
+    fn stored(&self, name: &str, before: Option<&Registry>) -> Result<Option<TrustedSet>, TrustError> {
         let path = self.directory.join(name);
         // A link that leads nowhere is damage: only what was never made is absent.
         if std::fs::symlink_metadata(&path).is_err() {
@@ -106,7 +117,7 @@ impl Trust {
             Err(error) => return Err(TrustError::Tuf(error)),
         };
         let kept = |_: &str, file: &TargetFile| self.kept(file);
-        match set::read(&trusted, &self.product, kept) {
+        match set::read(&trusted, &self.product, before, kept) {
             Ok(set) => Ok(Some(TrustedSet { set, trusted })),
             // The metadata was stored and its targets were not yet: the next refresh brings them.
             Err(SetError::Target { .. }) if name == "trust" => Ok(None),
@@ -114,11 +125,16 @@ impl Trust {
         }
     }
 
-    /// Follows the repository, and reads the set it now has.
+    /// Follows the repository, and reads the set it now has. `before` is the newest registry verified.
     ///
     /// # Errors
     /// [`TrustError`]; what was trusted before stays as it was, but for the steps that TUF keeps.
-    pub fn refresh(&self, fetch: impl Fetch, now: Time) -> Result<TrustedSet, TrustError> {
+    pub fn refresh(
+        &self,
+        fetch: impl Fetch,
+        before: Option<&Registry>,
+        now: Time,
+    ) -> Result<TrustedSet, TrustError> {
         let store = FileStore::new(self.directory.join("trust"));
         let mut client = Client::new(&self.first_root, store, fetch).map_err(TrustError::Tuf)?;
         client.refresh(now).map_err(TrustError::Tuf)?;
@@ -127,7 +143,7 @@ impl Trust {
             Err(error) => return Err(TrustError::Tuf(error)),
         }
         let trusted = client.trusted().cloned().ok_or(TrustError::Tuf(TufError::NothingTrusted))?;
-        let set = set::read(&trusted, &self.product, |path, file| -> Result<Vec<u8>, TrustError> {
+        let set = set::read(&trusted, &self.product, before, |path, file| -> Result<Vec<u8>, TrustError> {
             if let Ok(bytes) = self.kept(file)
                 && file.verify(&bytes).is_ok()
             {

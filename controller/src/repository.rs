@@ -140,7 +140,7 @@ impl Repository {
     pub fn set(&self) -> Result<Option<VerifiedSet>, RepositoryError> {
         let Some(current) = &self.current else { return Ok(None) };
         let read = |path: &str, file: &TargetFile| self.target(path, file);
-        Ok(Some(set::read(current, &self.identity.product, read)?))
+        Ok(Some(set::read(current, &self.identity.product, None, read)?))
     }
 
     /// A baseline that was in force once, by its digest: hosts may still report under it.

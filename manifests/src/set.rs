@@ -134,11 +134,15 @@ fn list(problems: &[Problem]) -> String {
 /// Reads the set that `trusted` lists. `bytes_of` brings a target's bytes from wherever they are;
 /// they are verified here. Delegated role `lifts` must have been read before, if there is one.
 ///
+/// `before` is the registry of the set that this one follows, where there is one: two people of one
+/// unit could otherwise sign a registry that moves one of them to another.
+///
 /// # Errors
 /// [`SetError`]; nothing of a set with an error may be used.
 pub fn read<E>(
     trusted: &Trusted,
     product: &ProductId,
+    before: Option<&Registry>,
     mut bytes_of: impl FnMut(&str, &TargetFile) -> Result<Vec<u8>, E>,
 ) -> Result<VerifiedSet, SetError>
 where
@@ -168,7 +172,7 @@ where
             return Err(SetError::Product { expected: product.clone(), found: found.clone() });
         }
     }
-    check_units(trusted, &registry)?;
+    check_units(trusted, &registry, before)?;
     let mut lists = BTreeMap::new();
     for list in Reference::lists_needed(&baseline) {
         let bytes = target(&file_path(&list))?;
@@ -220,7 +224,7 @@ fn read_lifts(
 }
 
 /// A threshold met within one unit is refused: two people who share a desk are one.
-fn check_units(trusted: &Trusted, registry: &Registry) -> Result<(), SetError> {
+fn check_units(trusted: &Trusted, registry: &Registry, before: Option<&Registry>) -> Result<(), SetError> {
     let files = trusted.files();
     let bytes_of = |name: &str| files.iter().find(|(file, _)| file == name).map(|(_, bytes)| *bytes);
     let root = trusted.root();
@@ -234,17 +238,25 @@ fn check_units(trusted: &Trusted, registry: &Registry) -> Result<(), SetError> {
     for (role, keys, all) in roles {
         let Some(bytes) = bytes_of(&format!("{role}.json")) else { continue }; // Lifts not read: none count.
         let tally = count_valid(bytes, all, keys).map_err(SetError::Trust)?;
-        let mut units = BTreeSet::new();
+        let (mut units, mut units_before) = (BTreeSet::new(), BTreeSet::new());
         for id in &tally.valid {
-            // By what the key verifies: metadata may spell a key in another way than the registry.
-            let signed_with = all.get(id);
-            let signer = registry.signers.iter().find(|s| signed_with.is_some_and(|key| key.is_same_key(&s.key)));
-            let signer = signer.ok_or_else(|| SetError::UnknownSigner { role, key: id.clone() })?;
-            units.insert(signer.unit.as_str());
+            let unknown = || SetError::UnknownSigner { role, key: id.clone() };
+            let key = all.get(id).ok_or_else(unknown)?;
+            let unit = unit_of(registry, key).ok_or_else(unknown)?;
+            units.insert(unit);
+            // Nobody but the new registry can say where a newcomer belongs.
+            units_before.insert(before.and_then(|before| unit_of(before, key)).unwrap_or(unit));
         }
-        if let (1, Some(unit)) = (units.len(), units.first()) {
-            return Err(SetError::OneUnit { role, unit: (*unit).to_owned() });
+        for units in [units, units_before] {
+            if let (1, Some(unit)) = (units.len(), units.first()) {
+                return Err(SetError::OneUnit { role, unit: (*unit).to_owned() });
+            }
         }
     }
     Ok(())
+}
+
+// By what the key verifies: metadata may spell a key in another way than the registry.
+fn unit_of<'a>(registry: &'a Registry, key: &PublicKey) -> Option<&'a str> {
+    registry.signers.iter().find(|signer| key.is_same_key(&signer.key)).map(|signer| signer.unit.as_str())
 }

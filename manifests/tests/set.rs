@@ -57,6 +57,30 @@ fn a_threshold_met_within_one_unit_is_refused() {
 }
 
 #[test]
+fn two_of_one_unit_cannot_sign_one_of_them_into_another() {
+    let mut before = SignedSet::new();
+    before.units = ["release management", "release management", "operations"];
+    before.signers = [("root", vec![2, 3]), ("targets", vec![2, 3]), ("lifts", vec![2, 3])].into();
+    let before = before.read().unwrap();
+    let mut moved = SignedSet::new();
+    for role in ["root", "targets", "lifts"] {
+        for (signed, signers) in &mut moved.signers {
+            *signers = if *signed == role { vec![1, 2] } else { vec![2, 3] };
+        }
+        assert!(moved.read().is_ok(), "by its own registry it is signed by two units");
+        let error = moved.read_after(&before).unwrap_err();
+        assert_eq!(error.code(), "one-unit", "{role}: {error}");
+    }
+    moved.signers.values_mut().for_each(|signers| *signers = vec![2, 3]);
+    assert!(moved.read_after(&before).is_ok(), "somebody of another unit signed too");
+    // Of whom the registry before knows nothing, the new one tells the unit.
+    let mut newcomer = before.clone();
+    newcomer.registry.signers.remove(0);
+    moved.signers.values_mut().for_each(|signers| *signers = vec![1, 2]);
+    assert!(moved.read_after(&newcomer).is_ok());
+}
+
+#[test]
 fn a_signer_whom_the_registry_does_not_know_is_refused() {
     let words = refused("one-unit", |set| {
         let text = set.registry();

@@ -183,8 +183,10 @@ impl Repository {
             let missing = || TufError::NoSuchTarget { path: path.to_owned() };
             contents.get(path).cloned().ok_or_else(missing)
         };
-        let set = set::read(&trusted, &self.identity.product, read)?;
-        self.check(&set, stops)?;
+        let before = self.set()?;
+        let registry = before.as_ref().map(|set| &set.registry);
+        let set = set::read(&trusted, &self.identity.product, registry, read)?;
+        self.check(before.as_ref(), &set, stops)?;
 
         // Targets first, the timestamp last: it alone makes all others seen. What no metadata lists is
         // nobody's.
@@ -243,7 +245,12 @@ impl Repository {
     }
 
     /// The product's own rules, all problems at once.
-    fn check(&self, new: &VerifiedSet, stops: &BTreeSet<Digest>) -> Result<(), RepositoryError> {
+    fn check(
+        &self,
+        before: Option<&VerifiedSet>,
+        new: &VerifiedSet,
+        stops: &BTreeSet<Digest>,
+    ) -> Result<(), RepositoryError> {
         let mut problems = Vec::new();
         let listed = new.registry.controllers.iter().find(|controller| controller.id == self.identity.id);
         if !listed.is_some_and(|controller| controller.permit_key.is_same_key(&self.identity.permit_key)) {
@@ -252,7 +259,7 @@ impl Repository {
                 self.identity.id
             ));
         }
-        if let Some(old) = self.set()? {
+        if let Some(old) = before {
             let (before, after) = (old.reference.baseline(), new.reference.baseline());
             if old.reference.digest() != new.reference.digest() && after.version <= before.version {
                 problems.push(format!(

@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use manifests::digest::Digest;
 use manifests::envelope::LIFT_TYPE;
 use manifests::key::PublicKey;
+use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
 use manifests::stop::Lift;
 use manifests::time::{Span, Time};
@@ -214,10 +215,25 @@ impl SignedSet {
         let (served, root) = self.publish();
         read(served, &root, self.now)
     }
+
+    /// As somebody reads it who has a registry already.
+    pub(crate) fn read_after(&self, before: &VerifiedSet) -> Result<VerifiedSet, SetError> {
+        let (served, root) = self.publish();
+        follow(served, &root, self.now, Some(&before.registry))
+    }
 }
 
 /// Refreshes from `served`, asks for lifts, and reads the set as agent and controller do.
 pub(crate) fn read(served: Served, first_root: &[u8], now: Time) -> Result<VerifiedSet, SetError> {
+    follow(served, first_root, now, None)
+}
+
+fn follow(
+    served: Served,
+    first_root: &[u8],
+    now: Time,
+    before: Option<&Registry>,
+) -> Result<VerifiedSet, SetError> {
     let mut client = Client::new(first_root, MemoryStore::default(), served.clone()).unwrap();
     client.refresh(now.after(Span::from_s(60))).unwrap();
     client.delegated(LIFTS).unwrap();
@@ -226,7 +242,7 @@ pub(crate) fn read(served: Served, first_root: &[u8], now: Time) -> Result<Verif
         assert!(client.target(path).is_err());
     }
     let trusted = client.trusted().unwrap().clone();
-    set::read(&trusted, &PRODUCT.parse().unwrap(), |path, file| {
+    set::read(&trusted, &PRODUCT.parse().unwrap(), before, |path, file| {
         served.targets.get(&target_path(path, file).unwrap()).cloned().ok_or_else(|| format!("{path} is not served"))
     })
 }
