@@ -129,12 +129,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError`]; what was trusted before stays as it was, but for the steps that TUF keeps.
-    pub fn refresh(
-        &self,
-        fetch: impl Fetch,
-        before: Option<&Registry>,
-        now: Time,
-    ) -> Result<TrustedSet, TrustError> {
+    pub fn refresh(&self, fetch: impl Fetch, before: Option<&Registry>, now: Time) -> Result<TrustedSet, TrustError> {
         let store = FileStore::new(self.directory.join("trust"));
         let mut client = Client::new(&self.first_root, store, fetch).map_err(TrustError::Tuf)?;
         client.refresh(now).map_err(TrustError::Tuf)?;

@@ -228,12 +228,7 @@ pub(crate) fn read(served: Served, first_root: &[u8], now: Time) -> Result<Verif
     follow(served, first_root, now, None)
 }
 
-fn follow(
-    served: Served,
-    first_root: &[u8],
-    now: Time,
-    before: Option<&Registry>,
-) -> Result<VerifiedSet, SetError> {
+fn follow(served: Served, first_root: &[u8], now: Time, before: Option<&Registry>) -> Result<VerifiedSet, SetError> {
     let mut client = Client::new(first_root, MemoryStore::default(), served.clone()).unwrap();
     client.refresh(now.after(Span::from_s(60))).unwrap();
     client.delegated(LIFTS).unwrap();
