@@ -56,22 +56,33 @@ pub async fn load(
     Ok(Loaded { fleet, keys, stops })
 }
 
-/// The baseline that the one in force replaced, if hosts may still report under it.
+/// The most baselines before the one in force under which hosts may report: nobody publishes so
+/// often in earnest.
+const PREVIOUS_MAX: usize = 8;
+
+/// Baselines that were in force before that of `set` and under which hosts may still report, newest
+/// first. `publishes` has the newest first, which put `set` in force.
 ///
 /// # Errors
-/// [`RepositoryError`] if its files are damaged.
+/// [`RepositoryError`] if their files are damaged.
 pub fn previous(
     repository: &Repository,
     set: &VerifiedSet,
     publishes: &[PublishRow],
     now: Time,
-) -> Result<Option<Previous>, RepositoryError> {
-    let current = set.reference.digest();
-    // Newest first: those of the baseline in force, then the one before it.
-    let Some(at) = publishes.iter().position(|row| row.baseline != current) else { return Ok(None) };
-    let Some(replaced) = at.checked_sub(1).and_then(|first| publishes.get(first)) else { return Ok(None) };
-    let until = replaced.time.after(set.reference.baseline().gate.evidence_max_age);
-    let Some(before) = publishes.get(at).filter(|_| now < until) else { return Ok(None) };
-    let reference = Arc::new(repository.earlier_baseline(&before.baseline)?);
-    Ok(Some(Previous { reference, until }))
+) -> Result<Vec<Previous>, RepositoryError> {
+    let age = set.reference.baseline().gate.evidence_max_age;
+    let mut previous = Vec::new();
+    for (after, before) in publishes.iter().zip(publishes.iter().skip(1)) {
+        if after.baseline == before.baseline {
+            continue;
+        }
+        let until = after.time.after(age);
+        if now >= until || previous.len() == PREVIOUS_MAX {
+            break;
+        }
+        let reference = Arc::new(repository.earlier_baseline(&before.baseline)?);
+        previous.push(Previous { reference, until });
+    }
+    Ok(previous)
 }

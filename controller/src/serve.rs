@@ -82,7 +82,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let loaded = load::load(&mut connection, product, permit_key.public()).await.context("the store is damaged")?;
     let mut publishes = store::publishes(&mut connection).await?;
     if let Some(set) = &set {
-        let row = row(&repository, set, now);
+        let row = PublishRow::new(set, repository.versions(), "restart".to_owned(), now);
         // A crash between the files and the row: the files are what is in force.
         if publishes.first().is_none_or(|newest| newest.baseline != row.baseline) {
             store::publish(&mut connection, &row).await?;
@@ -91,7 +91,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     }
     let previous = match &set {
         Some(set) => load::previous(&repository, set, &publishes, now)?,
-        None => None,
+        None => Vec::new(),
     };
     let tls = tls(&data)?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -118,7 +118,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         let mut fleet = app.fleet_mut();
         fleet.set_online_until(online_until);
         if let Some(set) = set {
-            fleet.install(policy(set, previous.into_iter().collect()), now, &mut change);
+            fleet.install(policy(set, previous), now, &mut change);
         }
     }
     writer::save_start(&mut connection, &app, &change).await?;
@@ -141,16 +141,6 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         None => writing.await,
     };
     ended.context("the writer failed")?.context("the disk failed")
-}
-
-fn row(repository: &Repository, set: &manifests::set::VerifiedSet, now: manifests::time::Time) -> PublishRow {
-    PublishRow {
-        time: now,
-        operator: "restart".to_owned(),
-        baseline: set.reference.digest(),
-        version: set.reference.baseline().version.to_string(),
-        versions: repository.versions(),
-    }
 }
 
 /// Keeps timestamp and snapshot fresh.

@@ -6,9 +6,10 @@ mod support;
 use controller::store;
 use manifests::api::{self, Fleet};
 use manifests::outcome::Verdict;
+use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use reqwest::Method;
-use support::{AP, OTHER, World, code};
+use support::{AP, OTHER, World, baseline, code};
 
 #[tokio::test]
 async fn a_document_is_in_the_store_before_it_is_acknowledged() {
@@ -56,6 +57,30 @@ async fn a_restart_forgets_nothing() {
     assert_eq!(code(world.send(&first).await).await, (409, "sequence".to_owned()));
     let stops: Vec<api::StopView> = world.see(api::STOPS).await;
     assert_eq!(stops.len(), 1);
+}
+
+#[tokio::test]
+async fn evidence_under_baselines_replaced_a_moment_ago_counts_across_a_restart() {
+    let mut world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    for (version, number) in [("2.0.0", 2), ("3.0.0", 3)] {
+        let mut draft = world.draft();
+        (draft.targets_version, draft.baseline) = (number, baseline(version));
+        assert_eq!(world.publish(&draft).await.status(), 200);
+    }
+    for restarted in [false, true] {
+        if restarted {
+            world.stop().await;
+            world.start().await;
+        }
+        // It has not heard of either publish yet.
+        let permit = world.receipt(&other.heartbeat("exclusive")).await.permit.unwrap().claimed().unwrap();
+        assert_eq!((permit.verdict, permit.reasons), (Verdict::Issue, Vec::new()), "restarted: {restarted}");
+    }
+    other.baseline = baseline("0.9.0");
+    let permit = world.receipt(&other.evidence("exclusive")).await.permit.unwrap().claimed().unwrap();
+    assert_eq!(permit.reasons, [Reason::of(Code::BaselineOutdated)], "it was never in force here");
 }
 
 #[tokio::test]

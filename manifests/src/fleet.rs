@@ -377,11 +377,6 @@ impl Fleet {
         }
     }
 
-    /// The baselines before the one in force, while hosts may report under them.
-    pub fn previous(&self) -> &[Previous] {
-        self.policy.as_ref().map_or(&[], |policy| policy.previous.as_slice())
-    }
-
     /// Judges anew whatever the clock alone has changed.
     pub fn tick(&mut self, now: Time, change: &mut Change) {
         let mut sites = BTreeSet::new();

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
-use manifests::api::{HostEvent, Publish, Published};
+use manifests::api::{BaselineRef, HostEvent, Publish, Published};
 use manifests::fleet::{Policy, Previous};
 use manifests::set::VerifiedSet;
 
 use crate::app::App;
 use crate::auth::Operator;
 use crate::error::Failure;
-use crate::store::PublishRow;
+use crate::store::{self, PublishRow, StoreError};
 use crate::streams::Item;
-use crate::{body, clock};
+use crate::{body, clock, load};
 
 /// Largest publish, in bytes of its JSON.
 const BYTES_MAX: usize = 256 << 20;
@@ -41,43 +41,26 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
     // Under the repository's lock no other publish comes between; a stop may, and then a lift of it
     // is refused here and can be published again.
     let stops = app.fleet().stops().iter().map(|known| known.reference.digest).collect();
+    let mut publishes = store::publishes(&mut *app.store.readers().acquire().await.map_err(StoreError::from)?).await?;
     let work = tokio::task::spawn_blocking(move || {
         let candidate = repository.candidate(publish, &stops, now)?;
-        let set = repository.install(candidate)?;
-        Ok::<_, Failure>((repository, set))
+        let set = candidate.set();
+        let row = PublishRow::new(set, candidate.versions(), operator, now);
+        publishes.insert(0, row.clone());
+        // Read before anything is written: a file that cannot be read must not leave a publish half done.
+        let previous = load::previous(&repository, set, &publishes, now)?;
+        let policy = policy(repository.install(candidate)?, previous);
+        Ok::<_, Failure>((repository, policy, row))
     });
-    let (repository, set) = work.await.map_err(|_| Failure::unavailable("the publish broke off"))??;
-    let versions = repository.versions();
-    let baseline = manifests::api::BaselineRef {
-        version: set.reference.baseline().version.to_string(),
-        digest: set.reference.digest(),
-    };
-    let row =
-        PublishRow { time: now, operator, baseline: baseline.digest, version: baseline.version.clone(), versions };
+    let (repository, policy, row) = work.await.map_err(|_| Failure::unavailable("the publish broke off"))??;
+    let baseline = BaselineRef { version: row.version.clone(), digest: row.baseline };
+    let versions = row.versions;
     app.fleet_mut().set_online_until(repository.online_until());
     app.set_timestamp(versions.timestamp);
-    let previous = previous(&app, &set);
-    app.writer.install(policy(set, previous), row).await?;
+    app.writer.install(policy, row).await?;
     app.streams.push_all(&Item::new(&HostEvent::Refresh(versions.timestamp)));
     drop(repository);
     Ok(Published { baseline: Some(baseline), versions })
-}
-
-/// The most baselines before the one in force under which hosts may report.
-const PREVIOUS_MAX: usize = 8;
-
-/// The baseline that this set replaces, and those replaced a moment ago.
-fn previous(app: &App, set: &VerifiedSet) -> Vec<Previous> {
-    let now = clock::now();
-    let fleet = app.fleet();
-    let mut previous: Vec<_> = fleet.previous().iter().filter(|previous| now < previous.until).cloned().collect();
-    if let Some(current) = fleet.reference().filter(|current| current.digest() != set.reference.digest()) {
-        let until = now.after(set.reference.baseline().gate.evidence_max_age);
-        previous.push(Previous { reference: Arc::clone(current), until });
-    }
-    // The newest ones: nobody publishes so often in earnest.
-    let surplus = previous.len().saturating_sub(PREVIOUS_MAX);
-    previous.split_off(surplus)
 }
 
 /// As the fleet is judged by it.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::BASE64;
-use manifests::api::Publish;
+use manifests::api::{Publish, Versions};
 use manifests::digest::Digest;
 use manifests::set::{self, VerifiedSet};
 use manifests::time::Time;
@@ -33,6 +33,11 @@ impl Candidate {
     /// What it would put in force.
     pub fn set(&self) -> &VerifiedSet {
         &self.set
+    }
+
+    /// Versions of its metadata.
+    pub fn versions(&self) -> Versions {
+        super::versions(&self.trusted)
     }
 }
 

@@ -9,6 +9,7 @@ use manifests::evidence::{Cover, Evidence, State};
 use manifests::fleet::{Host, HostRecord, KnownStop, Site};
 use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::key::PublicKey;
+use manifests::set::VerifiedSet;
 use manifests::stop::{Stop, StopRef};
 use manifests::time::Time;
 use serde::Serialize;
@@ -373,6 +374,14 @@ pub struct PublishRow {
     pub version: String,
     /// Versions of the metadata.
     pub versions: Versions,
+}
+
+impl PublishRow {
+    /// `operator` put `set`, with metadata of these versions, in force at `time`.
+    pub fn new(set: &VerifiedSet, versions: Versions, operator: String, time: Time) -> Self {
+        let baseline = set.reference.digest();
+        Self { time, operator, baseline, version: set.reference.baseline().version.to_string(), versions }
+    }
 }
 
 /// Appends a publish.
