@@ -82,6 +82,11 @@ impl Controller {
         format!("https://{}", self.address)
     }
 
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Its CA.
     pub fn ca(&self) -> PathBuf {
         self.data.join("ca.pem")

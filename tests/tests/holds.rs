@@ -70,6 +70,42 @@ impl Case {
         .await
     }
 
+    /// A permit opens the gate as it arrives and is on disk a moment later.
+    async fn permit_on_disk(&self) -> Result<()> {
+        let path = self.state()?.join("permit.json");
+        until("the permit to be on disk", DEADLINE, async || {
+            ensure!(path.exists(), "it is not");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The baseline under which the controller sees the agent.
+    async fn under(&self) -> Result<Option<Digest>> {
+        let rows = self.fleet.controller.hosts().await?;
+        Ok(rows.into_iter().find(|row| row.host == self.ap).context("not shown")?.baseline)
+    }
+
+    /// Publishes a newer baseline that changes nothing for the host; its digest.
+    async fn publish_newer(&self) -> Result<Digest> {
+        let other = self.fleet.good(true).next().context("no split site")?.site.code.clone();
+        let managers = &self.fleet.managers;
+        managers.edit("baseline.toml", |text| tests::baseline_text::next_baseline(&text, other.as_str()))?;
+        managers.sign_by_two().await?;
+        managers.publish(&self.fleet.controller).await?;
+        Ok(self.fleet.controller.fleet().await?.baseline.context("no baseline")?.digest)
+    }
+
+    /// Waits until the agent runs under that baseline, and issues.
+    async fn is_under(&self, baseline: Digest) -> Result<()> {
+        until("the agent to run under the newer baseline", DEADLINE, async || {
+            ensure!(self.under().await? == Some(baseline), "not yet");
+            Ok(())
+        })
+        .await?;
+        self.issues().await
+    }
+
     /// Waits until the gate holds for `code`, and sees no 200 on the way.
     async fn holds(&self, what: &str, code: &str, deadline: Duration) -> Result<()> {
         until(&format!("{what}: {code}"), deadline, async || {
@@ -153,6 +189,7 @@ async fn a_damaged_state_holds_and_an_untouched_one_issues_without_a_controller(
     let mut case = Case::new().await?;
     case.start().await?;
     case.issues().await?;
+    case.permit_on_disk().await?;
     case.between.script(|script| script.cut = true)?;
     // Untouched: the permit counts for the rest of its life, and no controller is there to renew it.
     case.restart(|_| Ok(())).await?;
@@ -291,27 +328,73 @@ async fn an_older_baseline_never_takes_the_place_of_a_newer() -> Result<()> {
     let old_timestamp = case.fleet.controller.metadata("timestamp.json").await?;
     case.start().await?;
     case.issues().await?;
-    let other = case.fleet.good(true).next().context("no split site")?.site.code.clone();
-    case.fleet.managers.edit("baseline.toml", |text| tests::baseline_text::next_baseline(&text, other.as_str()))?;
-    case.fleet.managers.sign_by_two().await?;
-    case.fleet.managers.publish(&case.fleet.controller).await?;
-    let newest = case.fleet.controller.fleet().await?.baseline.context("no baseline")?.digest;
-    let under = async |case: &Case| {
-        let rows = case.fleet.controller.hosts().await?;
-        anyhow::Ok(rows.into_iter().find(|row| row.host == case.ap).context("not shown")?.baseline)
-    };
-    until("the agent to run under the newer baseline", DEADLINE, async || {
-        ensure!(under(&case).await? == Some(newest), "not yet");
-        Ok(())
-    })
-    .await?;
+    let newest = case.publish_newer().await?;
+    case.is_under(newest).await?;
     case.between.script(|script| script.serve.insert("/tuf/timestamp.json".to_owned(), old_timestamp))?;
     case.restart(|_| Ok(())).await?;
     case.issues().await?;
-    assert_eq!(under(&case).await?, Some(newest), "an older baseline took over");
+    assert_eq!(case.under().await?, Some(newest), "an older baseline took over");
     until("the agent to say that it was offered an older one", DEADLINE, async || {
         let log = case.fleet.host_mut(&case.ap)?.agent()?.log();
         ensure!(log.contains("rollback") || log.contains("older") || log.contains("lower"), "{log}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn under_an_older_baseline_nothing_opens() -> Result<()> {
+    let mut case = Case::new().await?;
+    let old_timestamp = case.fleet.controller.metadata("timestamp.json").await?;
+    case.start().await?;
+    case.issues().await?;
+    // As both were before the newer baseline.
+    let state = case.state()?;
+    let (old_state, old_data) = (state.with_file_name("state-old"), state.with_file_name("data-old"));
+    case.restart(|state| copy(state, &old_state)).await?;
+    case.fleet.controller.kill()?;
+    copy(case.fleet.controller.data(), &old_data)?;
+    case.fleet.controller.resume().await?;
+    case.issues().await?;
+
+    // The agent is kept from the newer one: a host may be late, but not for ever.
+    case.between.script(|script| script.serve.insert("/tuf/timestamp.json".to_owned(), old_timestamp))?;
+    let newest = case.publish_newer().await?;
+    let age = Duration::from_secs(case.fleet.rhythm.evidence_max_age_s);
+    until("the controller to call its evidence outdated", age + DEADLINE, async || {
+        let answer = case.fleet.host(&case.ap)?.ask_gate().await?;
+        ensure!(matches!(&answer, Issued::Refused(codes) if codes == &["baseline-outdated"]), "{answer}");
+        Ok(())
+    })
+    .await?;
+    case.between.script(|script| script.serve.clear())?;
+    case.is_under(newest).await?;
+
+    // Its own trust is set back, and nobody is there who could bring the newer one.
+    case.between.script(|script| script.cut = true)?;
+    case.restart(|state| {
+        fs::remove_file(state.join("active"))?;
+        std::os::unix::fs::symlink(fs::read_link(old_state.join("active"))?, state.join("active"))?;
+        for part in ["trust", "sets", "targets"] {
+            fs::remove_dir_all(state.join(part))?;
+            copy(&old_state.join(part), &state.join(part))?;
+        }
+        Ok(())
+    })
+    .await?;
+    case.holds("an older baseline in the agent's own state", "permit-mismatch", DEADLINE).await?;
+    case.between.script(|script| script.cut = false)?;
+    case.is_under(newest).await?;
+
+    // The controller itself is set back: what it appraises by is older than what the host holds.
+    case.fleet.controller.kill()?;
+    let data = case.fleet.controller.data().to_owned();
+    fs::remove_dir_all(&data)?;
+    copy(&old_data, &data)?;
+    case.fleet.controller.resume().await?;
+    until("the controller of the past to call its evidence outdated", DEADLINE, async || {
+        let answer = case.fleet.host(&case.ap)?.ask_gate().await?;
+        ensure!(matches!(&answer, Issued::Refused(codes) if codes == &["baseline-outdated"]), "{answer}");
         Ok(())
     })
     .await
