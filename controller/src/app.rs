@@ -14,12 +14,11 @@ use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Sessions;
-use crate::error::Failure;
+use crate::queue::Writer;
 use crate::repository::Repository;
+use crate::session::Sessions;
 use crate::store::Store;
 use crate::streams::Streams;
-use crate::writer::Writer;
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
@@ -110,14 +109,10 @@ impl App {
         self.stops.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The host whose key a document claims to be signed with.
-    ///
-    /// # Errors
-    /// 403 `not-enrolled` for an unknown key.
-    pub fn sender<T: Document>(&self, sealed: &Sealed<T>) -> Result<(HostId, PublicKey), Failure> {
+    /// The host whose key a document claims to be signed with; none for an unknown key.
+    pub fn sender<T: Document>(&self, sealed: &Sealed<T>) -> Option<(HostId, PublicKey)> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let known = sealed.claimed_keys().find_map(|id| keys.get(id));
-        known.cloned().ok_or_else(|| Failure::forbidden("not-enrolled", "no host is enrolled with this key"))
+        sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
     }
 
     /// The repository, locked for as long as the guard lives.

@@ -12,9 +12,9 @@ use rcgen::{
     date_time_ymd,
 };
 
-use crate::auth::Role;
 use crate::clock;
 use crate::data::{Data, Public};
+use crate::role::Role;
 use crate::{store, token};
 
 const DAY_S: u64 = 86_400;

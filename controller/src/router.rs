@@ -11,9 +11,10 @@ use axum::routing::{self, MethodRouter};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
-use crate::auth::{Access, Role, require};
+use crate::auth::{Access, require};
 use crate::error::Failure;
 use crate::handlers::{events, host, publish, stops, tuf, views};
+use crate::role::Role;
 
 /// One route.
 #[derive(Clone, Copy, Debug)]

@@ -19,15 +19,15 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::auth::Sessions;
 use crate::data::Data;
 use crate::error::chain;
 use crate::handlers::publish::policy;
+use crate::queue::Writer;
 use crate::repository::{Identity, Repository};
+use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::streams::Item;
-use crate::writer::{self, Writer};
-use crate::{clock, load, router, server, store};
+use crate::{clock, load, router, server, store, writer};
 
 /// Events that a reader may lag behind before it must read the store.
 const EVENTS_WAITING_MAX: usize = 1024;

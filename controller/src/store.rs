@@ -25,7 +25,7 @@ pub use rows::{
     save_stop, sites, stops, stored_lists, use_token,
 };
 
-use crate::auth::Role;
+use crate::role::Role;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 

@@ -8,7 +8,7 @@ use manifests::id::HostId;
 use manifests::time::Span;
 use ring::rand::SystemRandom;
 
-use crate::auth::Role;
+use crate::role::Role;
 use crate::{clock, store};
 
 /// How long a host's token can be used.

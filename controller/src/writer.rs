@@ -1,6 +1,6 @@
 //! The one writer: many requests, one transaction, answers after the commit.
 //!
-//! Requests wait in a bounded queue; a full one is answered 503. Each batch is applied to the fleet
+//! Requests wait in a bounded queue ([`crate::queue`]). Each batch is applied to the fleet
 //! and to one transaction; when it is on disk everybody is answered and told. If it cannot be
 //! written, nobody is, and the fleet is read from the store again.
 
@@ -9,141 +9,26 @@ mod apply;
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifests::api::{HostEvent, StopView};
-use manifests::digest::Digest;
+use manifests::api::HostEvent;
 use manifests::envelope::Sealed;
-use manifests::fleet::{Answer, Change, Document, Policy};
-use manifests::id::HostId;
-use manifests::key::{KeyId, PublicKey};
+use manifests::fleet::Change;
 use manifests::permit::Permit;
-use manifests::stop::{Scope, Stop, StopRef};
+use manifests::stop::Stop;
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::app::App;
-use crate::clock;
 use crate::error::{Failure, chain};
-use crate::load;
-use crate::store::{self, PublishRow, StoreError};
+use crate::queue::{Command, Queue, Reply};
+use crate::store::{self, StoreError};
 use crate::streams::Item;
+use crate::{clock, load};
 
-/// Requests that may wait to be written.
-const WAITING_MAX: usize = 4096;
 /// Requests written in one transaction at most.
 const BATCH_MAX: usize = 512;
 /// Events kept; older ones go.
 const EVENTS_KEPT: u64 = 1_000_000;
 /// How often the clock is looked at for hosts that fell silent.
 const TICK: Duration = Duration::from_millis(200);
-
-type Reply<T> = oneshot::Sender<Result<T, Failure>>;
-
-/// Something to be written.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Report(Box<Report>, Reply<Answer>),
-    Enrol { token: Digest, host: HostId, key: PublicKey, reply: Reply<()> },
-    Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
-    FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
-    Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
-    Install { policy: Box<Policy>, row: PublishRow, reply: Reply<()> },
-    Probe(Reply<()>),
-    Tick,
-}
-
-/// A document whose signature was checked with `key`.
-#[derive(Debug)]
-pub struct Report {
-    /// The key's host.
-    pub host: HostId,
-    /// The key.
-    pub key: KeyId,
-    /// The document.
-    pub document: Document,
-    /// Its payload's digest.
-    pub digest: Digest,
-    /// As it was signed, of full evidence.
-    pub envelope: Option<String>,
-}
-
-/// Hands requests to the writer.
-#[derive(Clone, Debug)]
-pub struct Writer(mpsc::Sender<Command>);
-
-/// The other end of a [`Writer`].
-pub(crate) type Queue = mpsc::Receiver<Command>;
-
-impl Writer {
-    pub(crate) fn new() -> (Self, Queue) {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        (Self(sender), receiver)
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.0.try_send(command(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::unavailable("too many requests are waiting"),
-            mpsc::error::TrySendError::Closed(_) => Failure::unavailable("the store cannot be written"),
-        })?;
-        answer.await.unwrap_or_else(|_| Err(Failure::unavailable("the store cannot be written")))
-    }
-
-    /// A host's document.
-    ///
-    /// # Errors
-    /// Why it does not count, or 503.
-    pub async fn report(&self, report: Report) -> Result<Answer, Failure> {
-        self.ask(|reply| Command::Report(Box::new(report), reply)).await
-    }
-
-    /// A host's key, for a one-time token.
-    ///
-    /// # Errors
-    /// 401, 403 or 409, or 503.
-    pub async fn enrol(&self, token: Digest, host: HostId, key: PublicKey) -> Result<(), Failure> {
-        self.ask(|reply| Command::Enrol { token, host, key, reply }).await
-    }
-
-    /// A host has a stop on disk.
-    ///
-    /// # Errors
-    /// 404 for a stop that is not ours, or 503.
-    pub async fn acknowledge(&self, host: HostId, key: KeyId, stop: StopRef, envelope: String) -> Result<(), Failure> {
-        self.ask(|reply| Command::Acknowledge { host, key, stop, envelope, reply }).await
-    }
-
-    /// A file list whose bytes have this digest.
-    ///
-    /// # Errors
-    /// 503.
-    pub async fn file_list(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), Failure> {
-        self.ask(|reply| Command::FileList { digest, bytes, reply }).await
-    }
-
-    /// An operator's stop.
-    ///
-    /// # Errors
-    /// 400 for one that stops nobody, or 503.
-    pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, Failure> {
-        self.ask(|reply| Command::Stop { scope, reason, operator, reply }).await
-    }
-
-    /// Puts what was published in force.
-    ///
-    /// # Errors
-    /// 503.
-    pub async fn install(&self, policy: Policy, row: PublishRow) -> Result<(), Failure> {
-        self.ask(|reply| Command::Install { policy: Box::new(policy), row, reply }).await
-    }
-
-    /// Whether the store can be written.
-    ///
-    /// # Errors
-    /// 503 if not.
-    pub async fn probe(&self) -> Result<(), Failure> {
-        self.ask(Command::Probe).await
-    }
-}
 
 /// What is told when a batch is on disk.
 type Told = Box<dyn FnOnce(&App) + Send>;

@@ -3,7 +3,8 @@
 
 mod support;
 
-use controller::auth::{Access, Role};
+use controller::auth::Access;
+use controller::role::Role;
 use controller::router::ROUTES;
 use reqwest::Method;
 use support::World;

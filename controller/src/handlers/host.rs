@@ -27,8 +27,8 @@ use serde::Serialize;
 use crate::app::App;
 use crate::auth::bearer;
 use crate::error::{Failure, chain};
+use crate::queue::Report;
 use crate::streams::Item;
-use crate::writer::Report;
 use crate::{body, clock};
 
 /// Most stops in one receipt; the host asks again for the rest with its next document.
@@ -56,7 +56,8 @@ async fn receive<T: Signed>(
     named: impl Fn(&T) -> (&HostId, &ProductId),
 ) -> Result<Received<T>, Failure> {
     let sealed: Sealed<T> = body::json(request, envelope_bytes_max::<T>()).await?;
-    let (host, key) = app.sender(&sealed)?;
+    let sender = app.sender(&sealed);
+    let (host, key) = sender.ok_or_else(|| Failure::forbidden("not-enrolled", "no host is enrolled with this key"))?;
     let document = sealed.verify([&key])?;
     // Whose it is says the signed payload, never an address; and the key must be that host's.
     let (id, product) = named(&document);
@@ -233,7 +234,8 @@ fn present(app: &App, host: &HostId) -> Vec<Item> {
 
 fn session(app: &App, headers: &HeaderMap) -> Result<HostId, Failure> {
     let key_of = |host: &HostId| app.fleet().host(host).and_then(|host| host.key.clone());
-    app.sessions.check(bearer(headers)?, clock::now(), key_of)
+    let host = app.sessions.check(bearer(headers)?, clock::now(), key_of);
+    host.ok_or_else(|| Failure::token("the session is over; the next receipt carries a new one"))
 }
 
 fn text<T: Serialize>(value: &T) -> Result<String, Failure> {

@@ -10,10 +10,11 @@ use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
 use sqlx::SqliteConnection;
 
-use super::{Command, Report, Told, answer, push_stop};
+use super::{Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
 use crate::error::Failure;
+use crate::queue::{Command, Report};
 use crate::store::{self, PublishRow, StoreError, TokenUse};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.

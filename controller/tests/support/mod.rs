@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use controller::auth::Role;
+use controller::role::Role;
 use controller::{clock, data::Data, init, serve, store, token};
 use data_encoding::BASE64;
 use manifests::api::{self, ErrorBody, Publish, Receipt};
