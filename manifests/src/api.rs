@@ -44,6 +44,10 @@ pub const STOPS: &str = "/v1/stops";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
 
+/// Most stops in one receipt, and at the beginning of a stream. A host that got so many asks for the
+/// rest with its next document.
+pub const STOPS_PER_RECEIPT_MAX: usize = 64;
+
 /// Every answer outside 2xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -68,7 +72,7 @@ pub struct Receipt {
     /// Why no permit is signed: `freeze`, `no-baseline`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<String>,
-    /// Stops newer than the newest one the document named, oldest first.
+    /// Stops newer than the newest one the document named, oldest first, [`STOPS_PER_RECEIPT_MAX`] at most.
     pub stops: Vec<Sealed<Stop>>,
     /// File lists that the controller does not have, of those the document named.
     pub wanted: Vec<Digest>,

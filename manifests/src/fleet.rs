@@ -481,13 +481,11 @@ impl Fleet {
     fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> Answer {
         let host = self.hosts.get(id);
         let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover.lists.as_slice());
-        let named = host.and_then(|host| host.record.stop_named);
         Answer {
             sequence: host.map_or(0, |host| host.record.sequence),
             next: if host.is_some_and(|host| host.unshown) { Next::SendFull } else { Next::Nothing },
             permit,
-            // A stop that is not ours tells nothing of those it knows: all of them, then.
-            stops_after: named.filter(|named| self.knows(named)).map_or(0, |named| named.number),
+            stops_after: self.stops_after(id),
             wanted: lists.iter().filter(|list| !self.lists.contains(list)).take(WANTED_MAX).copied().collect(),
         }
     }
@@ -523,6 +521,13 @@ impl Fleet {
     /// The newest stop.
     pub fn newest_stop(&self) -> Option<StopRef> {
         self.stops.last().map(|known| known.reference)
+    }
+
+    /// Stops above this number are news to the host, as far as it has told.
+    pub fn stops_after(&self, id: &HostId) -> u64 {
+        let named = self.hosts.get(id).and_then(|host| host.record.stop_named);
+        // A stop that is not ours tells nothing of those it knows: all of them, then.
+        named.filter(|named| self.knows(named)).map_or(0, |named| named.number)
     }
 
     fn knows(&self, named: &StopRef) -> bool {
