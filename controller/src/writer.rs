@@ -129,7 +129,7 @@ fn tell(app: &Arc<App>, change: Change) {
     }
     for event in change.events {
         tracing::info!(
-            kind = event.kind,
+            kind = event.kind.as_str(),
             site = event.site.as_ref().map(tracing::field::display),
             host = event.host.as_ref().map(tracing::field::display),
             note = event.note,

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use manifests::api::StopView;
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
-use manifests::fleet::{Answer, Change, Document, Policy};
+use manifests::fleet::{Answer, Change, Document};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::clock;
 use crate::error::Failure;
 use crate::queue::{Command, Report};
-use crate::store::{self, PublishRow, StoreError, TokenUse};
+use crate::store::{self, StoreError, TokenUse};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
@@ -56,7 +56,8 @@ pub(super) async fn apply(
             }))
         }
         Command::Install { policy, row, reply } => {
-            install(app, connection, *policy, &row, change).await?;
+            app.fleet_mut().publish(*policy, &row.operator, row.versions, clock::now(), change);
+            store::publish(connection, &row).await?;
             Ok(answer(reply, Ok(())))
         }
         Command::Probe(reply) => {
@@ -137,12 +138,6 @@ async fn enrol(
     if made_for != *host {
         return Ok(Err(Failure::forbidden("wrong-host", "the token is for another host")));
     }
-    if !app.fleet().is_listed(host, now) {
-        return Ok(Err(manifests::fleet::EnrolError::NotListed.into()));
-    }
-    if app.fleet().hosts().any(|(other, known)| other != host && known.key.as_ref() == Some(&id)) {
-        return Ok(Err(manifests::fleet::EnrolError::KeyInUse.into()));
-    }
     if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
         return Ok(Err(error.into()));
     }
@@ -210,34 +205,4 @@ async fn stop(
     };
     store::save_stop(connection, &newest, &sealed).await?;
     Ok(Ok((view, sealed)))
-}
-
-async fn install(
-    app: &App,
-    connection: &mut SqliteConnection,
-    policy: Policy,
-    row: &PublishRow,
-    change: &mut Change,
-) -> Result<(), StoreError> {
-    let now = clock::now();
-    {
-        let mut fleet = app.fleet_mut();
-        let note = format!(
-            "{} published baseline {} (root {}, targets {}, lifts {})",
-            row.operator, row.version, row.versions.root, row.versions.targets, row.versions.lifts
-        );
-        fleet.record("publish", note, now, change);
-        let lifts: Vec<_> = policy.lifts.iter().filter(|lift| !fleet.lifts().contains(lift)).cloned().collect();
-        for lift in lifts {
-            let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
-            fleet.record(
-                "lift",
-                format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason),
-                now,
-                change,
-            );
-        }
-        fleet.install(policy, now, change);
-    }
-    store::publish(connection, row).await
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Change, Fleet};
+use crate::api::EventKind;
 use crate::digest::Digest;
 use crate::id::{HostId, SiteCode};
 use crate::stop::{Lift, REASON_BYTES_MAX, Scope, Stop, StopRef};
@@ -112,7 +113,7 @@ impl Fleet {
         let note = format!("stop {} by {}: {}", stop.number, stop.operator, stop.reason);
         let reference = StopRef { number: stop.number, digest };
         self.stops.push(KnownStop { reference, stop, acknowledged: BTreeSet::new() });
-        self.note(change, now, "stop", None, note);
+        self.note(change, now, EventKind::Stop, None, note);
         let covered: Vec<SiteCode> = self.sites.keys().filter(|site| scope.covers(site)).cloned().collect();
         for code in &covered {
             self.judge_site(code, now, change);
@@ -141,7 +142,7 @@ impl Fleet {
             host.acknowledged = host.acknowledged.max(reference.number);
             change.hosts.insert(id.clone());
         }
-        self.note(change, now, "acknowledged", Some(id), format!("has stop {} on disk", reference.number));
+        self.note(change, now, EventKind::Acknowledged, Some(id), format!("has stop {} on disk", reference.number));
         Ok(true)
     }
 
