@@ -26,7 +26,8 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::auth::bearer;
-use crate::error::{Failure, chain};
+use crate::chain::chain;
+use crate::error::Failure;
 use crate::queue::Report;
 use crate::streams::Item;
 use crate::{body, clock};
