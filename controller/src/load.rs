@@ -1,7 +1,7 @@
 //! The fleet as the store remembers it.
 
 use manifests::envelope::Sealed;
-use manifests::fleet::{Fleet, Previous};
+use manifests::fleet::{Fleet, Policy, Previous};
 use manifests::id::ProductId;
 use manifests::key::PublicKey;
 use manifests::set::VerifiedSet;
@@ -54,6 +54,17 @@ pub async fn load(
         fleet.list_stored(digest);
     }
     Ok(Loaded { fleet, keys, stops })
+}
+
+/// As the fleet is judged by a set.
+pub fn policy(set: VerifiedSet, previous: Vec<Previous>) -> Policy {
+    Policy {
+        current: Arc::new(set.reference),
+        previous,
+        registry: set.registry,
+        expires: set.expires,
+        lifts: set.lifts,
+    }
 }
 
 /// The most baselines before the one in force under which hosts may report: nobody publishes so

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use manifests::api::HostEvent;
 use manifests::durable;
 use manifests::fleet::Change;
 use manifests::tuf::ROOT_BYTES_MAX;
@@ -21,12 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::chain::chain;
 use crate::data::Data;
-use crate::handlers::publish::policy;
 use crate::queue::Writer;
 use crate::repository::{Identity, Repository};
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
-use crate::streams::Item;
 use crate::{clock, load, router, server, store, writer};
 
 /// Events that a reader may lag behind before it must read the store.
@@ -100,11 +97,17 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let (events, _) = broadcast::channel(EVENTS_WAITING_MAX);
     let sessions = Sessions::new().map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
     let stop = CancellationToken::new();
-    let online_until = repository.online_until();
+    // Before there is anybody to ask: the start reads all of it and changes what time alone has changed.
+    let mut change = Change::default();
+    let mut fleet = loaded.fleet;
+    fleet.set_online_until(repository.online_until());
+    if let Some(set) = set {
+        fleet.install(load::policy(set, previous), now, &mut change);
+    }
     let app = Arc::new(App::new(
         store,
         writer,
-        loaded.fleet,
+        fleet,
         loaded.keys,
         loaded.stops,
         permit_key,
@@ -113,14 +116,6 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         sessions,
         stop.clone(),
     ));
-    let mut change = Change::default();
-    {
-        let mut fleet = app.fleet_mut();
-        fleet.set_online_until(online_until);
-        if let Some(set) = set {
-            fleet.install(policy(set, previous), now, &mut change);
-        }
-    }
     writer::save_start(&mut connection, &app, &change).await?;
     let mut writing = tokio::spawn(writer::run(Arc::clone(&app), connection, queue));
     let renewing = tokio::spawn(renew(Arc::clone(&app)));
@@ -143,7 +138,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     ended.context("the writer failed")?.context("the disk failed")
 }
 
-/// Keeps timestamp and snapshot fresh.
+/// Keeps timestamp and snapshot fresh. The repository is held until everybody knows, so that no publish comes between.
 async fn renew(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RENEW_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -155,20 +150,25 @@ async fn renew(app: Arc<App>) {
         let mut repository = app.repository_owned().await;
         let work = tokio::task::spawn_blocking(move || {
             let renewed = repository.renew(clock::now());
-            (renewed, repository.online_until(), repository.versions())
+            (renewed, repository)
         });
-        match work.await {
-            Ok((Ok(false), ..)) => {}
-            Ok((Ok(true), until, versions)) => {
-                app.fleet_mut().set_online_until(until);
-                app.set_timestamp(versions.timestamp);
-                app.streams.push_all(&Item::new(&HostEvent::Refresh(versions.timestamp)));
-                tracing::info!(version = versions.timestamp, %until, "timestamp signed anew");
+        let (renewed, repository) = match work.await {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "renewing broke off");
+                continue;
             }
-            Ok((Err(error), until, _)) => {
-                tracing::error!(error = chain(&error), %until, "timestamp and snapshot cannot be signed");
+        };
+        let (version, until) = (repository.versions().timestamp, repository.online_until());
+        if let Err(error) = renewed {
+            tracing::error!(error = chain(&error), %until, "timestamp and snapshot cannot be signed");
+        }
+        // Asked by version: what could not be told the last time is told now.
+        if version != app.timestamp() {
+            match app.refresh(&repository, None).await {
+                Ok(()) => tracing::info!(version, %until, "timestamp signed anew"),
+                Err(error) => tracing::error!(error = chain(&error), version, "hosts are not told of the timestamp"),
             }
-            Err(error) => tracing::error!(%error, "renewing broke off"),
         }
     }
 }

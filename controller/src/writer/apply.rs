@@ -53,6 +53,10 @@ pub(super) async fn apply(
                 }));
             }))
         }
+        Command::OnlineUntil(until, reply) => {
+            app.fleet_mut().set_online_until(until);
+            Ok(answer(reply, Ok(())))
+        }
         Command::Install { policy, row, reply } => {
             app.fleet_mut().publish(*policy, &row.operator, row.versions, clock::now(), change);
             store::publish(connection, &row).await?;
