@@ -19,7 +19,8 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::collect::Limits;
-use crate::collect::read::{self, Bounds, Digested, Index, Stamp};
+use crate::collect::index::{Index, Stamp};
+use crate::collect::read::{self, Bounds, Digested};
 
 /// Threads that hash, at most.
 const THREADS_MAX: usize = 8;

@@ -15,7 +15,8 @@ use rustix::io::Errno;
 use super::table::is_elsewhere;
 use super::{Kind, PROC_BYTES_MAX, Running, below, link, read_proc, stat, without_deleted};
 use crate::collect::Limits;
-use crate::collect::read::{self, Bounds, Index, Stamp};
+use crate::collect::index::{Index, Stamp};
+use crate::collect::read::{self, Bounds};
 use crate::collect::tree::{self, Scope, Tree};
 
 /// The most open files of one process that are looked at.
