@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifests::api::{self, HostEvent, Next, Receipt};
+use manifests::api::{self, HostEvent, Next, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::evidence::{Cover, Evidence, Heartbeat};
@@ -25,8 +25,6 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// A stream that lasted longer than this ended by itself, not because it cannot last.
 const STREAM_LASTS: Duration = Duration::from_secs(10);
-/// The most stops in one receipt.
-const STOPS_PER_RECEIPT: usize = 64;
 
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
@@ -185,7 +183,7 @@ impl Reporter {
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
         parts.shared().contact = Some(clock::now().wall);
-        if receipt.stops.len() >= STOPS_PER_RECEIPT {
+        if receipt.stops.len() >= STOPS_PER_RECEIPT_MAX {
             parts.report.notify_one(); // There may be more.
         }
         // Stops first: the permit names the newest, and counts only where it is known.
