@@ -4,6 +4,7 @@
 //! The edge of the host. What decides is in `manifests`: `appraise` judges, `gate` decides; here are
 //! the collectors, the clocks, the files and the network that feed them.
 
+pub mod acknowledge;
 pub mod backoff;
 pub mod client;
 pub mod clock;
@@ -15,10 +16,12 @@ pub mod gate_question;
 pub mod gate_server;
 pub mod identity;
 pub mod keeper;
+pub mod listen;
 pub mod look;
 pub mod parts;
 pub mod report;
 pub mod run;
 pub mod state;
+pub mod status;
 pub mod trust;
 pub mod watch;

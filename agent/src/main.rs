@@ -214,18 +214,18 @@ fn dry_run(config: &Path) -> anyhow::Result<()> {
     let state = state::StateDirectory::read_only(&config.state);
     let trust = Trust::new(root, state.path(), config.product.clone());
     let in_use = trust.active()?;
-    let newest = trust.newest(in_use.as_ref().map(|set| &set.set.registry))?;
+    let newest = trust.newest(in_use.as_ref().map(|set| &set.registry))?;
     let set = newest.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
     let now = clock::now();
-    let host = set.set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
+    let host = set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
     // Without a key of its own nothing was ever sealed: any will do to show the form.
     let sealing_key = state.sealing_key()?.unwrap_or_default();
     let mut collector = Collector::new(sealing_key, config.prefix.clone());
-    let pass = collector.pass(set.set.reference.baseline(), host.as_ref(), &Limits::default());
+    let pass = collector.pass(set.reference.baseline(), host.as_ref(), &Limits::default());
     let sent = state.sent()?;
     let mut gate = Gate::new(config.product.clone(), config.host.clone(), now, now.wall);
     state.stops()?.stops.iter().for_each(|kept| gate.restore_stop(&kept.stop));
-    let keys = set.set.registry.controllers.iter().map(|controller| &controller.permit_key);
+    let keys = set.registry.controllers.iter().map(|controller| &controller.permit_key);
     let permit = state.permit()?.and_then(|stored| stored.into_permit().verify(keys).ok());
     let cover = Cover {
         sequence: sent.sequence + 1,
@@ -233,7 +233,7 @@ fn dry_run(config: &Path) -> anyhow::Result<()> {
         stop: gate.newest_stop(),
         configs: pass.configs,
         lists: pass.lists.into_keys().collect(),
-        ..Identity::new(&config)?.cover(now, now.wall, set.set.reference.digest())
+        ..Identity::new(&config)?.cover(now, now.wall, set.reference.digest())
     };
     let evidence = Evidence { cover, state: pass.state };
     println!("{}", serde_json::to_string_pretty(&evidence)?);

@@ -12,7 +12,6 @@ use manifests::key::{PublicKey, SigningKey};
 use manifests::permit::Permit;
 use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
-use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
@@ -135,7 +134,7 @@ impl Parts {
 
     /// Version of the newest `timestamp.json` verified; 0 before the first.
     pub fn newest_timestamp(&self) -> u64 {
-        self.shared().newest.as_ref().map_or(0, |set| set.set.timestamp)
+        self.shared().newest.as_ref().map_or(0, |set| set.timestamp)
     }
 
     /// The baselines of the set in use and of the set to come.
@@ -164,7 +163,7 @@ impl Parts {
     /// The controllers' keys for permits and stops.
     pub fn permit_keys(&self) -> Vec<PublicKey> {
         let controllers = |set: &Arc<TrustedSet>| {
-            set.set.registry.controllers.iter().map(|controller| controller.permit_key.clone()).collect::<Vec<_>>()
+            set.registry.controllers.iter().map(|controller| controller.permit_key.clone()).collect::<Vec<_>>()
         };
         self.sets().iter().flat_map(controllers).collect()
     }
@@ -262,7 +261,7 @@ impl Parts {
         };
         let Some(set) = set else { return };
         match self.trust.activate(&set) {
-            Ok(()) => info!(version = %set.set.reference.baseline().version, "baseline in use"),
+            Ok(()) => info!(version = %set.reference.baseline().version, "baseline in use"),
             Err(error) => self.trouble("the set in use cannot be kept", &error),
         }
     }
@@ -276,37 +275,5 @@ impl Parts {
             time: clock::now().wall,
         };
         Sealed::seal(&document, self.key.as_ref()?).ok()
-    }
-
-    /// What a person at the host wants to know.
-    pub fn status(&self) -> serde_json::Value {
-        let answer = self.keeper.decide();
-        let gate = self.keeper.read(|gate| {
-            json!({
-                "permit": gate.permit().map(|held| json!({
-                    "number": held.permit.number, "verdict": held.permit.verdict, "until": held.permit.until,
-                })),
-                "stop": gate.newest_stop(),
-                "candidate": gate.candidate().map(|set| &set.version),
-                "damaged": gate.damaged(),
-            })
-        });
-        let shared = self.shared();
-        let pass = shared.seen.values().map(|seen| seen.started.wall).max();
-        json!({
-            "product": self.config.product,
-            "host": self.config.host,
-            "enrolled": self.key.is_some(),
-            "verdict": answer.decision.verdict,
-            "reasons": answer.decision.reasons,
-            "baseline": answer.baseline,
-            "until": answer.decision.until,
-            "gate": gate,
-            "pass": pass,
-            "watching": shared.watching,
-            "contact": shared.contact,
-            "trouble": shared.trouble,
-            "agent": self.identity.agent.version,
-        })
     }
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::acknowledge;
 use crate::client::{Client, ClientError, chain};
 use crate::clock;
 use crate::collect::Collector;
@@ -17,6 +18,7 @@ use crate::follow;
 use crate::gate_server::{BindError, GateServer, bind_unix};
 use crate::identity::Identity;
 use crate::keeper::Keeper;
+use crate::listen;
 use crate::look::{self, Eyes};
 use crate::parts::Parts;
 use crate::report;
@@ -127,8 +129,8 @@ pub async fn run(
     tasks.spawn(look::run(Arc::clone(&parts), eyes, pending, shutdown.clone()));
     tasks.spawn(follow::run(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(report::run(Arc::clone(&parts), sent.sequence, shutdown.clone()));
-    tasks.spawn(report::listen(Arc::clone(&parts), shutdown.clone()));
-    tasks.spawn(report::acknowledge(Arc::clone(&parts), shutdown.clone()));
+    tasks.spawn(listen::run(Arc::clone(&parts), shutdown.clone()));
+    tasks.spawn(acknowledge::run(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(store_floor(Arc::clone(&parts), shutdown.clone()));
     let ended = tokio::select! {
         () = shutdown.cancelled() => false,
@@ -165,7 +167,7 @@ fn restore(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
         Err(error) => damaged.push(format!("{}: {}", parts.config.state.join("active").display(), chain(&error))),
     }
     let in_use = parts.shared().newest.clone();
-    match parts.trust.newest(in_use.as_ref().map(|set| &set.set.registry)) {
+    match parts.trust.newest(in_use.as_ref().map(|set| &set.registry)) {
         Ok(Some(set)) if parts.is_news(&set) => parts.set_verified(set),
         Ok(_) => {}
         // It was refused when it came, and is not in use.

@@ -4,6 +4,7 @@
 //! `active` names, is the set in use. A new set is verified in the first while the second rules.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use manifests::durable::{self, DurableError};
@@ -28,9 +29,16 @@ pub struct Trust {
 /// A set with the metadata that vouches for it.
 #[derive(Clone, Debug)]
 pub struct TrustedSet {
-    /// What is appraised and permitted by.
-    pub set: VerifiedSet,
+    set: VerifiedSet,
     trusted: Trusted,
+}
+
+impl Deref for TrustedSet {
+    type Target = VerifiedSet;
+
+    fn deref(&self) -> &VerifiedSet {
+        &self.set
+    }
 }
 
 /// Why there is no set.
