@@ -77,16 +77,15 @@ impl Eyes {
             let baseline = set.reference.digest();
             let pass = self.collector.pass(set.reference.baseline(), host(set, started.wall).as_ref(), &self.limits);
             self.processes.insert(baseline, pass.processes);
-            let digest = pass.state.digest();
             let cover = parts.identity.cover(started, started.wall, baseline);
             let evidence = Evidence { cover, state: pass.state };
             let entry = set.registry.entry(&parts.config.host, started.wall);
             let appraisal = appraise(&set.reference, entry.as_ref(), Some(&evidence), started.wall);
-            let seen = Seen { state: evidence.state, digest, configs: pass.configs, lists: pass.lists, started };
-            parts.shared().seen.insert(baseline, Arc::new(seen));
+            let seen = Arc::new(Seen::new(evidence.state, pass.configs, pass.lists, started));
+            parts.shared().seen.insert(baseline, Arc::clone(&seen));
             self.changes_at = self.changes_at.into_iter().chain(appraisal.changes_at).min();
             let local = Local {
-                state: digest,
+                state: seen.digest,
                 verdict: appraisal.verdict,
                 reasons: appraisal.reasons,
                 changes_at: appraisal.changes_at,

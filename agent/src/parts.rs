@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manifests::digest::Digest;
 use manifests::envelope::{Sealed, Verified};
-use manifests::evidence::{ConfigPrint, State};
+use manifests::evidence::{ConfigPrint, Cover, State};
 use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
 use manifests::key::{PublicKey, SigningKey};
@@ -20,7 +20,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::keeper::Keeper;
-use crate::state::{KeptStop, StateDirectory};
+use crate::state::{KeptStop, Sent, StateDirectory};
 use crate::trust::{Trust, TrustedSet};
 
 /// Everything the tasks of one agent share.
@@ -89,6 +89,37 @@ pub struct Seen {
     pub lists: BTreeMap<Digest, Vec<u8>>,
     /// When the pass began.
     pub started: Clocks,
+}
+
+impl Seen {
+    /// What a pass saw that began at `started`.
+    pub fn new(
+        state: State,
+        configs: BTreeMap<ItemId, ConfigPrint>,
+        lists: BTreeMap<Digest, Vec<u8>>,
+        started: Clocks,
+    ) -> Self {
+        Self { digest: state.digest(), state, configs, lists, started }
+    }
+
+    /// The cover of a document of `now` that says `sent`, and `stop` as the newest one known.
+    pub fn cover(
+        &self,
+        identity: &Identity,
+        baseline: Digest,
+        sent: Sent,
+        stop: Option<StopRef>,
+        now: Clocks,
+    ) -> Cover {
+        Cover {
+            sequence: sent.sequence,
+            permit: sent.permit,
+            stop,
+            configs: self.configs.clone(),
+            lists: self.lists.keys().copied().collect(),
+            ..identity.cover(now, self.started.wall, baseline)
+        }
+    }
 }
 
 impl Parts {
@@ -162,10 +193,7 @@ impl Parts {
 
     /// The controllers' keys for permits and stops.
     pub fn permit_keys(&self) -> Vec<PublicKey> {
-        let controllers = |set: &Arc<TrustedSet>| {
-            set.registry.controllers.iter().map(|controller| controller.permit_key.clone()).collect::<Vec<_>>()
-        };
-        self.sets().iter().flat_map(controllers).collect()
+        self.sets().iter().flat_map(|set| set.registry.permit_keys().cloned().collect::<Vec<_>>()).collect()
     }
 
     /// Notes trouble for the log and for whoever asks.

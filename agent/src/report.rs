@@ -7,7 +7,7 @@ use manifests::api::{self, Next, Receipt};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::evidence::{Cover, Evidence, Heartbeat};
-use manifests::gate::Event;
+use manifests::gate::{Event, Gate};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -114,11 +114,14 @@ impl Reporter {
 
         // Kept before it is sent: a sequence is never used twice, and no permit is named lower than one
         // that was named before, whatever happens next.
-        let permit = parts.keeper.read(manifests::gate::Gate::permit_number).unwrap_or_default();
-        parts.state.store_sent(Sent { sequence, permit }).map_err(ReportError::State)?;
+        let permit = parts.keeper.read(Gate::permit_number).unwrap_or_default();
+        let sent = Sent { sequence, permit };
+        parts.state.store_sent(sent).map_err(ReportError::State)?;
         self.sequence = sequence;
         parts.step(Event::Sending { sequence });
-        let cover = self.cover(parts, &seen, baseline, permit);
+        let stop = parts.keeper.read(Gate::newest_stop).flatten();
+        let cover = seen.cover(&parts.identity, baseline, sent, stop, clock::now());
+        let cover = Cover { resumed: self.resumed, ..cover };
         let full = self.resumed || self.accepted != Some((baseline, state));
         let (path, body) = if full {
             let evidence = Evidence { cover, state: seen.state.clone() };
@@ -162,20 +165,6 @@ impl Reporter {
         }
         self.resuming = None;
         parts.state.remove_resuming().map_err(ReportError::State)
-    }
-
-    fn cover(&self, parts: &Parts, seen: &Seen, baseline: Digest, permit: u64) -> Cover {
-        let now = clock::now();
-        let stop = parts.keeper.read(manifests::gate::Gate::newest_stop).flatten();
-        Cover {
-            sequence: self.sequence,
-            resumed: self.resumed,
-            permit,
-            stop,
-            configs: seen.configs.clone(),
-            lists: seen.lists.keys().copied().collect(),
-            ..parts.identity.cover(now, seen.started.wall, baseline)
-        }
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {

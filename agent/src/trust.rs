@@ -15,6 +15,10 @@ use manifests::time::Time;
 use manifests::tuf::repository::LIFTS;
 use manifests::tuf::{Client, Fetch, FileStore, TargetFile, Trusted, TufError};
 
+use crate::config::Config;
+
+/// The largest first root read, in bytes.
+const ROOT_BYTES_MAX: u64 = 1 << 20;
 /// The largest target file kept, in bytes.
 const TARGET_BYTES_MAX: u64 = 64 << 20;
 
@@ -91,8 +95,17 @@ impl TrustError {
 
 impl Trust {
     /// Trust that begins with `first_root` and is kept below `directory`, the state directory.
-    pub fn new(first_root: Vec<u8>, directory: &Path, product: ProductId) -> Self {
+    fn new(first_root: Vec<u8>, directory: &Path, product: ProductId) -> Self {
         Self { first_root, directory: directory.to_owned(), product }
+    }
+
+    /// The trust of the host that `config` is for.
+    ///
+    /// # Errors
+    /// If the first root cannot be read.
+    pub fn of(config: &Config) -> Result<Self, DurableError> {
+        let first_root = durable::read_limited(&config.root, ROOT_BYTES_MAX)?;
+        Ok(Self::new(first_root, &config.state, config.product.clone()))
     }
 
     /// The set in use, read and verified anew; none if there never was one.
