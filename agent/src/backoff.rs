@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+/// The longest wait before a controller that does not answer is asked again.
+pub const RETRY_MAX: Duration = Duration::from_secs(30);
+
 /// The first wait, before it is spread.
 const FIRST: Duration = Duration::from_millis(500);
 

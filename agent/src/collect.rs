@@ -3,44 +3,48 @@
 //! Synchronous, and reads only: it is run on a thread that may block. Equal hosts give equal
 //! [`State`]s, byte for byte, whatever order a directory or `/proc` answers in.
 
+mod capture;
 mod config_file;
 mod history;
 mod in_force;
+mod index;
 mod package;
 mod prefix;
 mod process;
+mod program;
 mod read;
 mod setting;
 mod tree;
+mod wanted;
 mod watch_set;
 pub(crate) mod wildcard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use manifests::baseline::{Baseline, Concerns, Config, FactSource, Program, Reload, Requirement, Requires, Setting};
+use manifests::baseline::{Baseline, Config, FactSource, Program, Setting};
 use manifests::digest::Digest;
 use manifests::evidence::{
-    COVERAGE_MAX, ConfigPrint, FINDINGS_MAX, FileSeen, FindingKind, Gap, InForceSeen, Loaded, ProgramSeen, SettingSeen,
-    State, TreeSeen, Why,
+    COVERAGE_MAX, ConfigPrint, FileSeen, Gap, InForceSeen, Loaded, ProgramSeen, SettingSeen, State, TreeSeen, Why,
 };
-use manifests::exclude::Globs;
 use manifests::id::ItemId;
 use manifests::registry::Host;
-use manifests::tree::FileList;
 use manifests::version::Version;
 
+pub use capture::{CaptureError, capture};
 use config_file::{Cache, ConfigRead};
 use history::History;
 use in_force::{Asked, NoAnswer};
+use index::Index;
 use prefix::Prefix;
 pub use process::Processes;
-use process::{Running, Spec, Table, Target};
-use read::{Bounds, Index};
+use process::{Spec, Table};
+use program::{ProgramLook, TreeRead};
+use read::Bounds;
 use setting::Sealer;
 pub use tree::Scope;
+use wanted::{Wanted, concerns};
 pub use watch_set::WatchSet;
 
 /// What one pass may take. Beyond it things are `unknown`, never left out.
@@ -83,8 +87,6 @@ pub struct Pass {
     pub configs: BTreeMap<ItemId, ConfigPrint>,
     /// File list of every program tree read, by its digest.
     pub lists: BTreeMap<Digest, Vec<u8>>,
-    /// What was to be watched when the pass began.
-    pub watch: WatchSet,
     /// The processes that were looked into.
     pub processes: Processes,
 }
@@ -132,10 +134,10 @@ impl Collector {
     /// without it everything is. Facts, settings and configurations that do not concern the host are
     /// left out; programs are all looked at, since the presence of one elsewhere is a finding.
     pub fn pass(&mut self, baseline: &Baseline, host: Option<&Host>, limits: &Limits) -> Pass {
-        let watch = self.watch_set(baseline, host);
         let deadline = read::deadline(limits.pass_time);
         let wanted = Wanted::of(baseline, host);
         let mut gaps = BTreeSet::new();
+        self.history.begin_pass();
 
         let configs = Configs::read(baseline, host, &self.prefix, deadline);
         for config in configs.0.values() {
@@ -149,7 +151,7 @@ impl Collector {
         let mut lists = BTreeMap::new();
         let mut trees = BTreeMap::new();
         for program in &baseline.programs {
-            let seen = self.tree(program, limits, deadline);
+            let seen = TreeRead::new(program, &self.prefix, &mut self.index, limits, deadline);
             if let Some(why) = seen.gap() {
                 gaps.insert(Gap { what: program.root.clone(), why });
             }
@@ -162,6 +164,18 @@ impl Collector {
             trees.insert(&program.id, seen);
         }
 
+        let mut files = BTreeMap::new();
+        let mut required = BTreeMap::new();
+        for path in wanted.files {
+            let seen = self.file(path, limits, deadline);
+            match seen {
+                FileSeen::Unknown(why) => _ = gaps.insert(Gap { what: path.to_owned(), why }),
+                FileSeen::Digest(digest) => _ = required.insert(self.prefix.on_host(path), digest),
+                FileSeen::Absent => {}
+            }
+            files.insert(path.to_owned(), seen);
+        }
+
         let specs: Vec<Spec> = self.specs(baseline);
         let running = self.table.all(&specs);
         if running.is_err() {
@@ -171,13 +185,14 @@ impl Collector {
         for program in &baseline.programs {
             let Some(seen) = trees.remove(&program.id) else { continue };
             let configs = configs.read_by(baseline, program);
-            let look = ProgramLook { program, seen, limits, deadline, configs, prefix: &self.prefix };
+            let look =
+                ProgramLook { program, seen, limits, deadline, configs, required: &required, prefix: &self.prefix };
             let spec = specs.iter().find(|spec| spec.program == program.id);
             let running = running.as_deref().map_err(|_| Why::ProcessUnreadable);
             programs.insert(program.id.clone(), look.finish(spec, running, &mut self.index, &mut self.history));
         }
 
-        let mut state = State { programs, ..State::default() };
+        let mut state = State { programs, files, ..State::default() };
         state.settings = self.settings(baseline, host, &configs, &state.programs, deadline);
         for fact in &baseline.facts {
             if let FactSource::Config { config, key } = &fact.source
@@ -196,20 +211,13 @@ impl Collector {
                 state.configs.insert(config.id.clone(), setting::content(read, &self.prefix));
             }
         }
-        for path in wanted.files {
-            let seen = self.file(path, limits, deadline);
-            if let FileSeen::Unknown(why) = seen {
-                gaps.insert(Gap { what: path.to_owned(), why });
-            }
-            state.files.insert(path.to_owned(), seen);
-        }
         state.packages = package::look(&wanted.packages, &self.prefix.on_host(package::DPKG_STATUS));
         state.coverage = gaps.into_iter().take(COVERAGE_MAX).collect();
 
         self.index.end_pass();
         self.history.end_pass();
         let processes = Processes::of(&running.unwrap_or_default());
-        Pass { state, configs: prints, lists, watch, processes }
+        Pass { state, configs: prints, lists, processes }
     }
 
     /// Which processes of the baseline's programs run now; cheap enough to ask twice a second. A
@@ -224,29 +232,6 @@ impl Collector {
 
     fn specs(&self, baseline: &Baseline) -> Vec<Spec> {
         baseline.programs.iter().filter_map(|program| Spec::new(program, &self.prefix)).collect()
-    }
-
-    fn tree(&mut self, program: &Program, limits: &Limits, deadline: Instant) -> TreeRead {
-        let scope = Scope::new(&program.exclude);
-        let written = self.prefix.on_host(&program.root);
-        let resolved = std::fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
-        match tree::open_root(&resolved) {
-            Ok(root) => {
-                let tree = tree::look(&root, &scope, &mut self.index, limits, deadline);
-                let seen = tree.digest().map_or_else(TreeSeen::Unknown, TreeSeen::Digest);
-                TreeRead { written, resolved, scope, seen, root: Some(root), tree: Some(tree) }
-            }
-            Err(errno) => {
-                // A file where the tree should be is not nothing.
-                let why = if std::fs::metadata(&written).is_ok_and(|m| !m.is_dir()) {
-                    Why::NotAFile
-                } else {
-                    read::why(errno)
-                };
-                let seen = if why == Why::FileAbsent { TreeSeen::Absent } else { TreeSeen::Unknown(why) };
-                TreeRead { written, resolved, scope, seen, root: None, tree: None }
-            }
-        }
     }
 
     fn file(&mut self, path: &str, limits: &Limits, deadline: Instant) -> FileSeen {
@@ -287,14 +272,6 @@ impl Collector {
     }
 }
 
-/// Whether an item concerns the host by role and site. Its `when` is the appraiser's to judge.
-fn concerns(concerns: &Concerns, host: Option<&Host>) -> bool {
-    host.is_none_or(|host| {
-        (concerns.roles.is_empty() || concerns.roles.iter().any(|role| host.roles.contains(role)))
-            && (concerns.sites.is_empty() || concerns.sites.contains(host.id.site()))
-    })
-}
-
 /// `root/path`, bytes that are not UTF-8 replaced.
 fn shown(root: &str, path: &[u8]) -> String {
     if path.is_empty() { root.to_owned() } else { format!("{root}/{}", String::from_utf8_lossy(path)) }
@@ -325,29 +302,6 @@ fn in_force(
     })
 }
 
-/// What requirements of fixes name, of those that concern the host.
-struct Wanted<'a> {
-    files: BTreeSet<&'a str>,
-    packages: BTreeMap<&'a str, &'a Version>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(baseline: &'a Baseline, host: Option<&Host>) -> Self {
-        let mut wanted = Self { files: BTreeSet::new(), packages: BTreeMap::new() };
-        for fix in baseline.fixes.iter().filter(|fix| concerns(&fix.concerns, host)) {
-            let Requires::All(requirements) = &fix.requires else { continue };
-            for requirement in requirements {
-                match requirement {
-                    Requirement::File { path, .. } => _ = wanted.files.insert(path),
-                    Requirement::Package { package, at_least } => _ = wanted.packages.insert(package, at_least),
-                    Requirement::Program { .. } | Requirement::Setting(_) => {}
-                }
-            }
-        }
-        wanted
-    }
-}
-
 /// Configurations that concern the host, each read once.
 struct Configs(BTreeMap<ItemId, ConfigRead>);
 
@@ -368,163 +322,4 @@ impl Configs {
         let configs = baseline.configs.iter().filter(is_read);
         configs.filter_map(|config| Some((config, self.0.get(&config.id)?))).collect()
     }
-}
-
-/// A program's tree as it was read.
-struct TreeRead {
-    written: PathBuf,
-    resolved: PathBuf,
-    scope: Scope,
-    seen: TreeSeen,
-    root: Option<std::os::fd::OwnedFd>,
-    tree: Option<tree::Tree>,
-}
-
-impl TreeRead {
-    /// The root, if it is there and could not be opened.
-    fn gap(&self) -> Option<Why> {
-        match (&self.root, &self.seen) {
-            (None, TreeSeen::Unknown(why)) => Some(*why),
-            _ => None,
-        }
-    }
-}
-
-/// A program's tree and what its processes are compared with.
-struct ProgramLook<'a> {
-    program: &'a Program,
-    seen: TreeRead,
-    limits: &'a Limits,
-    deadline: Instant,
-    configs: Vec<(&'a Config, &'a ConfigRead)>,
-    prefix: &'a Prefix,
-}
-
-impl ProgramLook<'_> {
-    fn finish(
-        self,
-        spec: Option<&Spec>,
-        running: Result<&[Running], Why>,
-        index: &mut Index,
-        history: &mut History,
-    ) -> ProgramSeen {
-        let findings = self.seen.tree.as_ref().map(|tree| tree.findings.clone()).unwrap_or_default();
-        let loaded = match (spec, running) {
-            (None, _) => Loaded::NotRunning,
-            (Some(_), Err(why)) => Loaded::Unknown(why),
-            (Some(spec), Ok(running)) => {
-                let running: Vec<_> = running.iter().filter(|r| r.program == self.program.id).collect();
-                self.loaded(spec, &running, index, history)
-            }
-        };
-        let findings = findings.into_iter().take(FINDINGS_MAX).collect();
-        ProgramSeen { tree: self.seen.seen, loaded, findings }
-    }
-
-    fn loaded(&self, spec: &Spec, running: &[&Running], index: &mut Index, history: &mut History) -> Loaded {
-        let list = self.seen.tree.as_ref().map(|tree| Arc::new(tree.list.clone()));
-        let layers = self.configs.iter().flat_map(|(_, read)| &read.layers);
-        let files: Vec<_> = layers.filter_map(|layer| Some((layer.path.as_path(), layer.bytes.ok()?.0))).collect();
-        let mut older = BTreeSet::new();
-        let mut elsewhere = BTreeSet::new();
-        let mut unknown = BTreeSet::new();
-        let mut alive = false;
-        for running in running {
-            let process = (running.pid, running.start);
-            if let (Some(root), Some(tree), Some(list)) = (&self.seen.root, &self.seen.tree, &list) {
-                let target = Target {
-                    roots: [&self.seen.written, &self.seen.resolved],
-                    exe: spec.written(),
-                    root,
-                    tree,
-                    scope: &self.seen.scope,
-                    files: &files,
-                    limits: self.limits,
-                    deadline: self.deadline,
-                };
-                let Some(look) = process::look(running, &target, index) else { continue };
-                unknown.extend(look.unknown);
-                elsewhere.extend(look.other.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
-                elsewhere.extend(look.other_files.iter().map(|path| self.prefix.shown(path)));
-                // A list with gaps would make what it lacks look changed.
-                if tree.gaps.is_empty() {
-                    let changed = history.changed_files(process, &self.seen.written, &self.seen.scope, list);
-                    let read_before = changed.difference(&look.current);
-                    older.extend(read_before.map(|path| String::from_utf8_lossy(path).into_owned()));
-                }
-                older.extend(look.older.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
-            } else {
-                // It runs and its tree is not there any more, or cannot be read.
-                match self.seen.seen {
-                    TreeSeen::Unknown(why) => _ = unknown.insert(why),
-                    _ => _ = older.insert(self.prefix.shown(spec.written())),
-                }
-            }
-            alive = true;
-            for (config, read) in self.configs.iter().filter(|(config, _)| config.reload == Reload::Restart) {
-                unknown.extend(read.layers.iter().filter_map(|layer| layer.bytes.err()));
-                let layer = history.older_layer(process, &config.files, &read.layers);
-                older.extend(layer.map(|path| self.prefix.shown(&path)));
-            }
-        }
-        // What is known to be wrong before what is not known.
-        if let Some(file) = elsewhere.pop_first() {
-            Loaded::Elsewhere { file }
-        } else if let Some(file) = older.pop_first() {
-            Loaded::Older { file }
-        } else if let Some(why) = unknown.pop_first() {
-            Loaded::Unknown(why)
-        } else if alive {
-            Loaded::Current
-        } else {
-            Loaded::NotRunning
-        }
-    }
-}
-
-/// Why a tree cannot be captured as a release.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CaptureError {
-    /// An entry, or the root itself, could not be read.
-    #[error("{} could not be read: {}", path.display(), code(why))]
-    Unread {
-        /// The entry.
-        path: PathBuf,
-        /// Why.
-        why: Why,
-    },
-    /// An entry is a FIFO, socket or device, which no release has.
-    #[error("{} is a FIFO, socket or device: remove or exclude it", path.display())]
-    Special {
-        /// The entry.
-        path: PathBuf,
-    },
-}
-
-/// A reason's code, as evidence writes it.
-fn code(why: &Why) -> String {
-    serde_json::to_value(why).ok().and_then(|code| code.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// The file list of the tree at `path`, for a release manager: all of it or an error. Takes as long
-/// as it takes.
-///
-/// # Errors
-/// [`CaptureError`] names the first entry in byte order that is special or could not be read.
-pub fn capture(path: &Path, exclude: &Globs) -> Result<FileList, CaptureError> {
-    const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    let unread = |why| CaptureError::Unread { path: path.to_owned(), why };
-    let root = tree::open_root(path).map_err(|errno| unread(read::why(errno)))?;
-    let limits = Limits { file_bytes_max: u64::MAX, pass_time: A_DAY, ..Limits::default() };
-    let deadline = read::deadline(limits.pass_time);
-    let seen = tree::look(&root, &Scope::new(exclude), &mut Index::default(), &limits, deadline);
-    if let Some((entry, why)) = seen.gaps.first_key_value() {
-        let entry: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(entry);
-        return Err(CaptureError::Unread { path: path.join(entry), why: *why });
-    }
-    if let Some(finding) = seen.findings.iter().find(|finding| finding.kind == FindingKind::SpecialFile) {
-        return Err(CaptureError::Special { path: path.join(&finding.path) });
-    }
-    Ok(seen.list)
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifests::gate::{Damage, Event, Set};
+use manifests::gate::{self, Damage, Effect, Event};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, RETRY_MAX};
 use crate::client::Blocking;
 use crate::clock;
 use crate::parts::Parts;
@@ -17,51 +17,35 @@ use crate::trust::TrustedSet;
 /// How often the repository is followed when nothing asks for it.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(600);
 
-/// The gate's view of a set.
-pub fn gate_set(set: &TrustedSet) -> Set {
-    let baseline = set.set.reference.baseline();
-    Set {
-        baseline: set.set.reference.digest(),
-        version: baseline.version.to_string(),
-        rules: baseline.gate,
-        expires: set.set.expires,
-    }
-}
-
 impl Parts {
     /// A set was verified: it is in use at once if it is the first or only its dates, registry or
     /// lifts are new; otherwise it waits beside the one in use.
     pub fn set_verified(&self, set: TrustedSet) {
-        let set = Arc::new(set);
-        let event = Event::SetVerified { set: gate_set(&set), lifts: set.set.lifts.clone() };
         let _order = self.order();
-        {
-            let mut shared = self.shared();
-            shared.sets.insert(set.set.reference.digest(), Arc::clone(&set));
-            shared.newest = Some(set);
-        }
-        let effects = self.keeper.step(event);
+        let effects = self.take_up(set);
         self.carry_out(effects);
     }
 
     /// The set that was in use before a restart still is: it is on disk as it is.
     pub fn set_in_use(&self, set: TrustedSet) {
+        // Before any task runs: nothing else can be carried out, and the first look is due anyway.
+        let _ = self.take_up(set);
+    }
+
+    fn take_up(&self, set: TrustedSet) -> Vec<Effect> {
+        let event = Event::SetVerified { set: gate::Set::from(&*set), lifts: set.lifts.clone() };
         let set = Arc::new(set);
-        let event = Event::SetVerified { set: gate_set(&set), lifts: set.set.lifts.clone() };
         {
             let mut shared = self.shared();
-            shared.sets.insert(set.set.reference.digest(), Arc::clone(&set));
+            shared.sets.insert(set.reference.digest(), Arc::clone(&set));
             shared.newest = Some(set);
         }
-        // Before any task runs: nothing else can be carried out, and the first look is due anyway.
-        let _ = self.keeper.step(event);
+        self.keeper.step(event)
     }
 
     /// Whether a verified set says anything that the newest one does not.
-    pub fn is_news(&self, set: &TrustedSet) -> bool {
-        let new = &set.set;
-        self.shared().newest.as_ref().is_none_or(|newest| {
-            let old = &newest.set;
+    pub fn is_news(&self, new: &TrustedSet) -> bool {
+        self.shared().newest.as_ref().is_none_or(|old| {
             (old.timestamp, old.registry_digest, old.expires) != (new.timestamp, new.registry_digest, new.expires)
                 || old.reference.digest() != new.reference.digest()
                 || old.lifts != new.lifts
@@ -75,13 +59,13 @@ impl Parts {
         let refreshed = tokio::task::spawn_blocking(move || {
             let fetch = Blocking { client: &parts.client, runtime };
             let newest = parts.shared().newest.clone();
-            parts.trust.refresh(fetch, newest.as_ref().map(|set| &set.set.registry), clock::now().wall)
+            parts.trust.refresh(fetch, newest.as_ref().map(|set| &set.registry), clock::now().wall)
         });
         match refreshed.await {
             Ok(Ok(set)) => {
-                let timestamp = set.set.timestamp;
+                let timestamp = set.timestamp;
                 if self.is_news(&set) {
-                    info!(timestamp, version = %set.set.reference.baseline().version, "signed set verified");
+                    info!(timestamp, version = %set.reference.baseline().version, "signed set verified");
                     self.set_verified(set);
                 }
                 self.step(Event::Mended(Damage::Trust));
@@ -104,7 +88,7 @@ impl Parts {
 
 /// Follows until cancelled.
 pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
-    let mut backoff = Backoff::new(Duration::from_secs(30));
+    let mut backoff = Backoff::new(RETRY_MAX);
     loop {
         let wait = if Arc::clone(&parts).follow_once().await {
             backoff.reset();

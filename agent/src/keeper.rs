@@ -59,11 +59,9 @@ impl Keeper {
         self.moved.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Takes up what was stored, before anything is asked.
-    pub fn restore(&self, restore: impl FnOnce(&mut Gate)) {
-        if let Some(mut gate) = self.lock() {
-            restore(&mut gate);
-        }
+    /// Takes up what was stored, before anything is asked; nothing if the gate is out of order.
+    pub fn restore<T>(&self, restore: impl FnOnce(&mut Gate) -> T) -> Option<T> {
+        self.lock().map(|mut gate| restore(&mut gate))
     }
 
     /// The answer at this moment.

@@ -4,21 +4,26 @@
 //! The edge of the host. What decides is in `manifests`: `appraise` judges, `gate` decides; here are
 //! the collectors, the clocks, the files and the network that feed them.
 
+pub mod acknowledge;
 pub mod backoff;
 pub mod client;
 pub mod clock;
 pub mod collect;
 pub mod config;
+pub mod dry_run;
 pub mod enroll;
 pub mod follow;
 pub mod gate_question;
 pub mod gate_server;
 pub mod identity;
 pub mod keeper;
+pub mod listen;
 pub mod look;
 pub mod parts;
 pub mod report;
+mod restore;
 pub mod run;
 pub mod state;
+pub mod status;
 pub mod trust;
 pub mod watch;

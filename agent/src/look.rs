@@ -59,12 +59,12 @@ impl Eyes {
     /// Looks once under every set.
     fn look(&mut self, parts: &Parts) {
         let sets = parts.sets();
-        let host = |set: &TrustedSet, now| set.set.registry.entry(&parts.config.host, now).map(|e| e.host.clone());
+        let host = |set: &TrustedSet, now| set.registry.entry(&parts.config.host, now).map(|e| e.host.clone());
         let now = clock::now();
         let mut watched = WatchSet::default();
         for set in &sets {
             let host = host(set, now.wall);
-            watched.extend(self.collector.watch_set(set.set.reference.baseline(), host.as_ref()));
+            watched.extend(self.collector.watch_set(set.reference.baseline(), host.as_ref()));
         }
         // The watch first, then the look: no change can fall between them.
         self.set_watch(parts, &watched);
@@ -74,20 +74,18 @@ impl Eyes {
         for set in sets.iter().rev() {
             let started = clock::now();
             let Some(changes) = parts.keeper.read(manifests::gate::Gate::changes) else { return };
-            let baseline = set.set.reference.digest();
-            let pass =
-                self.collector.pass(set.set.reference.baseline(), host(set, started.wall).as_ref(), &self.limits);
+            let baseline = set.reference.digest();
+            let pass = self.collector.pass(set.reference.baseline(), host(set, started.wall).as_ref(), &self.limits);
             self.processes.insert(baseline, pass.processes);
-            let digest = pass.state.digest();
             let cover = parts.identity.cover(started, started.wall, baseline);
             let evidence = Evidence { cover, state: pass.state };
-            let entry = set.set.registry.entry(&parts.config.host, started.wall);
-            let appraisal = appraise(&set.set.reference, entry.as_ref(), Some(&evidence), started.wall);
-            let seen = Seen { state: evidence.state, digest, configs: pass.configs, lists: pass.lists, started };
-            parts.shared().seen.insert(baseline, Arc::new(seen));
+            let entry = set.registry.entry(&parts.config.host, started.wall);
+            let appraisal = appraise(&set.reference, entry.as_ref(), Some(&evidence), started.wall);
+            let seen = Arc::new(Seen::new(evidence.state, pass.configs, pass.lists, started));
+            parts.shared().seen.insert(baseline, Arc::clone(&seen));
             self.changes_at = self.changes_at.into_iter().chain(appraisal.changes_at).min();
             let local = Local {
-                state: digest,
+                state: seen.digest,
                 verdict: appraisal.verdict,
                 reasons: appraisal.reasons,
                 changes_at: appraisal.changes_at,
@@ -120,8 +118,8 @@ impl Eyes {
     fn have_processes_changed(&mut self, sets: &[Arc<TrustedSet>]) -> bool {
         let mut changed = false;
         for set in sets {
-            if let Some(before) = self.processes.get(&set.set.reference.digest()) {
-                changed |= *before != self.collector.processes(set.set.reference.baseline());
+            if let Some(before) = self.processes.get(&set.reference.digest()) {
+                changed |= *before != self.collector.processes(set.reference.baseline());
             }
         }
         changed
@@ -203,7 +201,7 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
                 return; // Ends the agent: one that does not look must not answer.
             }
         }
-        let quarter = parts.sets().iter().map(|set| pass_interval(set.set.reference.baseline())).min();
+        let quarter = parts.sets().iter().map(|set| pass_interval(set.reference.baseline())).min();
         let interval = if eyes.watching { quarter.unwrap_or(PASS_MAX) } else { UNWATCHED_PASS };
         let until_change = eyes.changes_at.map(|at| at.since(clock::now().wall).to_std());
         next_pass = Instant::now() + until_change.unwrap_or(interval).min(interval);

@@ -4,19 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agent::collect::{self, Collector, Limits};
+use agent::collect;
 use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
-use agent::identity::Identity;
-use agent::trust::Trust;
-use agent::{clock, enroll, run, state};
+use agent::{dry_run, enroll, run};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use manifests::durable;
-use manifests::evidence::{Cover, Evidence};
 use manifests::exclude::Globs;
-use manifests::gate::Gate;
 use tokio_util::sync::CancellationToken;
 
 /// Exit codes: usage and configuration errors as in sysexits(3), the gate's as systemd reads them.
@@ -137,7 +132,10 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             eprintln!("{} entries, {}", list.len(), list.digest());
             std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
         }
-        Command::Collect { config, dry_run: _ } => dry_run(&config)?,
+        Command::Collect { config, dry_run: _ } => {
+            let evidence = dry_run::evidence(&Config::read(&config)?)?;
+            println!("{}", serde_json::to_string_pretty(&evidence)?);
+        }
         Command::Status { config } => {
             let config = Config::read(&config)?;
             match ask(&config.socket, STATUS_PATH, None).await {
@@ -205,37 +203,4 @@ async fn question(config: Option<PathBuf>, socket: Option<PathBuf>, entry: Optio
             ExitCode::from(UNKNOWN)
         }
     })
-}
-
-/// The payload of the next evidence, but for its sequence, which is the last one sent plus one.
-fn dry_run(config: &Path) -> anyhow::Result<()> {
-    let config = Config::read(config)?;
-    let root = durable::read_limited(&config.root, 1 << 20).context("cannot read the first root")?;
-    let state = state::StateDirectory::read_only(&config.state);
-    let trust = Trust::new(root, state.path(), config.product.clone());
-    let in_use = trust.active()?;
-    let newest = trust.newest(in_use.as_ref().map(|set| &set.set.registry))?;
-    let set = newest.context("no baseline verified yet: run the agent, or check the way to its controllers")?;
-    let now = clock::now();
-    let host = set.set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
-    // Without a key of its own nothing was ever sealed: any will do to show the form.
-    let sealing_key = state.sealing_key()?.unwrap_or_default();
-    let mut collector = Collector::new(sealing_key, config.prefix.clone());
-    let pass = collector.pass(set.set.reference.baseline(), host.as_ref(), &Limits::default());
-    let sent = state.sent()?;
-    let mut gate = Gate::new(config.product.clone(), config.host.clone(), now, now.wall);
-    state.stops()?.stops.iter().for_each(|kept| gate.restore_stop(&kept.stop));
-    let keys = set.set.registry.controllers.iter().map(|controller| &controller.permit_key);
-    let permit = state.permit()?.and_then(|stored| stored.into_permit().verify(keys).ok());
-    let cover = Cover {
-        sequence: sent.sequence + 1,
-        permit: permit.map_or(sent.permit, |permit| permit.number.max(sent.permit)),
-        stop: gate.newest_stop(),
-        configs: pass.configs,
-        lists: pass.lists.into_keys().collect(),
-        ..Identity::new(&config)?.cover(now, now.wall, set.set.reference.digest())
-    };
-    let evidence = Evidence { cover, state: pass.state };
-    println!("{}", serde_json::to_string_pretty(&evidence)?);
-    Ok(())
 }

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manifests::digest::Digest;
 use manifests::envelope::{Sealed, Verified};
-use manifests::evidence::{ConfigPrint, State};
+use manifests::evidence::{ConfigPrint, Cover, State};
 use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
 use manifests::key::{PublicKey, SigningKey};
 use manifests::permit::Permit;
 use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
-use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
@@ -21,7 +20,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::keeper::Keeper;
-use crate::state::{KeptStop, StateDirectory};
+use crate::state::{KeptStop, Sent, StateDirectory};
 use crate::trust::{Trust, TrustedSet};
 
 /// Everything the tasks of one agent share.
@@ -92,6 +91,37 @@ pub struct Seen {
     pub started: Clocks,
 }
 
+impl Seen {
+    /// What a pass saw that began at `started`.
+    pub fn new(
+        state: State,
+        configs: BTreeMap<ItemId, ConfigPrint>,
+        lists: BTreeMap<Digest, Vec<u8>>,
+        started: Clocks,
+    ) -> Self {
+        Self { digest: state.digest(), state, configs, lists, started }
+    }
+
+    /// The cover of a document of `now` that says `sent`, and `stop` as the newest one known.
+    pub fn cover(
+        &self,
+        identity: &Identity,
+        baseline: Digest,
+        sent: Sent,
+        stop: Option<StopRef>,
+        now: Clocks,
+    ) -> Cover {
+        Cover {
+            sequence: sent.sequence,
+            permit: sent.permit,
+            stop,
+            configs: self.configs.clone(),
+            lists: self.lists.keys().copied().collect(),
+            ..identity.cover(now, self.started.wall, baseline)
+        }
+    }
+}
+
 impl Parts {
     /// Parts with nothing seen or trusted yet.
     pub fn new(
@@ -135,7 +165,7 @@ impl Parts {
 
     /// Version of the newest `timestamp.json` verified; 0 before the first.
     pub fn newest_timestamp(&self) -> u64 {
-        self.shared().newest.as_ref().map_or(0, |set| set.set.timestamp)
+        self.shared().newest.as_ref().map_or(0, |set| set.timestamp)
     }
 
     /// The baselines of the set in use and of the set to come.
@@ -163,10 +193,7 @@ impl Parts {
 
     /// The controllers' keys for permits and stops.
     pub fn permit_keys(&self) -> Vec<PublicKey> {
-        let controllers = |set: &Arc<TrustedSet>| {
-            set.set.registry.controllers.iter().map(|controller| controller.permit_key.clone()).collect::<Vec<_>>()
-        };
-        self.sets().iter().flat_map(controllers).collect()
+        self.sets().iter().flat_map(|set| set.registry.permit_keys().cloned().collect::<Vec<_>>()).collect()
     }
 
     /// Notes trouble for the log and for whoever asks.
@@ -262,7 +289,7 @@ impl Parts {
         };
         let Some(set) = set else { return };
         match self.trust.activate(&set) {
-            Ok(()) => info!(version = %set.set.reference.baseline().version, "baseline in use"),
+            Ok(()) => info!(version = %set.reference.baseline().version, "baseline in use"),
             Err(error) => self.trouble("the set in use cannot be kept", &error),
         }
     }
@@ -276,37 +303,5 @@ impl Parts {
             time: clock::now().wall,
         };
         Sealed::seal(&document, self.key.as_ref()?).ok()
-    }
-
-    /// What a person at the host wants to know.
-    pub fn status(&self) -> serde_json::Value {
-        let answer = self.keeper.decide();
-        let gate = self.keeper.read(|gate| {
-            json!({
-                "permit": gate.permit().map(|held| json!({
-                    "number": held.permit.number, "verdict": held.permit.verdict, "until": held.permit.until,
-                })),
-                "stop": gate.newest_stop(),
-                "candidate": gate.candidate().map(|set| &set.version),
-                "damaged": gate.damaged(),
-            })
-        });
-        let shared = self.shared();
-        let pass = shared.seen.values().map(|seen| seen.started.wall).max();
-        json!({
-            "product": self.config.product,
-            "host": self.config.host,
-            "enrolled": self.key.is_some(),
-            "verdict": answer.decision.verdict,
-            "reasons": answer.decision.reasons,
-            "baseline": answer.baseline,
-            "until": answer.decision.until,
-            "gate": gate,
-            "pass": pass,
-            "watching": shared.watching,
-            "contact": shared.contact,
-            "trouble": shared.trouble,
-            "agent": self.identity.agent.version,
-        })
     }
 }

@@ -1,19 +1,18 @@
-//! The reporting task: evidence and heartbeats in order, receipts worked off, and the stream of what
-//! cannot wait.
+//! The reporting task: evidence and heartbeats in order, receipts worked off.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifests::api::{self, HostEvent, Next, Receipt, STOPS_PER_RECEIPT_MAX};
+use manifests::api::{self, Next, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::evidence::{Cover, Evidence, Heartbeat};
-use manifests::gate::Event;
+use manifests::gate::{Event, Gate};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, RETRY_MAX};
 use crate::client::ClientError;
 use crate::clock;
 use crate::parts::{Parts, Seen};
@@ -21,10 +20,6 @@ use crate::state::{Sent, StateError, envelope_json};
 
 /// How often an unchanged host reports before a baseline says it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// The longest wait before a controller that does not answer is asked again.
-const RETRY_MAX: Duration = Duration::from_secs(30);
-/// A stream that lasted longer than this ended by itself, not because it cannot last.
-const STREAM_LASTS: Duration = Duration::from_secs(10);
 
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
@@ -117,11 +112,14 @@ impl Reporter {
 
         // Kept before it is sent: a sequence is never used twice, and no permit is named lower than one
         // that was named before, whatever happens next.
-        let permit = parts.keeper.read(manifests::gate::Gate::permit_number).unwrap_or_default();
-        parts.state.store_sent(Sent { sequence, permit }).map_err(ReportError::State)?;
+        let permit = parts.keeper.read(Gate::permit_number).unwrap_or_default();
+        let sent = Sent { sequence, permit };
+        parts.state.store_sent(sent).map_err(ReportError::State)?;
         self.sequence = sequence;
         parts.step(Event::Sending { sequence });
-        let cover = self.cover(parts, &seen, baseline, permit);
+        let stop = parts.keeper.read(Gate::newest_stop).flatten();
+        let cover = seen.cover(&parts.identity, baseline, sent, stop, clock::now());
+        let cover = Cover { resumed: self.resumed, ..cover };
         let full = self.resumed || self.accepted != Some((baseline, state));
         let (path, body) = if full {
             let evidence = Evidence { cover, state: seen.state.clone() };
@@ -165,20 +163,6 @@ impl Reporter {
         }
         self.resuming = None;
         parts.state.remove_resuming().map_err(ReportError::State)
-    }
-
-    fn cover(&self, parts: &Parts, seen: &Seen, baseline: Digest, permit: u64) -> Cover {
-        let now = clock::now();
-        let stop = parts.keeper.read(manifests::gate::Gate::newest_stop).flatten();
-        Cover {
-            sequence: self.sequence,
-            resumed: self.resumed,
-            permit,
-            stop,
-            configs: seen.configs.clone(),
-            lists: seen.lists.keys().copied().collect(),
-            ..parts.identity.cover(now, seen.started.wall, baseline)
-        }
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
@@ -240,116 +224,6 @@ async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, 
         {
             parts.trouble("a file list was not handed in", &error); // Asked for again with the next receipt.
             return;
-        }
-    }
-}
-
-/// Listens to the host's stream until cancelled.
-pub async fn listen(parts: Arc<Parts>, shutdown: CancellationToken) {
-    let mut sessions = parts.session.subscribe();
-    let mut backoff = Backoff::new(RETRY_MAX);
-    loop {
-        let session = sessions.borrow_and_update().clone();
-        if let Some(session) = session {
-            let mut opened = false;
-            let on_open = || {
-                opened = true;
-                parts.report.notify_one(); // What was pushed while nobody listened comes with the next receipt.
-            };
-            let listening = parts.client.listen(&session, on_open, |event| parts.host_event(event));
-            let began = Instant::now();
-            let ended = tokio::select! {
-                () = shutdown.cancelled() => return,
-                ended = listening => ended,
-            };
-            if let Err(error) = ended {
-                debug!("the stream ended: {}", crate::client::chain(&error));
-            }
-            // A stream that ends as soon as it opens is no sign that the next one will not.
-            if opened && began.elapsed() > STREAM_LASTS {
-                backoff.reset();
-            }
-            if opened {
-                parts.report.notify_one();
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(backoff.wait()) => {}
-            }
-        } else {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = sessions.changed() => {}
-            }
-        }
-    }
-}
-
-/// Hands in acknowledgements of stops until cancelled.
-pub async fn acknowledge(parts: Arc<Parts>, shutdown: CancellationToken) {
-    let mut backoff = Backoff::new(RETRY_MAX);
-    loop {
-        let unstored = std::mem::take(&mut parts.shared().unstored);
-        if !unstored.is_empty() {
-            let _order = parts.order();
-            unstored.into_iter().for_each(|stop| parts.store_stop(stop));
-        }
-        let outstanding = parts.shared().unacknowledged.first().cloned();
-        let wait = match outstanding {
-            None if parts.shared().unstored.is_empty() => Duration::MAX,
-            None => backoff.wait(),
-            Some(kept) => {
-                let Some(document) = parts.acknowledgement(&kept.stop) else {
-                    shutdown.cancelled().await; // Without a key there is nothing to acknowledge with.
-                    return;
-                };
-                match parts.client.post::<()>(api::ACKNOWLEDGEMENTS, envelope_json(&document), None).await {
-                    Ok(()) => {
-                        backoff.reset();
-                        let done = kept.stop.digest();
-                        parts.shared().unacknowledged.retain(|other| other.stop.digest() != done);
-                        if let Err(error) = parts.state.store_stop(&kept.stop, &kept.key, true) {
-                            parts.trouble("the acknowledgement will be sent again after a restart", &error);
-                        }
-                        continue;
-                    }
-                    Err(error) => {
-                        parts.trouble("a stop's acknowledgement was not handed in", &error);
-                        let mut shared = parts.shared();
-                        let unknown = error.refusal().is_some_and(|refusal| refusal.code == "unknown-stop");
-                        if unknown {
-                            // A controller set back to before the stop. Sent again after the next start.
-                            shared.unacknowledged.retain(|other| other.stop.digest() != kept.stop.digest());
-                        } else if !shared.unacknowledged.is_empty() {
-                            shared.unacknowledged.rotate_left(1); // The others must not wait for this one.
-                        }
-                        backoff.wait()
-                    }
-                }
-            }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = parts.acknowledge.notified() => {}
-            () = sleep(wait) => {}
-        }
-    }
-}
-
-async fn sleep(wait: Duration) {
-    if wait == Duration::MAX { std::future::pending().await } else { tokio::time::sleep(wait).await }
-}
-
-impl Parts {
-    fn host_event(&self, event: HostEvent) {
-        match event {
-            HostEvent::Permit(permit) => self.permit(permit),
-            HostEvent::Stop(stop) => self.stop(stop),
-            HostEvent::Refresh(timestamp) => {
-                if self.newest_timestamp() < timestamp {
-                    self.follow.notify_one();
-                }
-            }
         }
     }
 }

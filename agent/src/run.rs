@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use manifests::durable::{self, DurableError};
+use manifests::durable::DurableError;
 use manifests::gate::{Damage, Event, Gate};
 use manifests::time::Time;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::acknowledge;
 use crate::client::{Client, ClientError, chain};
 use crate::clock;
 use crate::collect::Collector;
@@ -17,15 +18,15 @@ use crate::follow;
 use crate::gate_server::{BindError, GateServer, bind_unix};
 use crate::identity::Identity;
 use crate::keeper::Keeper;
+use crate::listen;
 use crate::look::{self, Eyes};
 use crate::parts::Parts;
 use crate::report;
+use crate::restore::restore;
 use crate::state::{Sent, StateDirectory, StateError};
 use crate::trust::Trust;
 use crate::watch::Watch;
 
-/// The largest first root read, in bytes.
-const ROOT_BYTES_MAX: u64 = 1 << 20;
 /// How often the wall clock is stored, so that it cannot be set back unnoticed over a restart.
 const FLOOR_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -77,12 +78,11 @@ pub async fn run(
     shutdown: CancellationToken,
     on_ready: impl FnOnce(&Addresses),
 ) -> Result<(), StartError> {
-    let root = durable::read_limited(&config.root, ROOT_BYTES_MAX).map_err(StartError::Root)?;
+    let trust = Trust::of(&config).map_err(StartError::Root)?;
     let state = StateDirectory::open(&config.state).map_err(StartError::State)?;
     let client = Client::new(config.controllers.clone(), &config.ca).map_err(StartError::Client)?;
     let system = |source| StartError::System { what: "the boot id or the agent's own file", source };
     let identity = Identity::new(&config).map_err(system)?;
-    let trust = Trust::new(root, state.path(), config.product.clone());
 
     let mut damaged = Vec::new();
     let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
@@ -101,7 +101,7 @@ pub async fn run(
     let parts = Arc::new(parts);
 
     // Before the first question: what was stored, each thing verified as if it had just arrived.
-    restore(&parts, sent, &mut damaged);
+    take_up(&parts, sent, &mut damaged);
     for what in damaged {
         warn!("{what}");
         parts.step(Event::Damaged(Damage::Notes, what));
@@ -127,8 +127,8 @@ pub async fn run(
     tasks.spawn(look::run(Arc::clone(&parts), eyes, pending, shutdown.clone()));
     tasks.spawn(follow::run(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(report::run(Arc::clone(&parts), sent.sequence, shutdown.clone()));
-    tasks.spawn(report::listen(Arc::clone(&parts), shutdown.clone()));
-    tasks.spawn(report::acknowledge(Arc::clone(&parts), shutdown.clone()));
+    tasks.spawn(listen::run(Arc::clone(&parts), shutdown.clone()));
+    tasks.spawn(acknowledge::run(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(store_floor(Arc::clone(&parts), shutdown.clone()));
     let ended = tokio::select! {
         () = shutdown.cancelled() => false,
@@ -157,15 +157,16 @@ fn or_damaged<T>(read: Result<T, StateError>, damaged: &mut Vec<String>) -> Opti
     read.map_err(|error| damaged.push(chain(&error))).ok()
 }
 
-fn restore(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
-    // The set first: it has the times and keys by which permits and stops are judged.
+/// Takes up what was stored.
+fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
+    // The sets first: they have the times and keys by which permits and stops are judged.
     match parts.trust.active() {
         Ok(Some(set)) => parts.set_in_use(set),
         Ok(None) => {}
         Err(error) => damaged.push(format!("{}: {}", parts.config.state.join("active").display(), chain(&error))),
     }
     let in_use = parts.shared().newest.clone();
-    match parts.trust.newest(in_use.as_ref().map(|set| &set.set.registry)) {
+    match parts.trust.newest(in_use.as_ref().map(|set| &set.registry)) {
         Ok(Some(set)) if parts.is_news(&set) => parts.set_verified(set),
         Ok(_) => {}
         // It was refused when it came, and is not in use.
@@ -176,36 +177,16 @@ fn restore(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
             parts.step(Event::Damaged(Damage::Trust, what));
         }
     }
-    match parts.state.stops() {
-        Ok(kept) => {
-            damaged.extend(kept.damaged.iter().map(|error| chain(error)));
-            for kept in kept.stops {
-                parts.keeper.restore(|gate| gate.restore_stop(&kept.stop));
-                if !kept.acknowledged {
-                    parts.shared().unacknowledged.push(kept);
-                }
-            }
-        }
-        Err(error) => damaged.push(chain(&error)),
+    let keys = parts.permit_keys();
+    let restored = parts
+        .keeper
+        .restore(|gate| restore(gate, &parts.state, sent, &keys, &parts.identity.boot_id, clock::now()))
+        .unwrap_or_default();
+    damaged.extend(restored.damaged.iter().map(|error| chain(error)));
+    if let Some(error) = restored.permit_refused {
+        parts.trouble("the stored permit is refused", &error);
     }
-    parts.keeper.restore(|gate| gate.restore_sent(sent.sequence, sent.permit));
-    match parts.state.permit() {
-        Ok(None) => {}
-        Ok(Some(stored)) => {
-            let (received, same_boot) = stored.received(&parts.identity.boot_id);
-            match stored.into_permit().verify(&parts.permit_keys()) {
-                Ok(permit) => {
-                    parts.keeper.restore(|gate| gate.restore_permit(permit, received, same_boot, clock::now()))
-                }
-                Err(error) => {
-                    parts.trouble("the stored permit is refused", &error);
-                    parts.step(Event::PermitUnverified);
-                }
-            }
-        }
-        Err(error) => damaged.push(chain(&error)),
-    }
-    parts.keeper.restore(|gate| gate.restored(sent.permit));
+    parts.shared().unacknowledged = restored.unacknowledged;
 }
 
 async fn store_floor(parts: Arc<Parts>, shutdown: CancellationToken) {

@@ -4,6 +4,7 @@
 //! `active` names, is the set in use. A new set is verified in the first while the second rules.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use manifests::durable::{self, DurableError};
@@ -14,6 +15,10 @@ use manifests::time::Time;
 use manifests::tuf::repository::LIFTS;
 use manifests::tuf::{Client, Fetch, FileStore, TargetFile, Trusted, TufError};
 
+use crate::config::Config;
+
+/// The largest first root read, in bytes.
+const ROOT_BYTES_MAX: u64 = 1 << 20;
 /// The largest target file kept, in bytes.
 const TARGET_BYTES_MAX: u64 = 64 << 20;
 
@@ -28,9 +33,16 @@ pub struct Trust {
 /// A set with the metadata that vouches for it.
 #[derive(Clone, Debug)]
 pub struct TrustedSet {
-    /// What is appraised and permitted by.
-    pub set: VerifiedSet,
+    set: VerifiedSet,
     trusted: Trusted,
+}
+
+impl Deref for TrustedSet {
+    type Target = VerifiedSet;
+
+    fn deref(&self) -> &VerifiedSet {
+        &self.set
+    }
 }
 
 /// Why there is no set.
@@ -83,8 +95,17 @@ impl TrustError {
 
 impl Trust {
     /// Trust that begins with `first_root` and is kept below `directory`, the state directory.
-    pub fn new(first_root: Vec<u8>, directory: &Path, product: ProductId) -> Self {
+    fn new(first_root: Vec<u8>, directory: &Path, product: ProductId) -> Self {
         Self { first_root, directory: directory.to_owned(), product }
+    }
+
+    /// The trust of the host that `config` is for.
+    ///
+    /// # Errors
+    /// If the first root cannot be read.
+    pub fn of(config: &Config) -> Result<Self, DurableError> {
+        let first_root = durable::read_limited(&config.root, ROOT_BYTES_MAX)?;
+        Ok(Self::new(first_root, &config.state, config.product.clone()))
     }
 
     /// The set in use, read and verified anew; none if there never was one.

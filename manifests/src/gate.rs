@@ -19,6 +19,7 @@ use crate::id::{HostId, ProductId};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
 use crate::reason::{Code, Reason};
+use crate::set::VerifiedSet;
 use crate::stop::{Lift, Stop, StopRef};
 use crate::time::{Span, Time};
 
@@ -58,6 +59,18 @@ pub struct Set {
     pub rules: GateRules,
     /// Expiry of root or targets, whichever is earlier, without the grace.
     pub expires: Time,
+}
+
+impl From<&VerifiedSet> for Set {
+    fn from(set: &VerifiedSet) -> Self {
+        let baseline = set.reference.baseline();
+        Self {
+            baseline: set.reference.digest(),
+            version: baseline.version.to_string(),
+            rules: baseline.gate,
+            expires: set.expires,
+        }
+    }
 }
 
 /// The local appraisal of what one complete pass saw.

@@ -2,7 +2,7 @@
 
 use crate::baseline::Localized;
 use crate::id::{ControllerId, HostId, ProductId, Role, SiteCode};
-use crate::key::{KeyId, PublicKey};
+use crate::key::PublicKey;
 use crate::time::Time;
 
 /// A whole registry, checked: every host's site is listed, no id or key stands twice.
@@ -149,8 +149,8 @@ impl Registry {
         self.sites.get(index)
     }
 
-    /// The key for permits and stops that has this id, of whichever controller.
-    pub fn permit_key(&self, id: &KeyId) -> Option<&PublicKey> {
-        self.controllers.iter().map(|controller| &controller.permit_key).find(|key| key.id() == *id)
+    /// The controllers' keys for permits and stops.
+    pub fn permit_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.controllers.iter().map(|controller| &controller.permit_key)
     }
 }

@@ -75,7 +75,7 @@ fn two_of_one_unit_cannot_sign_one_of_them_into_another() {
     assert!(moved.read_after(&before).is_ok(), "somebody of another unit signed too");
     // Of whom the registry before knows nothing, the new one tells the unit.
     let mut newcomer = before.clone();
-    newcomer.registry.signers.remove(0);
+    newcomer.registry.signers.remove(1);
     moved.signers.values_mut().for_each(|signers| *signers = vec![1, 2]);
     assert!(moved.read_after(&newcomer).is_ok());
 }

@@ -21,8 +21,9 @@ use manifests::digest::Digest;
 use manifests::evidence::Why;
 use manifests::value::{VALUE_BYTES_MAX, Value};
 
+use crate::collect::index::Stamp;
 use crate::collect::prefix::Prefix;
-use crate::collect::read::{self, Bounds, Stamp};
+use crate::collect::read::{self, Bounds};
 use crate::collect::wildcard;
 
 /// The largest configuration file read (4 MiB).

@@ -1,6 +1,5 @@
-//! Reads single files: opened beneath a root, digested, and remembered by what the kernel says of them.
+//! Reads single files: opened beneath a root, and read in full or not at all.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -9,55 +8,14 @@ use std::time::{Duration, Instant};
 
 use manifests::digest::{Digest, Hasher};
 use manifests::evidence::Why;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::time::ClockId;
 
+use crate::collect::index::Stamp;
+
 /// How much is read at a time.
 const BUFFER_BYTES: usize = 128 << 10;
-/// A change within this before a reading may carry the time stamps of the content before it.
-const SETTLED_NS: i128 = 2_000_000_000;
-/// The most digests kept; about 100 bytes each.
-const INDEX_ENTRIES_MAX: usize = 4_000_000;
-/// Digests not asked for in this many passes are dropped. More than one, because two baselines may
-/// be looked at in turn.
-const INDEX_PASSES: u32 = 4;
-
-/// Which file it is and which content it has, as far as the kernel tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Stamp {
-    dev: u64,
-    ino: u64,
-    size: u64,
-    mtime_ns: i128,
-    ctime_ns: i128,
-}
-
-impl Stamp {
-    /// Device and inode: the same file, whatever its content.
-    pub(crate) fn identity(&self) -> (u64, u64) {
-        (self.dev, self.ino)
-    }
-
-    /// When content, owner, mode or links last changed: nanoseconds of the wall clock.
-    pub(crate) fn ctime_ns(&self) -> i128 {
-        self.ctime_ns
-    }
-}
-
-impl From<&Stat> for Stamp {
-    fn from(stat: &Stat) -> Self {
-        let ns = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        // The types of these fields differ between architectures, which is what the casts are for.
-        Self {
-            dev: stat.st_dev,
-            ino: stat.st_ino,
-            size: u64::try_from(stat.st_size).unwrap_or(u64::MAX),
-            mtime_ns: ns(stat.st_mtime, stat.st_mtime_nsec),
-            ctime_ns: ns(stat.st_ctime, stat.st_ctime_nsec),
-        }
-    }
-}
 
 /// The wall clock, in nanoseconds.
 pub(crate) fn wall_ns() -> i128 {
@@ -74,36 +32,6 @@ fn clock_ns(clock: ClockId) -> i128 {
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }
 
-/// Digests of files that were read before.
-#[derive(Debug, Default)]
-pub(crate) struct Index {
-    digests: HashMap<Stamp, (Digest, u32)>,
-    pass: u32,
-}
-
-impl Index {
-    /// The digest of the content that a file with this stamp had when it was read.
-    pub(crate) fn digest(&mut self, stamp: &Stamp) -> Option<Digest> {
-        let (digest, used) = self.digests.get_mut(stamp)?;
-        *used = self.pass;
-        Some(*digest)
-    }
-
-    /// Keeps what was read, unless the file changed too shortly before for its stamp to say so.
-    pub(crate) fn keep(&mut self, read: &Digested) {
-        if read.began_ns - read.stamp.ctime_ns >= SETTLED_NS && self.digests.len() < INDEX_ENTRIES_MAX {
-            self.digests.insert(read.stamp, (read.digest, self.pass));
-        }
-    }
-
-    /// Ends a pass: what was not asked for lately goes.
-    pub(crate) fn end_pass(&mut self) {
-        let pass = self.pass;
-        self.digests.retain(|_, (_, used)| pass.wrapping_sub(*used) < INDEX_PASSES);
-        self.pass = pass.wrapping_add(1);
-    }
-}
-
 /// Bounds of one reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -118,7 +46,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Digested {
     pub(crate) digest: Digest,
     pub(crate) stamp: Stamp,
-    began_ns: i128,
+    /// When the reading began: nanoseconds of the wall clock.
+    pub(crate) began_ns: i128,
 }
 
 /// Why something could not be opened or read.
@@ -139,7 +68,9 @@ fn why_io(error: &std::io::Error) -> Why {
 /// Opens `path` beneath `root`: no `..`, no symbolic link on the way or at its end, nothing that
 /// waits for the other end of a pipe.
 pub(crate) fn open_beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    // openat2 takes no flag beside PATH that means nothing there.
+    let waits = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK };
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | waits;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
         Err(Errno::NOSYS) => open_by_components(root, path, flags),
@@ -192,7 +123,7 @@ fn stream(file: OwnedFd, bounds: Bounds, mut take: impl FnMut(&[u8])) -> Result<
         return Err(Why::NotAFile);
     }
     let before = Stamp::from(&stat);
-    if before.size > bounds.bytes_max {
+    if before.size() > bounds.bytes_max {
         return Err(Why::TooLarge);
     }
     let mut file = File::from(file);
@@ -210,13 +141,13 @@ fn stream(file: OwnedFd, bounds: Bounds, mut take: impl FnMut(&[u8])) -> Result<
         };
         read += count as u64;
         // A file that grows while it is read must not be followed for ever.
-        if read > before.size {
+        if read > before.size() {
             return Err(Why::Changing);
         }
         take(buffer.get(..count).unwrap_or_default());
     }
     let after = rustix::fs::fstat(&file).map_err(why)?;
-    if Stamp::from(&after) != before || read != before.size {
+    if Stamp::from(&after) != before || read != before.size() {
         return Err(Why::Changing);
     }
     Ok((before, began_ns))

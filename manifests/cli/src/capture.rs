@@ -38,9 +38,6 @@ pub(crate) struct Args {
     /// The build, as split.
     #[arg(long, value_name = "X")]
     variant: Option<String>,
-    /// Gitignore globs to leave out; must be the program's own, which are taken without this option.
-    #[arg(long = "exclude", value_name = "GLOB")]
-    excludes: Vec<String>,
 }
 
 /// Why nothing was taken.
@@ -70,12 +67,6 @@ pub(crate) enum CaptureError {
     /// The program is written in a form that cannot be added to.
     #[error("the releases of {program} are not written as [[program.release]]; write them so, then capture again")]
     Form { program: ItemId },
-    /// Agents would compute another digest.
-    #[error(
-        "--exclude differs from the program's own exclude = {own:?}: no host would ever match. \
-             Write the globs into {BASELINE} first"
-    )]
-    Excludes { own: Vec<String> },
     /// One name for two trees.
     #[error(
         "release {name} of {program} is listed already with the tree {listed}, and this one is {found}. \
@@ -104,7 +95,7 @@ enum Merged {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let directory = Directory::open(&args.directory)?;
     let text = directory.text(BASELINE)?;
-    let excludes = excludes(&text, args)?;
+    let excludes = excludes(&text, &args.program)?;
     let bytes = list(args, &excludes)?;
     let list = FileList::parse(&bytes).map_err(|source| CaptureError::List { agent: args.agent.clone(), source })?;
     if list.is_empty() {
@@ -162,16 +153,15 @@ fn list(args: &Args, excludes: &[String]) -> Result<Vec<u8>, CaptureError> {
     }
 }
 
-// The program's own globs.
-fn excludes(text: &str, args: &Args) -> Result<Vec<String>, CaptureError> {
+// The program's own globs: under others agents would compute another digest.
+fn excludes(text: &str, id: &ItemId) -> Result<Vec<String>, CaptureError> {
     let mut document: DocumentMut = text.parse().map_err(CaptureError::Toml)?;
-    let program = program(&mut document, &args.program)?;
-    let own: Vec<String> = program
+    let program = program(&mut document, id)?;
+    Ok(program
         .get("exclude")
         .and_then(Item::as_array)
         .map(|globs| globs.iter().filter_map(|glob| glob.as_str().map(str::to_owned)).collect())
-        .unwrap_or_default();
-    if args.excludes.is_empty() || args.excludes == own { Ok(own) } else { Err(CaptureError::Excludes { own }) }
+        .unwrap_or_default())
 }
 
 fn program<'a>(document: &'a mut DocumentMut, id: &ItemId) -> Result<&'a mut Table, CaptureError> {

@@ -23,7 +23,16 @@ pub async fn programs() -> Result<()> {
     // A demo built without --release starts programs built without it.
     let profile = if directory.ends_with("release") { "--release" } else { "--profile=dev" };
     println!("cargo build {profile} --workspace --bins");
-    let status = tokio::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = tokio::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` tells this program of its package: build scripts that look at it would run
+    // again, and all that depends on them would be built again, every time.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_package) {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo
         .args(["build", profile, "--workspace", "--bins"])
         .current_dir(workspace)
         .stdin(Stdio::null())

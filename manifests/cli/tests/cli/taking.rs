@@ -41,8 +41,6 @@ fn a_tree_is_taken_with_the_programs_own_globs_and_comments_stay() {
     list.insert_file(b"bin/other", Digest::of(b"2"));
     fs::write(desk.path("list"), list.to_bytes()).unwrap();
     check(&capture(&desk, &script, &release), 1, &["is listed already"]);
-    let globs = ["issuing-server", "--version", "3.4.3", "--exclude", "logs/**"];
-    check(&capture(&desk, &script, &globs), 1, &["--exclude differs"]);
     check(&capture(&desk, &script, &["other", "--version", "1.0.0"]), 1, &["no [[program]]"]);
     assert_eq!(desk.read("d/baseline.toml"), baseline);
     assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 1);

@@ -1,0 +1,71 @@
+//! The listening task: the host's stream, on which comes what cannot wait for the next receipt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use manifests::api::HostEvent;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::backoff::{Backoff, RETRY_MAX};
+use crate::client;
+use crate::parts::Parts;
+
+/// A stream that lasted longer than this ended by itself, not because it cannot last.
+const STREAM_LASTS: Duration = Duration::from_secs(10);
+
+/// Listens to the host's stream until cancelled.
+pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
+    let mut sessions = parts.session.subscribe();
+    let mut backoff = Backoff::new(RETRY_MAX);
+    loop {
+        let session = sessions.borrow_and_update().clone();
+        if let Some(session) = session {
+            let mut opened = false;
+            let on_open = || {
+                opened = true;
+                parts.report.notify_one(); // What was pushed while nobody listened comes with the next receipt.
+            };
+            let listening = parts.client.listen(&session, on_open, |event| parts.host_event(event));
+            let began = Instant::now();
+            let ended = tokio::select! {
+                () = shutdown.cancelled() => return,
+                ended = listening => ended,
+            };
+            if let Err(error) = ended {
+                debug!("the stream ended: {}", client::chain(&error));
+            }
+            // A stream that ends as soon as it opens is no sign that the next one will not.
+            if opened && began.elapsed() > STREAM_LASTS {
+                backoff.reset();
+            }
+            if opened {
+                parts.report.notify_one();
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(backoff.wait()) => {}
+            }
+        } else {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = sessions.changed() => {}
+            }
+        }
+    }
+}
+
+impl Parts {
+    fn host_event(&self, event: HostEvent) {
+        match event {
+            HostEvent::Permit(permit) => self.permit(permit),
+            HostEvent::Stop(stop) => self.stop(stop),
+            HostEvent::Refresh(timestamp) => {
+                if self.newest_timestamp() < timestamp {
+                    self.follow.notify_one();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the state directory holds, taken up before the first question: each thing verified as if it
+//! had just arrived.
+
+use manifests::envelope::EnvelopeError;
+use manifests::gate::{Clocks, Event, Gate};
+use manifests::key::PublicKey;
+
+use crate::state::{KeptStop, Sent, StateDirectory, StateError};
+
+/// What came of it, besides the gate.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    /// Stops of which no controller has the acknowledgement.
+    pub(crate) unacknowledged: Vec<KeptStop>,
+    /// Why the stored permit is none.
+    pub(crate) permit_refused: Option<EnvelopeError>,
+    /// Files that cannot be used.
+    pub(crate) damaged: Vec<StateError>,
+}
+
+/// Takes up in `gate` what the host noted: stops, what was sent, and the permit. The sets come before
+/// it: they have the times and `keys` by which permits are judged. `boot_id` is this boot's.
+pub(crate) fn restore(
+    gate: &mut Gate,
+    state: &StateDirectory,
+    sent: Sent,
+    keys: &[PublicKey],
+    boot_id: &str,
+    now: Clocks,
+) -> Restored {
+    let mut restored = Restored::default();
+    match state.stops() {
+        Ok(kept) => {
+            restored.damaged = kept.damaged;
+            kept.stops.iter().for_each(|kept| gate.restore_stop(&kept.stop));
+            restored.unacknowledged = kept.stops.into_iter().filter(|kept| !kept.acknowledged).collect();
+        }
+        Err(error) => restored.damaged.push(error),
+    }
+    gate.restore_sent(sent.sequence, sent.permit);
+    match state.permit() {
+        Ok(None) => {}
+        Ok(Some(stored)) => {
+            let (received, same_boot) = stored.received(boot_id);
+            match stored.into_permit().verify(keys) {
+                Ok(permit) => gate.restore_permit(permit, received, same_boot, now),
+                Err(error) => {
+                    // Nothing follows from it: nothing is in use yet that it could change.
+                    let _ = gate.step(Event::PermitUnverified, now);
+                    restored.permit_refused = Some(error);
+                }
+            }
+        }
+        Err(error) => restored.damaged.push(error),
+    }
+    gate.restored(sent.permit);
+    restored
+}
