@@ -24,7 +24,7 @@ use crate::queue::Writer;
 use crate::repository::{Identity, Repository};
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
-use crate::{clock, load, router, server, store, writer};
+use crate::{clock, load, router, server, writer};
 
 /// Events that a reader may lag behind before it must read the store.
 const EVENTS_WAITING_MAX: usize = 1024;
@@ -56,7 +56,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let store = Store::open(data.directory()).await.context("cannot open the store")?;
     durable::remove_temporaries(data.directory()).context("what a killed controller left cannot be removed")?;
     let mut connection = store.writer().await?;
-    let (id, product) = store::controller(&mut connection).await.context("the directory was not made by init")?;
+    let (id, product) = connection.controller().await.context("the directory was not made by init")?;
     let public = data.public()?;
     if public.id.as_str() != id {
         bail!("controller.json is of {}, the database of {id}", public.id);
@@ -77,12 +77,14 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     }
     let set = repository.set().context("what is published cannot be read")?;
     let loaded = load::load(&mut connection, product, permit_key.public()).await.context("the store is damaged")?;
-    let mut publishes = store::publishes(&mut connection).await?;
+    let mut publishes = store.publishes().await?;
     if let Some(set) = &set {
         let row = PublishRow::new(set, repository.versions(), "restart".to_owned(), now);
         // A crash between the files and the row: the files are what is in force.
         if publishes.first().is_none_or(|newest| newest.baseline != row.baseline) {
-            store::publish(&mut connection, &row).await?;
+            let mut transaction = connection.begin().await?;
+            transaction.publish(&row).await?;
+            transaction.commit().await?;
             publishes.insert(0, row);
         }
     }

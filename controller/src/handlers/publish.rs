@@ -9,7 +9,7 @@ use manifests::api::{BaselineRef, Publish, Published};
 use crate::app::App;
 use crate::auth::Operator;
 use crate::error::Failure;
-use crate::store::{self, PublishRow, StoreError};
+use crate::store::PublishRow;
 use crate::{body, clock, load};
 
 /// Largest publish, in bytes of its JSON.
@@ -38,7 +38,7 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
     // Under the repository's lock no other publish comes between; a stop may, and then a lift of it
     // is refused here and can be published again.
     let stops = app.fleet().stops().iter().map(|known| known.reference.digest).collect();
-    let mut publishes = store::publishes(&mut *app.store.readers().acquire().await.map_err(StoreError::from)?).await?;
+    let mut publishes = app.store.publishes().await?;
     let work = tokio::task::spawn_blocking(move || {
         let candidate = repository.candidate(publish, &stops, now)?;
         let set = candidate.set();
