@@ -9,7 +9,7 @@ use super::baseline::schema;
 use super::reader::{Node, Table};
 use super::sheet::Sheet;
 use super::text::{any_id, host_id, label, localized, product_id, set, site_code};
-use super::{CONTROLLERS_MAX, HOSTS_MAX, SIGNERS_MAX, SITES_MAX};
+use super::{CONTROLLERS_MAX, HOSTS_MAX, ROLES_MAX, SIGNERS_MAX, SITES_MAX};
 use crate::id::{ControllerId, Role};
 use crate::key::PublicKey;
 use crate::registry::{Controller, Host, Registry, Signer, Site};
@@ -139,7 +139,7 @@ fn host(t: &mut Table<'_>, ids: &mut Lines, codes: Option<&Lines>) -> Option<Hos
         }
         Some(id)
     });
-    let roles = t.required("roles", |n| set(&n, 64, any_id::<Role>));
+    let roles = t.required("roles", |n| set(&n, ROLES_MAX, any_id::<Role>));
     let joined = t.required("joined", |n| n.time());
     let left = t.optional("left", |n| {
         let left = n.time()?;
