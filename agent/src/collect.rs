@@ -137,6 +137,7 @@ impl Collector {
         let deadline = read::deadline(limits.pass_time);
         let wanted = Wanted::of(baseline, host);
         let mut gaps = BTreeSet::new();
+        self.history.begin_pass();
 
         let configs = Configs::read(baseline, host, &self.prefix, deadline);
         for config in configs.0.values() {
@@ -163,6 +164,18 @@ impl Collector {
             trees.insert(&program.id, seen);
         }
 
+        let mut files = BTreeMap::new();
+        let mut required = BTreeMap::new();
+        for path in wanted.files {
+            let seen = self.file(path, limits, deadline);
+            match seen {
+                FileSeen::Unknown(why) => _ = gaps.insert(Gap { what: path.to_owned(), why }),
+                FileSeen::Digest(digest) => _ = required.insert(self.prefix.on_host(path), digest),
+                FileSeen::Absent => {}
+            }
+            files.insert(path.to_owned(), seen);
+        }
+
         let specs: Vec<Spec> = self.specs(baseline);
         let running = self.table.all(&specs);
         if running.is_err() {
@@ -172,13 +185,14 @@ impl Collector {
         for program in &baseline.programs {
             let Some(seen) = trees.remove(&program.id) else { continue };
             let configs = configs.read_by(baseline, program);
-            let look = ProgramLook { program, seen, limits, deadline, configs, prefix: &self.prefix };
+            let look =
+                ProgramLook { program, seen, limits, deadline, configs, required: &required, prefix: &self.prefix };
             let spec = specs.iter().find(|spec| spec.program == program.id);
             let running = running.as_deref().map_err(|_| Why::ProcessUnreadable);
             programs.insert(program.id.clone(), look.finish(spec, running, &mut self.index, &mut self.history));
         }
 
-        let mut state = State { programs, ..State::default() };
+        let mut state = State { programs, files, ..State::default() };
         state.settings = self.settings(baseline, host, &configs, &state.programs, deadline);
         for fact in &baseline.facts {
             if let FactSource::Config { config, key } = &fact.source
@@ -196,13 +210,6 @@ impl Collector {
             if !config.pinned.is_empty() {
                 state.configs.insert(config.id.clone(), setting::content(read, &self.prefix));
             }
-        }
-        for path in wanted.files {
-            let seen = self.file(path, limits, deadline);
-            if let FileSeen::Unknown(why) = seen {
-                gaps.insert(Gap { what: path.to_owned(), why });
-            }
-            state.files.insert(path.to_owned(), seen);
         }
         state.packages = package::look(&wanted.packages, &self.prefix.on_host(package::DPKG_STATUS));
         state.coverage = gaps.into_iter().take(COVERAGE_MAX).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use manifests::api::{self, Next, Receipt};
+use manifests::api::{self, Next, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::evidence::{Cover, Evidence, Heartbeat};
@@ -20,8 +20,6 @@ use crate::state::{Sent, StateError, envelope_json};
 
 /// How often an unchanged host reports before a baseline says it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// The most stops in one receipt.
-const STOPS_PER_RECEIPT: usize = 64;
 
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
@@ -169,7 +167,7 @@ impl Reporter {
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
         parts.shared().contact = Some(clock::now().wall);
-        if receipt.stops.len() >= STOPS_PER_RECEIPT {
+        if receipt.stops.len() >= STOPS_PER_RECEIPT_MAX {
             parts.report.notify_one(); // There may be more.
         }
         // Stops first: the permit names the newest, and counts only where it is known.

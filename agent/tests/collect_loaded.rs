@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -60,6 +61,7 @@ impl Host {
         let wanted = exe.canonicalize().unwrap();
         // The child is another program until it has executed its own.
         wait(|| fs::read_link(format!("/proc/{}/exe", child.id())).is_ok_and(|exe| exe == wanted));
+        next_tick();
         Running(child)
     }
 
@@ -95,11 +97,19 @@ fn wait(mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// The kernel tells when a process began in hundredths of a second: what happens within the same one
+/// can be before or after it.
+fn next_tick() {
+    let seen = Instant::now();
+    wait(|| seen.elapsed() > Duration::from_millis(30));
+}
+
 /// The kernel tells the executable a moment before the arguments.
 fn wait_for_shell(running: &Running, shell: &Path) {
     let about = |name: &str| format!("/proc/{}/{name}", running.0.id());
     wait(|| fs::read_link(about("exe")).is_ok_and(|exe| exe == shell));
     wait(|| fs::read(about("cmdline")).is_ok_and(|arguments| !arguments.is_empty()));
+    next_tick();
 }
 
 fn look(collector: &mut Collector, baseline: &Baseline) -> ProgramSeen {
@@ -188,6 +198,102 @@ fn a_file_that_is_read_and_closed_is_older_once_it_changes_under_the_process() {
 }
 
 #[test]
+fn what_changed_between_start_and_first_look_is_older() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let running = host.start(&host.exe());
+    replace(&host.root.join("script"), b"two");
+    // An agent that was not there, or was started again meanwhile: nobody can say what was read.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("script"));
+    drop(running);
+    let _restarted = host.start(&host.exe());
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+}
+
+#[test]
+fn what_was_seen_before_a_start_may_be_linked_and_touched_after_it() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let mut collector = Collector::new([7; 32], None);
+    look(&mut collector, &baseline);
+    next_tick();
+    let _running = host.start(&host.exe());
+    fs::hard_link(host.root.join("script"), host.directory.path().join("backup")).unwrap();
+    replace(&host.root.join("lib/module"), b"one");
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+}
+
+#[test]
+fn a_file_overwritten_in_place_is_older_though_it_is_the_one_held() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let module = host.root.join("lib/module");
+    let child = Command::new(host.exe()).arg("1000").stdin(fs::File::open(&module).unwrap()).spawn();
+    let running = Running(child.unwrap());
+    wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
+    next_tick();
+    let mut collector = Collector::new([7; 32], None);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    fs::write(&module, b"two").unwrap();
+    for _ in 0..2 {
+        assert_eq!(look(&mut collector, &baseline).loaded, older("lib/module"));
+    }
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("lib/module"), "never seen before");
+    fs::write(&module, b"one").unwrap();
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current, "the old content is back");
+}
+
+#[test]
+fn a_process_stays_of_its_program_when_its_tree_is_moved_away() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let mut collector = Collector::new([7; 32], None);
+    // Nothing but the executable's path tells whose it is.
+    let child = Command::new("./bin/issuingd").arg0("issuing").arg("1000").current_dir(&host.root).spawn();
+    let running = Running(child.unwrap());
+    wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
+    next_tick();
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    fs::rename(&host.root, host.root.with_extension("old")).unwrap();
+    host.install(&host.root, b"the next");
+    for _ in 0..2 {
+        assert_eq!(look(&mut collector, &baseline).loaded, older("bin/issuingd"));
+    }
+    drop(running);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+}
+
+#[test]
+fn files_outside_of_the_tree_count_where_they_are_required_or_run() {
+    let host = Host::new();
+    let outside = host.directory.path().canonicalize().unwrap();
+    let (library, exe) = (outside.join("libprint.so"), outside.join("interpreter"));
+    replace(&library, b"old");
+    fs::copy("/bin/sleep", &exe).unwrap();
+    let more = format!(
+        "[[fix]]\nid = \"FIX-2019-0007\"\ntitle = {{ en = \"t\" }}\npattern = \"update-control\"\nroles = [\"ap\"]\n\
+         requires = [ {{ file = {library:?}, sha256 = [\"{}\"] }} ]\nenforce = \"hold\"\n\
+         required_from = 2023-05-01T00:00:00+09:00\nowner = \"o\"\nremediation = {{ en = \"r\" }}\n",
+        manifests::digest::Digest::of(b"new"),
+    );
+    let baseline = host.baseline(&host.root, &format!("{{ exe = {exe:?} }}"), &more);
+    let child = Command::new(&exe).arg("1000").stdin(fs::File::open(&library).unwrap()).spawn();
+    let running = Running(child.unwrap());
+    wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|found| found == exe));
+    next_tick();
+    let mut collector = Collector::new([7; 32], None);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    replace(&library, b"new");
+    assert_eq!(look(&mut collector, &baseline).loaded, older(library.to_str().unwrap()));
+    replace(&library, b"old");
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    let mut bytes = fs::read(&exe).unwrap();
+    bytes.extend_from_slice(b"another build");
+    replace(&exe, &bytes);
+    assert_eq!(look(&mut collector, &baseline).loaded, older(exe.to_str().unwrap()));
+}
+
+#[test]
 fn files_shared_with_another_host_by_hard_links_do_not_mix_their_processes_up() {
     let host = Host::new();
     let other = host.directory.path().canonicalize().unwrap().join("other");
@@ -265,10 +371,8 @@ fn a_configuration_read_at_start_is_older_once_its_content_changes() {
     let (restart, live) = (config("restart"), config("live"));
     let mut collector = Collector::new([7; 32], None);
     look(&mut collector, &restart);
-    // The content was seen before the process began; what counts in hundredths of a second needs the
-    // clock to move on for that to be certain.
-    let seen = Instant::now();
-    wait(|| seen.elapsed() > Duration::from_millis(30));
+    // The content was seen before the process began.
+    next_tick();
     let running = host.start(&host.exe());
     assert_eq!(look(&mut collector, &restart).loaded, Loaded::Current);
     // Touched, replaced by the same, its mode changed: the content is the one that was loaded.
@@ -286,9 +390,8 @@ fn a_configuration_read_at_start_is_older_once_its_content_changes() {
     // Without history: it was written after the process began, so that nobody can say what it read.
     assert_eq!(look(&mut Collector::new([7; 32], None), &restart).loaded, older(file.to_str().unwrap()));
     drop(running);
-    let seen = Instant::now();
     look(&mut collector, &restart);
-    wait(|| seen.elapsed() > Duration::from_millis(30));
+    next_tick();
     let _restarted = host.start(&host.exe());
     assert_eq!(look(&mut collector, &restart).loaded, Loaded::Current);
     // Without history again: untouched since the process began.
@@ -361,4 +464,15 @@ fn what_a_process_sees_elsewhere_is_compared() {
     fs::write(&file, "lock=shared\n").unwrap();
     let seen = look(&mut Collector::new([7; 32], None), &baseline);
     assert_eq!(seen.loaded, elsewhere(file.to_str().unwrap()));
+    // A layer that the process alone sees.
+    fs::write(&file, "lock=exclusive\n").unwrap();
+    for directory in [&host.root, &evil] {
+        fs::create_dir(directory.join("logs")).unwrap();
+    }
+    let layer = host.root.join("logs/99-site.ini");
+    fs::write(evil.join("logs/99-site.ini"), "lock=shared\n").unwrap();
+    let config = config.replace("files = [", &format!("files = [{:?}, ", host.root.join("logs/*.ini")));
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/issuingd\" }", &config);
+    let seen = look(&mut Collector::new([7; 32], None), &baseline);
+    assert_eq!(seen.loaded, elsewhere(layer.to_str().unwrap()));
 }

@@ -7,6 +7,8 @@ use manifests::api::ErrorBody;
 use manifests::envelope::EnvelopeError;
 use manifests::fleet::{EnrolError, Refusal, StopError};
 
+use crate::chain::chain;
+use crate::queue::{TokenError, WriteError};
 use crate::repository::RepositoryError;
 use crate::store::StoreError;
 
@@ -86,37 +88,37 @@ impl From<EnvelopeError> for Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        let (status, sequence) = match refusal {
-            Refusal::Sequence { stored, .. } | Refusal::SequenceJump { stored, .. } => {
-                (StatusCode::CONFLICT, Some(stored))
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Document(refusal) => refused(&refusal),
+            WriteError::KeyReplaced => Self::forbidden("not-enrolled", error.to_string()),
+            WriteError::Token(TokenError::Unknown | TokenError::Expired) => Self::token(error.to_string()),
+            WriteError::Token(TokenError::Used) => Self::new(StatusCode::CONFLICT, "token-used", error.to_string()),
+            WriteError::Token(TokenError::WrongHost) => Self::forbidden("wrong-host", error.to_string()),
+            WriteError::Enrol(EnrolError::NotListed) => {
+                Self::forbidden(EnrolError::NotListed.code(), error.to_string())
             }
-            Refusal::WrongProduct { .. } | Refusal::NotListed => (StatusCode::FORBIDDEN, None),
-            _ => (StatusCode::BAD_REQUEST, None),
-        };
-        Self { sequence, ..Self::new(status, refusal.code(), refusal.to_string()) }
+            WriteError::Enrol(why) => Self::new(StatusCode::CONFLICT, why.code(), error.to_string()),
+            WriteError::Stop(StopError::UnknownStop { .. }) => {
+                Self::new(StatusCode::NOT_FOUND, "unknown-stop", error.to_string())
+            }
+            WriteError::Stop(ref why) => Self::new(StatusCode::BAD_REQUEST, why.code(), error.to_string()),
+            WriteError::Seal(error) => error.into(),
+            WriteError::Full | WriteError::Closed => Self::unavailable(error.to_string()),
+        }
     }
 }
 
-impl From<EnrolError> for Failure {
-    fn from(error: EnrolError) -> Self {
-        let status = match error {
-            EnrolError::NotListed => StatusCode::FORBIDDEN,
-            _ => StatusCode::CONFLICT,
-        };
-        Self::new(status, error.code(), error.to_string())
-    }
-}
-
-impl From<StopError> for Failure {
-    fn from(error: StopError) -> Self {
-        let status = match error {
-            StopError::UnknownStop { .. } => StatusCode::NOT_FOUND,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, error.code(), error.to_string())
-    }
+fn refused(refusal: &Refusal) -> Failure {
+    let (status, sequence) = match refusal {
+        Refusal::Sequence { stored, .. } | Refusal::SequenceJump { stored, .. } => {
+            (StatusCode::CONFLICT, Some(*stored))
+        }
+        Refusal::WrongProduct { .. } | Refusal::NotListed => (StatusCode::FORBIDDEN, None),
+        _ => (StatusCode::BAD_REQUEST, None),
+    };
+    Failure { sequence, ..Failure::new(status, refusal.code(), refusal.to_string()) }
 }
 
 impl From<StoreError> for Failure {
@@ -135,20 +137,4 @@ impl From<RepositoryError> for Failure {
         };
         Self::new(status, error.code(), chain(&error))
     }
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // A transparent error says what its cause says.
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -9,6 +9,7 @@
 pub mod app;
 pub mod auth;
 pub mod body;
+mod chain;
 pub mod clock;
 pub mod data;
 pub mod error;

@@ -1,21 +1,68 @@
-//! What waits to be written, and the handle by which requests get there. A full queue is answered 503.
+//! What waits to be written, the handle by which requests get there, and why they may be refused.
 
 use manifests::api::StopView;
 use manifests::digest::Digest;
-use manifests::fleet::{Answer, Document, Policy};
+use manifests::envelope::EnvelopeError;
+use manifests::fleet::{Answer, Document, EnrolError, Policy, Refusal, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::Failure;
 use crate::store::PublishRow;
 
 /// Requests that may wait to be written.
 const WAITING_MAX: usize = 4096;
 
+/// Why something was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The document does not count.
+    #[error(transparent)]
+    Document(#[from] Refusal),
+    /// The key that signed was the host's when the document came into the queue, and is not any more.
+    #[error("the host's key was replaced")]
+    KeyReplaced,
+    /// The token is not good for it.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The host cannot have the key.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// The stop is none, or not ours.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// What was made cannot be signed.
+    #[error(transparent)]
+    Seal(#[from] EnvelopeError),
+    /// Too much waits already.
+    #[error("too many requests are waiting")]
+    Full,
+    /// The batch was not committed, or nobody writes any more.
+    #[error("the store cannot be written")]
+    Closed,
+}
+
+/// Why a one-time token does not enrol the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// There is no such token.
+    #[error("the token is not known")]
+    Unknown,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// It was used, with another key.
+    #[error("the token was used before")]
+    Used,
+    /// It was made for another host.
+    #[error("the token is for another host")]
+    WrongHost,
+}
+
 /// Where the answer goes.
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
 
 /// Something to be written.
 #[derive(Debug)]
@@ -58,68 +105,74 @@ impl Writer {
         (Self(sender), receiver)
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, WriteError> {
         let (reply, answer) = oneshot::channel();
         self.0.try_send(command(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::unavailable("too many requests are waiting"),
-            mpsc::error::TrySendError::Closed(_) => Failure::unavailable("the store cannot be written"),
+            mpsc::error::TrySendError::Full(_) => WriteError::Full,
+            mpsc::error::TrySendError::Closed(_) => WriteError::Closed,
         })?;
-        answer.await.unwrap_or_else(|_| Err(Failure::unavailable("the store cannot be written")))
+        answer.await.unwrap_or_else(|_| Err(WriteError::Closed))
     }
 
     /// A host's document.
     ///
     /// # Errors
-    /// Why it does not count, or 503.
-    pub async fn report(&self, report: Report) -> Result<Answer, Failure> {
+    /// [`WriteError::Document`], [`WriteError::KeyReplaced`], or not written.
+    pub async fn report(&self, report: Report) -> Result<Answer, WriteError> {
         self.ask(|reply| Command::Report(Box::new(report), reply)).await
     }
 
     /// A host's key, for a one-time token.
     ///
     /// # Errors
-    /// 401, 403 or 409, or 503.
-    pub async fn enrol(&self, token: Digest, host: HostId, key: PublicKey) -> Result<(), Failure> {
+    /// [`WriteError::Token`], [`WriteError::Enrol`], or not written.
+    pub async fn enrol(&self, token: Digest, host: HostId, key: PublicKey) -> Result<(), WriteError> {
         self.ask(|reply| Command::Enrol { token, host, key, reply }).await
     }
 
     /// A host has a stop on disk.
     ///
     /// # Errors
-    /// 404 for a stop that is not ours, or 503.
-    pub async fn acknowledge(&self, host: HostId, key: KeyId, stop: StopRef, envelope: String) -> Result<(), Failure> {
+    /// [`WriteError::Stop`] for one that is not ours, [`WriteError::KeyReplaced`], or not written.
+    pub async fn acknowledge(
+        &self,
+        host: HostId,
+        key: KeyId,
+        stop: StopRef,
+        envelope: String,
+    ) -> Result<(), WriteError> {
         self.ask(|reply| Command::Acknowledge { host, key, stop, envelope, reply }).await
     }
 
     /// A file list whose bytes have this digest.
     ///
     /// # Errors
-    /// 503.
-    pub async fn file_list(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), Failure> {
+    /// If it was not written.
+    pub async fn file_list(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), WriteError> {
         self.ask(|reply| Command::FileList { digest, bytes, reply }).await
     }
 
     /// An operator's stop.
     ///
     /// # Errors
-    /// 400 for one that stops nobody, or 503.
-    pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, Failure> {
+    /// [`WriteError::Stop`] for one that stops nobody, or not written.
+    pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, WriteError> {
         self.ask(|reply| Command::Stop { scope, reason, operator, reply }).await
     }
 
     /// Puts what was published in force.
     ///
     /// # Errors
-    /// 503.
-    pub async fn install(&self, policy: Policy, row: PublishRow) -> Result<(), Failure> {
+    /// If it was not written.
+    pub async fn install(&self, policy: Policy, row: PublishRow) -> Result<(), WriteError> {
         self.ask(|reply| Command::Install { policy: Box::new(policy), row, reply }).await
     }
 
     /// Whether the store can be written.
     ///
     /// # Errors
-    /// 503 if not.
-    pub async fn probe(&self) -> Result<(), Failure> {
+    /// If not.
+    pub async fn probe(&self) -> Result<(), WriteError> {
         self.ask(Command::Probe).await
     }
 }

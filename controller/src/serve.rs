@@ -19,8 +19,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::chain::chain;
 use crate::data::Data;
-use crate::error::chain;
 use crate::handlers::publish::policy;
 use crate::queue::Writer;
 use crate::repository::{Identity, Repository};

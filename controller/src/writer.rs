@@ -17,8 +17,8 @@ use manifests::stop::Stop;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::app::App;
-use crate::error::{Failure, chain};
-use crate::queue::{Command, Queue, Reply};
+use crate::chain::chain;
+use crate::queue::{Command, Queue, Reply, WriteError};
 use crate::store::{self, StoreError};
 use crate::streams::Item;
 use crate::{clock, load};
@@ -35,7 +35,7 @@ type Told = Box<dyn FnOnce(&App) + Send>;
 
 /// Sends the answer `result` once the batch is on disk; a request that is refused is answered then
 /// too, so that answers keep their order.
-fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, Failure>) -> Told {
+fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, WriteError>) -> Told {
     Box::new(move |_| {
         // Whoever asked may have gone.
         let _ = reply.send(result);
@@ -129,7 +129,7 @@ fn tell(app: &Arc<App>, change: Change) {
     }
     for event in change.events {
         tracing::info!(
-            kind = event.kind,
+            kind = event.kind.as_str(),
             site = event.site.as_ref().map(tracing::field::display),
             host = event.host.as_ref().map(tracing::field::display),
             note = event.note,

@@ -60,6 +60,54 @@ async fn a_restart_forgets_nothing() {
 }
 
 #[tokio::test]
+async fn a_damaged_row_stops_the_start_and_names_its_table() {
+    use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+    let mut world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    for _ in 0..2 {
+        let request = api::StopRequest { scope: Scope::All, reason: "drill".to_owned() };
+        world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await;
+    }
+    world.stop().await;
+    let path = world.data().join("controller.db");
+    let kept = world.data().join("kept.db");
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query("VACUUM INTO $1").bind(kept.to_str().unwrap()).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let damages = [
+        ("hosts", "UPDATE hosts SET sequence = -1"),
+        ("hosts", "UPDATE hosts SET permit_named = -1"),
+        ("hosts", "UPDATE hosts SET acknowledged = -1"),
+        ("hosts", "UPDATE hosts SET heard = -1"),
+        ("hosts", "UPDATE hosts SET issue_until = 9223372036854775807"),
+        ("hosts", "UPDATE hosts SET cover = NULL"),
+        ("hosts", "UPDATE hosts SET state = NULL"),
+        ("hosts", "UPDATE hosts SET permit = '{}'"),
+        ("states", "DELETE FROM states"),
+        ("sites", "UPDATE sites SET since = -1"),
+        ("stops", "DELETE FROM stops WHERE number = 1"),
+        ("stops", "UPDATE stops SET number = 3 WHERE number = 2"),
+        ("publishes", "UPDATE publishes SET time = -1"),
+        ("events", "UPDATE events SET id = -1 - id"),
+    ];
+    for (table, damage) in damages {
+        for file in ["controller.db-wal", "controller.db-shm"] {
+            let _ = std::fs::remove_file(world.data().join(file));
+        }
+        std::fs::copy(&kept, &path).unwrap();
+        let mut connection = options.connect().await.unwrap();
+        let rows = sqlx::query(damage).execute(&mut connection).await.unwrap().rows_affected();
+        assert!(rows > 0, "{damage}");
+        connection.close().await.unwrap();
+        let started = controller::serve::run(world.args(), |_| panic!("{damage}"), std::future::pending());
+        let error = format!("{:#}", started.await.unwrap_err());
+        assert!(error.contains(&format!("table {table} is damaged")), "{damage}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn evidence_under_baselines_replaced_a_moment_ago_counts_across_a_restart() {
     let mut world = World::new().await;
     let mut other = world.host(OTHER).await;

@@ -5,6 +5,7 @@ mod support;
 
 use futures_util::StreamExt;
 use manifests::api::{self, FleetEvent};
+use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::outcome::Verdict;
 use manifests::permit::Permit;
@@ -111,6 +112,28 @@ async fn a_stop_reaches_every_host_and_is_acknowledged() {
     }
     let stops: Vec<api::StopView> = world.see(api::STOPS).await;
     assert_eq!(stops[0].acknowledged, [other.id]);
+}
+
+#[tokio::test]
+async fn a_host_that_names_a_stop_that_is_not_ours_gets_all_of_ours_either_way() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    let request = api::StopRequest { scope: Scope::All, reason: "drill".to_owned() };
+    let made = world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await;
+    let made: api::StopView = made.json().await.unwrap();
+    // As after a controller that was replaced by an empty one.
+    other.stop = Some(StopRef { number: made.stop.number, digest: Digest::of(b"another controller's") });
+    let receipt = world.receipt(&other.evidence("exclusive")).await;
+    let stops = |stop: &Sealed<Stop>| stop.claimed().unwrap().number;
+    assert_eq!(receipt.stops.iter().map(stops).collect::<Vec<_>>(), [1]);
+    let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
+    let (event, data) = stream.next().await;
+    assert_eq!(event, "stop", "{data}");
+    other.stop = Some(made.stop);
+    let receipt = world.receipt(&other.heartbeat("exclusive")).await;
+    assert!(receipt.stops.is_empty(), "it has it");
+    let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
+    assert_ne!(stream.next().await.0, "stop");
 }
 
 #[tokio::test]

@@ -44,6 +44,10 @@ pub const STOPS: &str = "/v1/stops";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
 
+/// Most stops in one receipt, and at the beginning of a stream. A host that got so many asks for the
+/// rest with its next document.
+pub const STOPS_PER_RECEIPT_MAX: usize = 64;
+
 /// Every answer outside 2xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -68,7 +72,7 @@ pub struct Receipt {
     /// Why no permit is signed: `freeze`, `no-baseline`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<String>,
-    /// Stops newer than the newest one the document named, oldest first.
+    /// Stops newer than the newest one the document named, oldest first, [`STOPS_PER_RECEIPT_MAX`] at most.
     pub stops: Vec<Sealed<Stop>>,
     /// File lists that the controller does not have, of those the document named.
     pub wanted: Vec<Digest>,
@@ -260,8 +264,8 @@ pub struct FleetEvent {
     pub id: u64,
     /// When.
     pub time: Time,
-    /// What happened, stable: `verdict`, `publish`, `stop`, `lift`, `acknowledged`, `enrolled`, `refused`.
-    pub kind: String,
+    /// What happened.
+    pub kind: EventKind,
     /// The site, where it is one's.
     pub site: Option<SiteCode>,
     /// The host, where it is one's.
@@ -272,6 +276,45 @@ pub struct FleetEvent {
     pub reasons: Vec<Reason>,
     /// In words, for the line in the log.
     pub note: String,
+}
+
+/// What an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// A host or a site turned.
+    Verdict,
+    /// A baseline was published.
+    Publish,
+    /// A stop was made.
+    Stop,
+    /// A stop was lifted for some sites.
+    Lift,
+    /// A host has a stop on disk.
+    Acknowledged,
+    /// A host got a key.
+    Enrolled,
+    /// A document did not count.
+    Refused,
+    /// A kind of a later version: whoever shows events shows its note.
+    #[serde(untagged)]
+    Unrecognized(String),
+}
+
+impl EventKind {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            EventKind::Verdict => "verdict",
+            EventKind::Publish => "publish",
+            EventKind::Stop => "stop",
+            EventKind::Lift => "lift",
+            EventKind::Acknowledged => "acknowledged",
+            EventKind::Enrolled => "enrolled",
+            EventKind::Refused => "refused",
+            EventKind::Unrecognized(text) => text,
+        }
+    }
 }
 
 /// Asks for a stop.
@@ -337,4 +380,20 @@ pub struct Versions {
     pub snapshot: u64,
     /// `timestamp`
     pub timestamp: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_a_later_version_is_read_and_written_as_it_came() {
+        let known = ["verdict", "publish", "stop", "lift", "acknowledged", "enrolled", "refused"];
+        for text in known.into_iter().chain(["key-rotated"]) {
+            let kind: EventKind = serde_json::from_value(text.into()).unwrap();
+            assert_eq!(matches!(kind, EventKind::Unrecognized(_)), !known.contains(&text), "{text}");
+            assert_eq!(kind.as_str(), text);
+            assert_eq!(serde_json::to_value(&kind).unwrap(), text);
+        }
+    }
 }

@@ -173,7 +173,8 @@ pub enum Loaded {
     Current,
     /// No process of it runs, or the program names none.
     NotRunning,
-    /// A process holds something older; what, relative to the root, or a configuration's path.
+    /// A process holds something older; what, relative to the root, or the path of a configuration, of a
+    /// required file or of the executable.
     Older {
         /// The first such file in byte order.
         file: String,

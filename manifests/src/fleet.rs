@@ -22,7 +22,7 @@ pub use intake::{Accept, CLOCK_SKEW_MAX, HostRecord, Kind, RESUME_INTERVAL, Refu
 pub use roll::Roll;
 pub use stops::{KnownStop, StopError};
 
-use crate::api::{FleetEvent, Next, Standing};
+use crate::api::{EventKind, FleetEvent, Next, Standing, Versions};
 use crate::digest::Digest;
 use crate::evidence::{Cover, Evidence, Heartbeat};
 use crate::id::{HostId, ProductId, SiteCode};
@@ -80,6 +80,8 @@ pub struct Fleet {
     policy: Option<InForce>,
     online_until: Time,
     hosts: HashMap<HostId, Host>,
+    /// Whose key it is, of every host's present key.
+    keys: HashMap<KeyId, HostId>,
     sites: BTreeMap<SiteCode, Site>,
     stops: Vec<KnownStop>,
     lists: HashSet<Digest>,
@@ -274,6 +276,7 @@ impl Fleet {
             policy: None,
             online_until: Time::MIN,
             hosts: HashMap::new(),
+            keys: HashMap::new(),
             sites: BTreeMap::new(),
             stops: Vec::new(),
             lists: HashSet::new(),
@@ -285,6 +288,7 @@ impl Fleet {
 
     /// Takes up a stored host. Call before the first [`Fleet::install`].
     pub fn restore_host(&mut self, id: HostId, host: Host) {
+        self.keys.extend(host.key.iter().map(|key| (key.clone(), id.clone())));
         self.hosts.insert(id, host);
     }
 
@@ -324,11 +328,6 @@ impl Fleet {
         self.hosts.get(id)
     }
 
-    /// Every host known, in no order.
-    pub fn hosts(&self) -> impl Iterator<Item = (&HostId, &Host)> {
-        self.hosts.iter()
-    }
-
     /// One site of the registry.
     pub fn site(&self, code: &SiteCode) -> Option<&Site> {
         self.sites.get(code)
@@ -349,7 +348,22 @@ impl Fleet {
         self.wakes.first().map(|(time, _)| *time)
     }
 
-    /// Puts what was published in force, and judges everybody by it.
+    /// Puts what `operator` publishes in force, and tells of it and of every lift in it that is new.
+    pub fn publish(&mut self, policy: Policy, operator: &str, versions: Versions, now: Time, change: &mut Change) {
+        let Versions { root, targets, lifts, .. } = versions;
+        let version = &policy.current.baseline().version;
+        let note = format!("{operator} published baseline {version} (root {root}, targets {targets}, lifts {lifts})");
+        self.note(change, now, EventKind::Publish, None, note);
+        let new: Vec<&Lift> = policy.lifts.iter().filter(|lift| !self.lifts().contains(lift)).collect();
+        for lift in new {
+            let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
+            let note = format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
+            self.note(change, now, EventKind::Lift, None, note);
+        }
+        self.install(policy, now, change);
+    }
+
+    /// Puts what is published in force, and judges everybody by it.
     pub fn install(&mut self, policy: Policy, now: Time, change: &mut Change) {
         let Policy { current, previous, registry, expires, lifts } = policy;
         let roll = Roll::new(registry);
@@ -405,10 +419,17 @@ impl Fleet {
         if !self.is_listed(id, now) {
             return Err(EnrolError::NotListed);
         }
+        if self.keys.get(&key).is_some_and(|owner| owner != id) {
+            return Err(EnrolError::KeyInUse);
+        }
         let host = self.hosts.entry(id.clone()).or_default();
         if host.key.is_some() && !replace {
             return Err(EnrolError::Enrolled);
         }
+        if let Some(old) = host.key.take() {
+            self.keys.remove(&old);
+        }
+        self.keys.insert(key.clone(), id.clone());
         // A permit's number outlives the key: the host may have kept its state directory.
         let kept = Host {
             key: Some(key),
@@ -422,7 +443,7 @@ impl Fleet {
         };
         *host = kept;
         change.hosts.insert(id.clone());
-        self.note(change, now, "enrolled", Some(id), "a key was enrolled".to_owned());
+        self.note(change, now, EventKind::Enrolled, Some(id), "a key was enrolled".to_owned());
         self.judge_host(id, now, change);
         self.judge_site(id.site(), now, change);
         self.settle(id.site(), None, now, change);
@@ -481,13 +502,11 @@ impl Fleet {
     fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> Answer {
         let host = self.hosts.get(id);
         let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover.lists.as_slice());
-        let named = host.and_then(|host| host.record.stop_named);
         Answer {
             sequence: host.map_or(0, |host| host.record.sequence),
             next: if host.is_some_and(|host| host.unshown) { Next::SendFull } else { Next::Nothing },
             permit,
-            // A stop that is not ours tells nothing of those it knows: all of them, then.
-            stops_after: named.filter(|named| self.knows(named)).map_or(0, |named| named.number),
+            stops_after: self.stops_after(id),
             wanted: lists.iter().filter(|list| !self.lists.contains(list)).take(WANTED_MAX).copied().collect(),
         }
     }
@@ -496,17 +515,17 @@ impl Fleet {
         self.refused.retain(|_, at| now < at.after(REFUSAL_EVENT_INTERVAL));
         let code = refusal.code();
         if self.refused.insert((id.clone(), code), now).is_none() {
-            self.note(change, now, "refused", Some(id), format!("{code}: {refusal}"));
+            self.note(change, now, EventKind::Refused, Some(id), format!("{code}: {refusal}"));
         }
         refusal
     }
 
-    fn note(&mut self, change: &mut Change, time: Time, kind: &str, host: Option<&HostId>, note: String) {
+    fn note(&mut self, change: &mut Change, time: Time, kind: EventKind, host: Option<&HostId>, note: String) {
         self.last_event = self.last_event.saturating_add(1);
         change.events.push(FleetEvent {
             id: self.last_event,
             time,
-            kind: kind.to_owned(),
+            kind,
             site: host.map(|host| host.site().clone()),
             host: host.cloned(),
             verdict: None,
@@ -515,14 +534,16 @@ impl Fleet {
         });
     }
 
-    /// An event that is about nobody in particular, such as a publish.
-    pub fn record(&mut self, kind: &str, note: String, now: Time, change: &mut Change) {
-        self.note(change, now, kind, None, note);
-    }
-
     /// The newest stop.
     pub fn newest_stop(&self) -> Option<StopRef> {
         self.stops.last().map(|known| known.reference)
+    }
+
+    /// Stops above this number are news to the host, as far as it has told.
+    pub fn stops_after(&self, id: &HostId) -> u64 {
+        let named = self.hosts.get(id).and_then(|host| host.record.stop_named);
+        // A stop that is not ours tells nothing of those it knows: all of them, then.
+        named.filter(|named| self.knows(named)).map_or(0, |named| named.number)
     }
 
     fn knows(&self, named: &StopRef) -> bool {

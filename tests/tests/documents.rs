@@ -70,7 +70,8 @@ fn the_protocol_names_every_endpoint_and_payload_type() -> Result<()> {
         api::PUBLISH,
     ];
     // The list above is whole: as many constants as the module has.
-    let constants = read("manifests/src/api.rs")?.matches("pub const ").count();
+    let source = read("manifests/src/api.rs")?;
+    let constants = source.lines().filter(|line| line.starts_with("pub const ") && line.contains(": &str")).count();
     assert_eq!(constants, endpoints.len(), "manifests::api has an endpoint that this test does not know");
     for endpoint in endpoints.iter().chain(manifests::envelope::PAYLOAD_TYPES) {
         assert!(text.contains(endpoint), "docs/protocol.md does not name {endpoint}");

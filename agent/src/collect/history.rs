@@ -8,11 +8,18 @@
 //! older until the process is started again. After that first look content decides alone: `touch`
 //! and `chmod` change nothing, and putting the old content back makes it current again.
 //!
-//! Of a program's tree what is there at the first look at a process is what it has loaded. A link to
-//! a file changes its ctime, so that times would say too much here. What changes later and is
-//! neither mapped nor open (a script) was read before, or not at all.
+//! The files of a program's tree follow the same rules, and one more: what the process maps or has
+//! open is what it has loaded, unless the content changed under it in that very file. Two things
+//! count for them as they do not for configurations: a file whose ctime lies within a clock tick of
+//! the start was there before (installing and starting again is one command), and a file that was
+//! removed before the first look is not missed.
+//!
+//! The first look at a process takes a pass that began after the process did: an earlier one may have
+//! read files that were replaced before the process began.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +27,7 @@ use manifests::digest::Digest;
 use manifests::tree::FileList;
 
 use crate::collect::config_file::Layer;
-use crate::collect::process::TICKS_PER_SECOND;
+use crate::collect::process::{HeldFile, TICKS_PER_SECOND};
 use crate::collect::{read, tree};
 
 /// A process not seen in this many passes is forgotten; several, because two baselines may be
@@ -36,11 +43,25 @@ const TICK_NS: i128 = 1_000_000_000 / TICKS_PER_SECOND as i128;
 /// A process, by number and start in ticks since boot.
 type Process = (i32, u64);
 
+/// A tree's root, and the globs of what does not count of it.
+type TreeKey = (PathBuf, Vec<String>);
+
 #[derive(Default)]
 pub(crate) struct History {
     files: HashMap<PathBuf, Content>,
+    trees: HashMap<TreeKey, TreeContent>,
     processes: HashMap<Process, Loaded>,
     pass: u32,
+    /// Boot clock, in ticks, when the pass began.
+    began: u64,
+}
+
+/// The content of a tree at the end of the last pass that read it.
+struct TreeContent {
+    list: Arc<FileList>,
+    /// Boot clock, in ticks, by which it had been read.
+    read_by: u64,
+    seen_pass: u32,
 }
 
 struct Content {
@@ -54,12 +75,46 @@ struct Content {
 struct Loaded {
     /// By the list of files in the baseline: what each layer held; nothing where it is not known.
     configs: BTreeMap<Vec<String>, BTreeMap<PathBuf, Option<Digest>>>,
-    /// By root and what counts of it: the tree at the first look.
-    trees: BTreeMap<(PathBuf, Vec<String>), Arc<FileList>>,
+    trees: BTreeMap<TreeKey, LoadedTree>,
     seen_pass: u32,
 }
 
+/// What a process has loaded of a tree.
+struct LoadedTree {
+    /// The tree at the first look.
+    list: Arc<FileList>,
+    /// Files that may have been changed between the process's start and the first look.
+    uncertain: BTreeSet<Vec<u8>>,
+    /// Files that it holds.
+    held: BTreeMap<Vec<u8>, HeldContent>,
+}
+
+/// A file, by device and inode, and its content when the process was first seen to hold it.
+struct HeldContent {
+    file: (u64, u64),
+    content: Option<Digest>,
+}
+
+/// A tree as this pass read it.
+pub(crate) struct TreeNow<'a> {
+    pub(crate) root: &'a Path,
+    pub(crate) scope: &'a tree::Scope,
+    pub(crate) list: &'a Arc<FileList>,
+    pub(crate) tree: &'a tree::Tree,
+}
+
 impl History {
+    /// Begins a pass. To be called before anything is read.
+    pub(crate) fn begin_pass(&mut self) {
+        self.began = ticks(read::boot_ns());
+    }
+
+    /// Whether everything read in this pass was read after the process began. Starts are cut to whole
+    /// ticks: within the same one nobody can tell.
+    fn has_begun(&self, process: Process) -> bool {
+        process.1 < self.began
+    }
+
     /// Notes what was just read. To be called for every layer before [`History::older_layer`].
     pub(crate) fn saw(&mut self, layer: &Layer) {
         let Ok((digest, _)) = layer.bytes else {
@@ -68,7 +123,7 @@ impl History {
             return;
         };
         // Rounded up: a process that began within the same tick may have begun before the reading.
-        let now = u64::try_from(read::boot_ns() / TICK_NS + 1).unwrap_or(u64::MAX);
+        let now = ticks(read::boot_ns()).saturating_add(1);
         let content = Content { digest, since: now, seen_pass: self.pass };
         let room = self.files.len() < REMEMBERED_MAX;
         match self.files.get_mut(&layer.path) {
@@ -95,6 +150,10 @@ impl History {
             };
             now.iter().map(loaded).collect()
         };
+        let is_known = self.processes.get(&process).is_some_and(|loaded| loaded.configs.contains_key(files));
+        if !is_known && !self.has_begun(process) {
+            return None;
+        }
         let room = self.processes.len() < REMEMBERED_MAX || self.processes.contains_key(&process);
         let loaded = if room {
             let remembered = self.processes.entry(process).or_default();
@@ -112,22 +171,76 @@ impl History {
         paths.into_iter().find(differs).map(Path::to_path_buf)
     }
 
-    /// Paths of the tree at `root` that changed since the first look at `process`.
-    pub(crate) fn changed_files(
+    /// Files of the tree that `process` has loaded with another content than they have now.
+    /// `held` are those that it maps or has open as they are on disk, with device and inode; absolute
+    /// paths are of files outside of the tree, whose content `outside` tells.
+    pub(crate) fn older_files(
         &mut self,
         process: Process,
-        root: &Path,
-        scope: &tree::Scope,
-        list: &Arc<FileList>,
+        now: &TreeNow<'_>,
+        held: &BTreeMap<Vec<u8>, HeldFile>,
+        outside: &BTreeMap<&Path, Digest>,
     ) -> BTreeSet<Vec<u8>> {
-        if self.processes.len() >= REMEMBERED_MAX && !self.processes.contains_key(&process) {
-            return BTreeSet::new();
+        let TreeNow { root, scope, list, tree } = now;
+        let key = ((*root).to_owned(), scope.sources().to_vec());
+        let known = self.processes.get_mut(&process).and_then(|loaded| loaded.trees.remove(&key));
+        let mut loaded = match known {
+            Some(loaded) => loaded,
+            None if !self.has_begun(process) => return BTreeSet::new(),
+            None => {
+                let before = self.trees.get(&key).filter(|content| content.read_by <= process.1);
+                let stayed = |path: &[u8]| before.is_some_and(|content| is_same(&content.list, list, path));
+                let start_ns = started_wall_ns(process.1) + TICK_NS;
+                let touched = tree.changed_ns.iter().filter(|(path, changed)| **changed >= start_ns && !stayed(path));
+                let uncertain = touched.map(|(path, _)| path.clone()).collect();
+                LoadedTree { list: Arc::clone(list), uncertain, held: BTreeMap::new() }
+            }
+        };
+        let mut older = BTreeSet::new();
+        loaded.held.retain(|path, _| held.contains_key(path));
+        for (path, HeldFile { file, is_settled }) in held {
+            let is_outside = path.starts_with(b"/");
+            let content_now =
+                if is_outside { outside.get(Path::new(OsStr::from_bytes(path))) } else { list.digest_of(path) };
+            match loaded.held.get(path) {
+                // Overwritten in place: it has the content of then, or a part of it.
+                Some(then) if then.file == *file => {
+                    if then.content != content_now.copied() {
+                        older.insert(path.clone());
+                    }
+                }
+                // Opened since, or the first look.
+                known => {
+                    if known.is_none() && !is_settled && loaded.uncertain.contains(path) {
+                        older.insert(path.clone());
+                    } else {
+                        let content = HeldContent { file: *file, content: content_now.copied() };
+                        loaded.held.insert(path.clone(), content);
+                    }
+                }
+            }
         }
-        let remembered = self.processes.entry(process).or_default();
-        remembered.seen_pass = self.pass;
-        let first =
-            remembered.trees.entry((root.to_owned(), scope.sources().to_vec())).or_insert_with(|| Arc::clone(list));
-        if Arc::ptr_eq(first, list) { BTreeSet::new() } else { tree::differing(first, list) }
+        let mut read_before = loaded.uncertain.clone();
+        if !Arc::ptr_eq(&loaded.list, list) {
+            read_before.extend(tree::differing(&loaded.list, list));
+        }
+        older.extend(read_before.into_iter().filter(|path| !held.contains_key(path)));
+        if self.processes.len() < REMEMBERED_MAX || self.processes.contains_key(&process) {
+            let remembered = self.processes.entry(process).or_default();
+            remembered.seen_pass = self.pass;
+            remembered.trees.insert(key, loaded);
+        }
+        older
+    }
+
+    /// Notes a tree as this pass read it. To be called behind the looks at its processes.
+    pub(crate) fn saw_tree(&mut self, root: &Path, scope: &tree::Scope, list: &Arc<FileList>) {
+        let content = TreeContent {
+            list: Arc::clone(list),
+            read_by: ticks(read::boot_ns()).saturating_add(1),
+            seen_pass: self.pass,
+        };
+        self.trees.insert((root.to_owned(), scope.sources().to_vec()), content);
     }
 
     /// Ends a pass: what was not met lately goes.
@@ -135,8 +248,19 @@ impl History {
         let pass = self.pass;
         self.processes.retain(|_, loaded| pass.wrapping_sub(loaded.seen_pass) < PASSES_KEPT);
         self.files.retain(|_, content| pass.wrapping_sub(content.seen_pass) < PASSES_KEPT);
+        self.trees.retain(|_, content| pass.wrapping_sub(content.seen_pass) < PASSES_KEPT);
         self.pass = pass.wrapping_add(1);
     }
+}
+
+fn is_same(one: &FileList, other: &FileList, path: &[u8]) -> bool {
+    let link = [path, b"//"].concat();
+    one.digest_of(path) == other.digest_of(path) && one.digest_of(&link) == other.digest_of(&link)
+}
+
+/// The boot clock in whole ticks.
+fn ticks(boot_ns: i128) -> u64 {
+    u64::try_from(boot_ns / TICK_NS).unwrap_or(u64::MAX)
 }
 
 /// The wall clock at a process's start, as it counts now.

@@ -4,10 +4,12 @@
 
 mod held;
 mod table;
+mod view;
 
-pub(crate) use held::{Target, look};
+pub(crate) use held::{HeldFile, Target, look};
 pub use table::Processes;
 pub(crate) use table::{Kind, Running, Spec, Table};
+pub(crate) use view::Views;
 
 use std::fs::File;
 use std::io::Read;

@@ -1,19 +1,22 @@
 //! One program: its tree, and whether what runs is what the tree holds.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use manifests::baseline::{Config, Program, Reload};
+use manifests::digest::Digest;
 use manifests::evidence::{FINDINGS_MAX, Loaded, ProgramSeen, TreeSeen, Why};
 
 use crate::collect::Limits;
 use crate::collect::config_file::ConfigRead;
-use crate::collect::history::History;
+use crate::collect::history::{History, TreeNow};
 use crate::collect::index::Index;
 use crate::collect::prefix::Prefix;
-use crate::collect::process::{self, Running, Spec, Target};
+use crate::collect::process::{self, Running, Spec, Target, Views};
 use crate::collect::read;
 use crate::collect::tree::{self, Scope};
 
@@ -74,6 +77,8 @@ pub(super) struct ProgramLook<'a> {
     pub(super) limits: &'a Limits,
     pub(super) deadline: Instant,
     pub(super) configs: Vec<(&'a Config, &'a ConfigRead)>,
+    /// Files that fixes require and that are there, by their path on this host.
+    pub(super) required: &'a BTreeMap<PathBuf, Digest>,
     pub(super) prefix: &'a Prefix,
 }
 
@@ -101,7 +106,16 @@ impl ProgramLook<'_> {
     fn loaded(&self, spec: &Spec, running: &[&Running], index: &mut Index, history: &mut History) -> Loaded {
         let list = self.seen.tree.as_ref().map(|tree| Arc::new(tree.list.clone()));
         let layers = self.configs.iter().flat_map(|(_, read)| &read.layers);
-        let files: Vec<_> = layers.filter_map(|layer| Some((layer.path.as_path(), layer.bytes.ok()?.0))).collect();
+        let layers = layers.filter_map(|layer| Some((layer.path.as_path(), layer.bytes.ok()?.0)));
+        let required = self.required.iter().map(|(path, digest)| (path.as_path(), *digest));
+        let files: BTreeMap<&Path, Digest> = layers.chain(required).collect();
+        let patterns = self.configs.iter().flat_map(|(config, _)| &config.files);
+        let patterns: Vec<PathBuf> = patterns.map(|pattern| self.prefix.on_host(pattern)).collect();
+        let mut views = Views::default();
+        let shown = |path: &Vec<u8>| match Path::new(OsStr::from_bytes(path)) {
+            outside if outside.is_absolute() => self.prefix.shown(outside),
+            inside => inside.to_string_lossy().into_owned(),
+        };
         let mut older = BTreeSet::new();
         let mut elsewhere = BTreeSet::new();
         let mut unknown = BTreeSet::new();
@@ -111,25 +125,25 @@ impl ProgramLook<'_> {
             if let (Some(root), Some(tree), Some(list)) = (&self.seen.root, &self.seen.tree, &list) {
                 let target = Target {
                     roots: [&self.seen.written, &self.seen.resolved],
-                    exe: spec.written(),
+                    exe: spec.exe(),
                     root,
                     tree,
                     scope: &self.seen.scope,
                     files: &files,
+                    patterns: &patterns,
                     limits: self.limits,
                     deadline: self.deadline,
                 };
-                let Some(look) = process::look(running, &target, index) else { continue };
+                let Some(look) = process::look(running, &target, &mut views, index) else { continue };
                 unknown.extend(look.unknown);
-                elsewhere.extend(look.other.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
-                elsewhere.extend(look.other_files.iter().map(|path| self.prefix.shown(path)));
+                elsewhere.extend(look.other.tree.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
+                elsewhere.extend(look.other.files.iter().map(|path| self.prefix.shown(path)));
                 // A list with gaps would make what it lacks look changed.
                 if tree.gaps.is_empty() {
-                    let changed = history.changed_files(process, &self.seen.written, &self.seen.scope, list);
-                    let read_before = changed.difference(&look.current);
-                    older.extend(read_before.map(|path| String::from_utf8_lossy(path).into_owned()));
+                    let read = TreeNow { root: &self.seen.written, scope: &self.seen.scope, list, tree };
+                    older.extend(history.older_files(process, &read, &look.current, &files).iter().map(shown));
                 }
-                older.extend(look.older.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
+                older.extend(look.older.iter().map(shown));
             } else {
                 // It runs and its tree is not there any more, or cannot be read.
                 match self.seen.seen {
@@ -143,6 +157,11 @@ impl ProgramLook<'_> {
                 let layer = history.older_layer(process, &config.files, &read.layers);
                 older.extend(layer.map(|path| self.prefix.shown(&path)));
             }
+        }
+        if let (Some(tree), Some(list)) = (&self.seen.tree, &list)
+            && tree.gaps.is_empty()
+        {
+            history.saw_tree(&self.seen.written, &self.seen.scope, list);
         }
         // What is known to be wrong before what is not known.
         if let Some(file) = elsewhere.pop_first() {

@@ -68,7 +68,9 @@ fn why_io(error: &std::io::Error) -> Why {
 /// Opens `path` beneath `root`: no `..`, no symbolic link on the way or at its end, nothing that
 /// waits for the other end of a pipe.
 pub(crate) fn open_beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    // openat2 takes no flag beside PATH that means nothing there.
+    let waits = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK };
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | waits;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
         Err(Errno::NOSYS) => open_by_components(root, path, flags),

@@ -91,6 +91,8 @@ pub(crate) struct Tree {
     pub(crate) findings: BTreeSet<Finding>,
     /// What could not be read: path relative to the root, empty for the root itself.
     pub(crate) gaps: BTreeMap<Vec<u8>, Why>,
+    /// When each file and link last changed (its ctime), in nanoseconds of the wall clock.
+    pub(crate) changed_ns: BTreeMap<Vec<u8>, i128>,
 }
 
 impl Tree {
@@ -220,6 +222,7 @@ impl Walk<'_> {
         match kind {
             FileType::Directory => found.push(path),
             FileType::RegularFile => {
+                self.tree.changed_ns.insert(bytes.to_vec(), Stamp::from(&stat).ctime_ns());
                 if stat.st_mode & 0o002 != 0 {
                     self.tree.finding(bytes, FindingKind::WorldWritable);
                 }
@@ -228,12 +231,15 @@ impl Walk<'_> {
                     None => self.unread.push(path),
                 }
             }
-            FileType::Symlink => match rustix::fs::readlinkat(directory, OsStr::from_bytes(name), Vec::new()) {
-                Ok(target) => self.tree.list.insert_link(bytes, target.as_bytes()),
-                // Gone, or no link any more.
-                Err(Errno::NOENT | Errno::INVAL) => self.vanished = true,
-                Err(errno) => self.tree.gap(bytes, read::why(errno)),
-            },
+            FileType::Symlink => {
+                self.tree.changed_ns.insert(bytes.to_vec(), Stamp::from(&stat).ctime_ns());
+                match rustix::fs::readlinkat(directory, OsStr::from_bytes(name), Vec::new()) {
+                    Ok(target) => self.tree.list.insert_link(bytes, target.as_bytes()),
+                    // Gone, or no link any more.
+                    Err(Errno::NOENT | Errno::INVAL) => self.vanished = true,
+                    Err(errno) => self.tree.gap(bytes, read::why(errno)),
+                }
+            }
             _ => self.tree.finding(bytes, FindingKind::SpecialFile),
         }
     }
@@ -271,6 +277,8 @@ impl Walk<'_> {
             match result {
                 Ok(digested) => {
                     self.index.keep(&digested);
+                    // Perhaps another file than the one listed above.
+                    self.tree.changed_ns.insert(bytes.to_vec(), digested.stamp.ctime_ns());
                     self.tree.list.insert_file(bytes, digested.digest);
                 }
                 Err(Why::FileAbsent) => self.vanished = true,

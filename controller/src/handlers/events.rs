@@ -14,7 +14,8 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::host::KEEP_ALIVE;
 use crate::app::App;
-use crate::error::{Failure, chain};
+use crate::chain::chain;
+use crate::error::Failure;
 use crate::store;
 
 /// Events read from the store at once.

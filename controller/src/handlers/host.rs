@@ -12,7 +12,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
-use manifests::api::{HostEvent, Receipt};
+use manifests::api::{HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document as Signed, Sealed, Verified};
@@ -26,13 +26,12 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::auth::bearer;
-use crate::error::{Failure, chain};
+use crate::chain::chain;
+use crate::error::Failure;
 use crate::queue::Report;
 use crate::streams::Item;
 use crate::{body, clock};
 
-/// Most stops in one receipt; the host asks again for the rest with its next document.
-const STOPS_MAX: usize = 64;
 /// Largest file list: a million lines.
 const FILE_LIST_BYTES_MAX: usize = 128 << 20;
 /// How often an idle stream shows that it lives.
@@ -131,17 +130,17 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, Failure> {
         next,
         permit,
         unsigned,
-        stops: stops_after_number(app, stops_after),
+        stops: stops_above(app, stops_after),
         wanted,
         session: app.sessions.make(&host, &key, clock::now()),
         timestamp: app.timestamp(),
     }))
 }
 
-fn stops_after_number(app: &App, number: u64) -> Vec<Sealed<Stop>> {
+fn stops_above(app: &App, number: u64) -> Vec<Sealed<Stop>> {
     // Numbered from 1 without gaps.
     let known = usize::try_from(number).unwrap_or(usize::MAX);
-    app.stops().iter().skip(known).take(STOPS_MAX).cloned().collect()
+    app.stops().iter().skip(known).take(STOPS_PER_RECEIPT_MAX).cloned().collect()
 }
 
 /// `POST /v1/acknowledgements`
@@ -216,14 +215,14 @@ pub async fn stream(
 
 /// What the host may have missed while it was not connected.
 fn present(app: &App, host: &HostId) -> Vec<Item> {
-    let (permit, named) = {
+    let (permit, stops_after) = {
         let fleet = app.fleet();
-        let Some(host) = fleet.host(host) else { return Vec::new() };
-        let permit = host.permit.clone().filter(|permit| permit.number > host.record.permit_named);
-        (permit, host.record.stop_named.map_or(0, |stop| stop.number))
+        let Some(known) = fleet.host(host) else { return Vec::new() };
+        let permit = known.permit.clone().filter(|permit| permit.number > known.record.permit_named);
+        (permit, fleet.stops_after(host))
     };
     let mut items: Vec<Item> =
-        stops_after_number(app, named).into_iter().map(|stop| Item::new(&HostEvent::Stop(stop))).collect();
+        stops_above(app, stops_after).into_iter().map(|stop| Item::new(&HostEvent::Stop(stop))).collect();
     match permit.map(|permit| Sealed::seal(&permit, &app.permit_key)).transpose() {
         Ok(permit) => items.extend(permit.map(|permit| Item::new(&HostEvent::Permit(permit)))),
         Err(error) => tracing::error!(%host, error = chain(&error), "a permit cannot be signed"),

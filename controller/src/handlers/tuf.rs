@@ -9,7 +9,8 @@ use manifests::durable;
 use manifests::tuf::TARGET_FILE_BYTES_MAX;
 
 use crate::app::App;
-use crate::error::{Failure, chain};
+use crate::chain::chain;
+use crate::error::Failure;
 use crate::repository::is_target_path;
 
 /// Serves one file of the repository.

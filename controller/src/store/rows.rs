@@ -22,32 +22,37 @@ use super::StoreError;
 type Done = Result<(), StoreError>;
 
 fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Damaged { table: "none", why: error.to_string() })
+    serde_json::to_string(value).map_err(|error| damaged("none", error.to_string()))
 }
 
 fn read<T: DeserializeOwned>(table: &'static str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Damaged { table, why: error.to_string() })
+    serde_json::from_str(text).map_err(|error| damaged(table, error.to_string()))
 }
 
-fn integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+fn integer(table: &'static str, value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| damaged(table, format!("{value} does not fit")))
 }
 
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
+fn unsigned(table: &'static str, value: i64) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|_| damaged(table, format!("{value} is below zero")))
 }
 
 fn digest(table: &'static str, bytes: &[u8]) -> Result<Digest, StoreError> {
     let bytes = <[u8; 32]>::try_from(bytes);
-    bytes.map(Digest::from_bytes).map_err(|_| StoreError::Damaged { table, why: "a digest has 32 bytes".to_owned() })
+    bytes.map(Digest::from_bytes).map_err(|_| damaged(table, "a digest has 32 bytes"))
 }
 
 fn id<T: std::str::FromStr>(table: &'static str, text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| StoreError::Damaged { table, why: format!("{text:?} is no id") })
+    text.parse().map_err(|_| damaged(table, format!("{text:?} is no id")))
 }
 
-fn time(value: Option<i64>) -> Option<Time> {
-    value.map(Time::from_unix_ms)
+fn time(table: &'static str, value: i64) -> Result<Time, StoreError> {
+    let time = Time::from_unix_ms(value);
+    if time.unix_ms() == value { Ok(time) } else { Err(damaged(table, format!("{value} is no time"))) }
+}
+
+fn damaged(table: &'static str, why: impl Into<String>) -> StoreError {
+    StoreError::Damaged { table, why: why.into() }
 }
 
 /// Says whose database it is.
@@ -86,13 +91,13 @@ pub async fn save_host(connection: &mut SqliteConnection, id: &HostId, host: &Ho
     let record = &host.record;
     sqlx::query(SQL)
         .bind(id.as_str())
-        .bind(integer(record.sequence))
+        .bind(integer("hosts", record.sequence)?)
         .bind(record.document.map(|digest| digest.as_bytes().to_vec()))
         .bind(record.heard.map(Time::unix_ms))
         .bind(record.resumed_at.map(Time::unix_ms))
         .bind(record.boot_id.clone())
-        .bind(integer(record.boot_ms))
-        .bind(integer(record.permit_named))
+        .bind(integer("hosts", record.boot_ms)?)
+        .bind(integer("hosts", record.permit_named)?)
         .bind(record.stop_named.as_ref().map(json).transpose()?)
         .bind(record.clone_suspected)
         .bind(record.skewed_wall.map(Time::unix_ms))
@@ -101,7 +106,7 @@ pub async fn save_host(connection: &mut SqliteConnection, id: &HostId, host: &Ho
         .bind(host.unshown)
         .bind(host.permit.as_ref().map(json).transpose()?)
         .bind(host.issue_until.map(Time::unix_ms))
-        .bind(integer(host.acknowledged))
+        .bind(integer("hosts", host.acknowledged)?)
         .execute(connection)
         .await?;
     Ok(())
@@ -138,8 +143,10 @@ fn host(row: &SqliteRow) -> Result<(HostId, Host, Option<PublicKey>), StoreError
         row.try_get::<Option<Vec<u8>>, _>(column)?.map(|bytes| digest(TABLE, &bytes)).transpose()
     };
     let text = |column: &str| row.try_get::<Option<String>, _>(column);
-    let number = |column: &str| -> Result<u64, StoreError> { Ok(unsigned(row.try_get::<i64, _>(column)?)) };
-    let at = |column: &str| -> Result<Option<Time>, StoreError> { Ok(time(row.try_get(column)?)) };
+    let number = |column: &str| -> Result<u64, StoreError> { unsigned(TABLE, row.try_get(column)?) };
+    let at = |column: &str| -> Result<Option<Time>, StoreError> {
+        row.try_get::<Option<i64>, _>(column)?.map(|value| time(TABLE, value)).transpose()
+    };
     let record = HostRecord {
         sequence: number("sequence")?,
         document: blob("document")?,
@@ -154,16 +161,25 @@ fn host(row: &SqliteRow) -> Result<(HostId, Host, Option<PublicKey>), StoreError
     };
     let cover: Option<Cover> = text("cover")?.map(|text| read(TABLE, &text)).transpose()?;
     let state: Option<State> = text("state_body")?.map(|text| read("states", &text)).transpose()?;
+    let digest = blob("state")?;
+    let id: HostId = id(TABLE, &row.try_get::<String, _>("id")?)?;
+    // They are written together. One without the others would be a host that showed nothing.
+    let evidence = match (cover, digest, state) {
+        (Some(cover), Some(_), Some(state)) => Some(Evidence { cover, state }),
+        (None, None, None) => None,
+        (Some(_), Some(_), None) => return Err(damaged("states", format!("the state of {id} is missing"))),
+        _ => return Err(damaged(TABLE, format!("{id} has a cover or a state without the other"))),
+    };
     let mut host = Host::default();
     host.key = key.as_ref().map(PublicKey::id);
     host.record = record;
-    host.state = blob("state")?;
-    host.evidence = cover.zip(state).map(|(cover, state)| Evidence { cover, state });
+    host.state = digest;
+    host.evidence = evidence;
     host.unshown = row.try_get("unshown")?;
     host.permit = text("permit")?.map(|text| read(TABLE, &text)).transpose()?;
     host.issue_until = at("issue_until")?;
     host.acknowledged = number("acknowledged")?;
-    Ok((id(TABLE, &row.try_get::<String, _>("id")?)?, host, key))
+    Ok((id, host, key))
 }
 
 /// Keeps the newest full evidence of a host, as it was signed.
@@ -234,7 +250,7 @@ pub async fn sites(connection: &mut SqliteConnection) -> Result<Vec<(SiteCode, S
     let rows: Vec<(String, String, i64)> =
         sqlx::query_as("SELECT code, standing, since FROM sites").fetch_all(connection).await?;
     let site = |(code, standing, since): &(String, String, i64)| {
-        Ok((id("sites", code)?, read("sites", standing)?, Time::from_unix_ms(*since)))
+        Ok((id("sites", code)?, read("sites", standing)?, time("sites", *since)?))
     };
     rows.iter().map(site).collect()
 }
@@ -253,7 +269,7 @@ pub async fn peek_token(connection: &mut SqliteConnection, hash: &Digest, now: T
     Ok(match row {
         None => TokenUse::Unknown,
         Some((host, _, _, Some(_))) => TokenUse::UsedBefore { host: id("tokens", &host)? },
-        Some((_, _, expires, None)) if expires <= now.unix_ms() => TokenUse::Expired,
+        Some((_, _, expires, None)) if time("tokens", expires)? <= now => TokenUse::Expired,
         Some((host, replaces, _, None)) => TokenUse::Usable { host: id("tokens", &host)?, replaces },
     })
 }
@@ -266,11 +282,7 @@ pub async fn peek_token(connection: &mut SqliteConnection, hash: &Digest, now: T
 pub async fn use_token(connection: &mut SqliteConnection, hash: &Digest, now: Time) -> Done {
     let query = sqlx::query("UPDATE tokens SET used = $2 WHERE hash = $1 AND used IS NULL");
     let used = query.bind(hash.as_bytes().to_vec()).bind(now.unix_ms()).execute(connection).await?;
-    if used.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::Damaged { table: "tokens", why: "a token changed inside a transaction".to_owned() })
-    }
+    if used.rows_affected() == 1 { Ok(()) } else { Err(damaged("tokens", "a token changed inside a transaction")) }
 }
 
 /// How a one-time token stands.
@@ -300,7 +312,7 @@ pub enum TokenUse {
 /// [`StoreError`].
 pub async fn save_stop(connection: &mut SqliteConnection, stop: &StopRef, envelope: &Sealed<Stop>) -> Done {
     sqlx::query("INSERT INTO stops (number, digest, envelope) VALUES ($1, $2, $3)")
-        .bind(integer(stop.number))
+        .bind(integer("stops", stop.number)?)
         .bind(stop.digest.as_bytes().to_vec())
         .bind(json(envelope)?)
         .execute(connection)
@@ -325,14 +337,21 @@ pub async fn stops(
     for (number, envelope) in rows {
         let sealed: Sealed<Stop> = read(TABLE, &envelope)?;
         let verified = sealed.clone().verify([key]);
-        let verified =
-            verified.map_err(|error| StoreError::Damaged { table: TABLE, why: format!("{number}: {error}") })?;
+        let verified = verified.map_err(|error| damaged(TABLE, format!("{number}: {error}")))?;
         let reference = StopRef { number: verified.number, digest: verified.digest() };
+        // Numbered from 1 without gaps, each naming the one before: a stop that is lost stops nobody.
+        let before = stops.last().map(|(known, _): &(KnownStop, _)| known.reference);
+        let follows = before.map_or(1, |before| before.number.saturating_add(1)) == verified.number
+            && before.map(|before| before.digest) == verified.previous;
+        if !follows || unsigned(TABLE, number)? != verified.number {
+            return Err(damaged(TABLE, format!("{number} does not follow the one before it")));
+        }
         let hosts: Vec<(String,)> = sqlx::query_as("SELECT host FROM acknowledgements WHERE stop = $1")
             .bind(number)
             .fetch_all(&mut *connection)
             .await?;
-        let acknowledged = hosts.iter().map(|(host,)| id(TABLE, host)).collect::<Result<BTreeSet<HostId>, _>>()?;
+        let acknowledged =
+            hosts.iter().map(|(host,)| id("acknowledgements", host)).collect::<Result<BTreeSet<HostId>, _>>()?;
         stops.push((KnownStop { reference, stop: verified.into_document(), acknowledged }, sealed));
     }
     Ok(stops)
@@ -352,7 +371,7 @@ pub async fn acknowledge(
     const SQL: &str = "INSERT INTO acknowledgements (stop, host, received, envelope) VALUES ($1, $2, $3, $4) \
         ON CONFLICT (stop, host) DO NOTHING";
     sqlx::query(SQL)
-        .bind(integer(stop))
+        .bind(integer("acknowledgements", stop)?)
         .bind(host.as_str())
         .bind(received.unix_ms())
         .bind(envelope.to_owned())
@@ -409,7 +428,7 @@ pub async fn publishes(connection: &mut SqliteConnection) -> Result<Vec<PublishR
     const SQL: &str = "SELECT time, operator, baseline, version, versions FROM publishes ORDER BY id DESC";
     let rows: Vec<(i64, String, Vec<u8>, String, String)> = sqlx::query_as(SQL).fetch_all(connection).await?;
     let publish = |(time, operator, baseline, version, versions): (i64, String, Vec<u8>, String, String)| {
-        let (time, baseline) = (Time::from_unix_ms(time), digest(TABLE, &baseline)?);
+        let (time, baseline) = (self::time(TABLE, time)?, digest(TABLE, &baseline)?);
         Ok(PublishRow { time, operator, baseline, version, versions: read(TABLE, &versions)? })
     };
     rows.into_iter().map(publish).collect()
@@ -421,9 +440,9 @@ pub async fn publishes(connection: &mut SqliteConnection) -> Result<Vec<PublishR
 /// [`StoreError`].
 pub async fn event(connection: &mut SqliteConnection, event: &FleetEvent, kept: u64) -> Done {
     let query = sqlx::query("INSERT INTO events (id, body) VALUES ($1, $2)");
-    query.bind(integer(event.id)).bind(json(event)?).execute(&mut *connection).await?;
+    query.bind(integer("events", event.id)?).bind(json(event)?).execute(&mut *connection).await?;
     if let Some(old) = event.id.checked_sub(kept) {
-        sqlx::query("DELETE FROM events WHERE id = $1").bind(integer(old)).execute(connection).await?;
+        sqlx::query("DELETE FROM events WHERE id = $1").bind(integer("events", old)?).execute(connection).await?;
     }
     Ok(())
 }
@@ -438,7 +457,7 @@ pub async fn events_after(
     most: u32,
 ) -> Result<Vec<FleetEvent>, StoreError> {
     let rows: Vec<(String,)> = sqlx::query_as("SELECT body FROM events WHERE id > $1 ORDER BY id LIMIT $2")
-        .bind(integer(id))
+        .bind(integer("events", id)?)
         .bind(most)
         .fetch_all(executor)
         .await?;
@@ -451,7 +470,7 @@ pub async fn events_after(
 /// [`StoreError`].
 pub async fn newest_event(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
     let row: (Option<i64>,) = sqlx::query_as("SELECT MAX(id) FROM events").fetch_one(connection).await?;
-    Ok(row.0.map_or(0, unsigned))
+    row.0.map_or(Ok(0), |id| unsigned("events", id))
 }
 
 /// Changes one row, to see that it can be done.

@@ -1,10 +1,9 @@
 //! What one command does to the fleet and to the open transaction.
 
-use axum::http::StatusCode;
 use manifests::api::StopView;
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
-use manifests::fleet::{Answer, Change, Document, Policy};
+use manifests::fleet::{Answer, Change, Document};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
@@ -13,9 +12,8 @@ use sqlx::SqliteConnection;
 use super::{Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
-use crate::error::Failure;
-use crate::queue::{Command, Report};
-use crate::store::{self, PublishRow, StoreError, TokenUse};
+use crate::queue::{Command, Report, TokenError, WriteError};
+use crate::store::{self, StoreError, TokenUse};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
@@ -56,7 +54,8 @@ pub(super) async fn apply(
             }))
         }
         Command::Install { policy, row, reply } => {
-            install(app, connection, *policy, &row, change).await?;
+            app.fleet_mut().publish(*policy, &row.operator, row.versions, clock::now(), change);
+            store::publish(connection, &row).await?;
             Ok(answer(reply, Ok(())))
         }
         Command::Probe(reply) => {
@@ -75,11 +74,11 @@ async fn report(
     connection: &mut SqliteConnection,
     report: Report,
     change: &mut Change,
-) -> Result<Result<Answer, Failure>, StoreError> {
+) -> Result<Result<Answer, WriteError>, StoreError> {
     let now = clock::now();
     let Report { host, key, document, digest, envelope } = report;
     if !speaks(app, &host, &key) {
-        return Ok(Err(replaced()));
+        return Ok(Err(WriteError::KeyReplaced));
     }
     // Written before the fleet takes the document over; one that is refused leaves the table as it is.
     let state = match &document {
@@ -109,10 +108,6 @@ fn speaks(app: &App, host: &HostId, key: &KeyId) -> bool {
     app.fleet().host(host).is_some_and(|host| host.key.as_ref() == Some(key))
 }
 
-fn replaced() -> Failure {
-    Failure::forbidden("not-enrolled", "the host's key was replaced")
-}
-
 async fn enrol(
     app: &App,
     connection: &mut SqliteConnection,
@@ -120,7 +115,7 @@ async fn enrol(
     host: &HostId,
     key: &PublicKey,
     change: &mut Change,
-) -> Result<Result<(), Failure>, StoreError> {
+) -> Result<Result<(), WriteError>, StoreError> {
     let now = clock::now();
     let id = key.id();
     // The token first: without one nobody learns which hosts and keys there are.
@@ -128,20 +123,12 @@ async fn enrol(
         TokenUse::Usable { host, replaces } => (host, replaces),
         // The host did not hear the answer and asks again, with the same token and the same key.
         TokenUse::UsedBefore { host: used_by } if used_by == *host && speaks(app, host, &id) => return Ok(Ok(())),
-        TokenUse::UsedBefore { .. } => {
-            return Ok(Err(Failure::new(StatusCode::CONFLICT, "token-used", "the token was used before")));
-        }
-        TokenUse::Expired => return Ok(Err(Failure::token("the token has expired"))),
-        TokenUse::Unknown => return Ok(Err(Failure::token("the token is not known"))),
+        TokenUse::UsedBefore { .. } => return Ok(Err(TokenError::Used.into())),
+        TokenUse::Expired => return Ok(Err(TokenError::Expired.into())),
+        TokenUse::Unknown => return Ok(Err(TokenError::Unknown.into())),
     };
     if made_for != *host {
-        return Ok(Err(Failure::forbidden("wrong-host", "the token is for another host")));
-    }
-    if !app.fleet().is_listed(host, now) {
-        return Ok(Err(manifests::fleet::EnrolError::NotListed.into()));
-    }
-    if app.fleet().hosts().any(|(other, known)| other != host && known.key.as_ref() == Some(&id)) {
-        return Ok(Err(manifests::fleet::EnrolError::KeyInUse.into()));
+        return Ok(Err(TokenError::WrongHost.into()));
     }
     if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
         return Ok(Err(error.into()));
@@ -163,16 +150,16 @@ async fn acknowledge(
     stop: StopRef,
     envelope: &str,
     change: &mut Change,
-) -> Result<Result<(), Failure>, StoreError> {
+) -> Result<Result<(), WriteError>, StoreError> {
     if !speaks(app, host, key) {
-        return Ok(Err(replaced()));
+        return Ok(Err(WriteError::KeyReplaced));
     }
     let now = clock::now();
     let result = app.fleet_mut().acknowledge(host, stop, now, change);
     if result == Ok(true) {
         store::acknowledge(connection, stop.number, host, now, envelope).await?;
     }
-    Ok(result.map(|_| ()).map_err(Failure::from))
+    Ok(result.map(|_| ()).map_err(WriteError::from))
 }
 
 type Signed = (StopView, Sealed<manifests::stop::Stop>);
@@ -184,9 +171,9 @@ async fn stop(
     reason: String,
     operator: String,
     change: &mut Change,
-) -> Result<Result<Signed, Failure>, StoreError> {
+) -> Result<Result<Signed, WriteError>, StoreError> {
     let now = clock::now();
-    let sealed = {
+    let (view, sealed) = {
         let mut fleet = app.fleet_mut();
         let stop = match fleet.next_stop(scope, reason, operator, now) {
             Ok(stop) => stop,
@@ -196,48 +183,11 @@ async fn stop(
             Ok(sealed) => sealed,
             Err(error) => return Ok(Err(error.into())),
         };
-        if let Err(error) = fleet.add_stop(stop, sealed.digest(), now, change) {
-            return Ok(Err(error.into()));
+        match fleet.add_stop(stop, sealed.digest(), now, change) {
+            Ok(view) => (view, sealed),
+            Err(error) => return Ok(Err(error.into())),
         }
-        sealed
     };
-    let (newest, view) = {
-        let fleet = app.fleet();
-        (fleet.newest_stop(), fleet.newest_stop_view(now))
-    };
-    let (Some(newest), Some(view)) = (newest, view) else {
-        return Ok(Err(Failure::unavailable("the stop was not taken")));
-    };
-    store::save_stop(connection, &newest, &sealed).await?;
+    store::save_stop(connection, &view.stop, &sealed).await?;
     Ok(Ok((view, sealed)))
-}
-
-async fn install(
-    app: &App,
-    connection: &mut SqliteConnection,
-    policy: Policy,
-    row: &PublishRow,
-    change: &mut Change,
-) -> Result<(), StoreError> {
-    let now = clock::now();
-    {
-        let mut fleet = app.fleet_mut();
-        let note = format!(
-            "{} published baseline {} (root {}, targets {}, lifts {})",
-            row.operator, row.version, row.versions.root, row.versions.targets, row.versions.lifts
-        );
-        fleet.record("publish", note, now, change);
-        let lifts: Vec<_> = policy.lifts.iter().filter(|lift| !fleet.lifts().contains(lift)).cloned().collect();
-        for lift in lifts {
-            let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
-            fleet.record(
-                "lift",
-                format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason),
-                now,
-                change,
-            );
-        }
-        fleet.install(policy, now, change);
-    }
-    store::publish(connection, row).await
 }

@@ -3,7 +3,7 @@
 use super::program::{Asked, unknown};
 use super::{Finding, Judge};
 use crate::baseline::Requirement;
-use crate::evidence::{FileSeen, PackageSeen};
+use crate::evidence::{FileSeen, Loaded, PackageSeen, ProgramSeen};
 use crate::outcome::{Detail, Outcome};
 use crate::reference::Recognized;
 use crate::version::{Scheme, Version};
@@ -27,7 +27,13 @@ impl Judge<'_> {
             }
             Requirement::Setting(id) => self.baseline().setting(id).map_or(dangling, |s| self.setting(s)),
             Requirement::File { path, sha256 } => {
+                let holds_older = |seen: &ProgramSeen| matches!(&seen.loaded, Loaded::Older { file } if file == path);
                 let (outcome, found) = match self.state.files.get(path) {
+                    Some(FileSeen::Digest(digest))
+                        if sha256.contains(digest) && self.state.programs.values().any(holds_older) =>
+                    {
+                        (Outcome::NotLoaded, format!("{digest} on disk, a process holds an older one"))
+                    }
                     Some(FileSeen::Digest(digest)) if sha256.contains(digest) => (Outcome::Applied, digest.to_string()),
                     Some(FileSeen::Digest(digest)) => (Outcome::Missing, digest.to_string()),
                     Some(FileSeen::Absent) => (Outcome::Missing, "absent".to_owned()),

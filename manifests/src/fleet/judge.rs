@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Change, Document, Fleet, Host, InForce, Previous, Site, Unsigned};
-use crate::api::{FleetEvent, Standing};
+use crate::api::{EventKind, FleetEvent, Standing};
 use crate::appraise::appraise;
 use crate::id::{HostId, SiteCode};
 use crate::outcome::Verdict;
@@ -255,7 +255,7 @@ impl Fleet {
         change.events.push(FleetEvent {
             id: self.last_event,
             time,
-            kind: "verdict".to_owned(),
+            kind: EventKind::Verdict,
             site: Some(site.clone()),
             host: host.cloned(),
             verdict: Some(verdict),

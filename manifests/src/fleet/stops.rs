@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Change, Fleet};
+use crate::api::{EventKind, StopView};
 use crate::digest::Digest;
 use crate::id::{HostId, SiteCode};
 use crate::stop::{Lift, REASON_BYTES_MAX, Scope, Stop, StopRef};
@@ -97,11 +98,17 @@ impl Fleet {
         self.stops.push(stop);
     }
 
-    /// Adds a stop: it acts from here on. `digest` is its payload's.
+    /// Adds a stop: it acts from here on. `digest` is its payload's. How far it has come is answered.
     ///
     /// # Errors
     /// [`StopError::Chain`] if another one came first.
-    pub fn add_stop(&mut self, stop: Stop, digest: Digest, now: Time, change: &mut Change) -> Result<(), StopError> {
+    pub fn add_stop(
+        &mut self,
+        stop: Stop,
+        digest: Digest,
+        now: Time,
+        change: &mut Change,
+    ) -> Result<StopView, StopError> {
         let newest = self.newest_stop();
         let follows = stop.number == newest.map_or(1, |newest| newest.number.saturating_add(1))
             && stop.previous == newest.map(|newest| newest.digest);
@@ -111,14 +118,15 @@ impl Fleet {
         let scope = stop.scope.clone();
         let note = format!("stop {} by {}: {}", stop.number, stop.operator, stop.reason);
         let reference = StopRef { number: stop.number, digest };
-        self.stops.push(KnownStop { reference, stop, acknowledged: BTreeSet::new() });
-        self.note(change, now, "stop", None, note);
+        let known = KnownStop { reference, stop, acknowledged: BTreeSet::new() };
+        self.stops.push(known.clone());
+        self.note(change, now, EventKind::Stop, None, note);
         let covered: Vec<SiteCode> = self.sites.keys().filter(|site| scope.covers(site)).cloned().collect();
         for code in &covered {
             self.judge_site(code, now, change);
             self.settle(code, None, now, change);
         }
-        Ok(())
+        Ok(self.stop_view(&known, now))
     }
 
     /// A host has the stop on disk. Says whether that is news.
@@ -141,7 +149,7 @@ impl Fleet {
             host.acknowledged = host.acknowledged.max(reference.number);
             change.hosts.insert(id.clone());
         }
-        self.note(change, now, "acknowledged", Some(id), format!("has stop {} on disk", reference.number));
+        self.note(change, now, EventKind::Acknowledged, Some(id), format!("has stop {} on disk", reference.number));
         Ok(true)
     }
 

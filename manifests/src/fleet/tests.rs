@@ -151,6 +151,40 @@ fn clocks_apart_and_clones_are_held_and_named() {
 }
 
 #[test]
+fn a_key_is_one_hosts_until_that_host_gets_another() {
+    let mut fleet = fleet(&[AP, DB]);
+    let mut change = Change::default();
+    let mut enrol = |id: &str, key: &str| fleet.enrol(&host(id), key.into(), true, at(1), &mut change);
+    assert_eq!(enrol(DB, AP), Err(EnrolError::KeyInUse), "the fixture's keys are named for their hosts");
+    assert_eq!(enrol("131016-ap1", "new"), Err(EnrolError::NotListed));
+    enrol(AP, AP).unwrap();
+    assert_eq!(enrol(DB, AP), Err(EnrolError::KeyInUse), "its own key again");
+    enrol(AP, "new").unwrap();
+    enrol(DB, AP).unwrap();
+
+    let mut restored = Fleet::new(fixture::product(), 0);
+    restored.restore_host(host(AP), fleet.host(&host(AP)).unwrap().clone());
+    restored.install(policy(&[AP, DB]), at(2), &mut change);
+    assert_eq!(restored.enrol(&host(DB), "new".into(), true, at(2), &mut change), Err(EnrolError::KeyInUse));
+}
+
+#[test]
+fn a_publish_tells_of_itself_and_of_each_new_lift_once() {
+    let mut fleet = fleet(&[AP]);
+    let stop = stop(&mut fleet, Scope::All, at(0), &mut Change::default());
+    let lift = |fleet: &mut Fleet, sites: &[&str]| {
+        let lifts = sites.iter().map(|site| lifted(stop, &[site])).collect();
+        let mut change = Change::default();
+        fleet.publish(Policy { lifts, ..policy(&[AP]) }, "ops", Versions::default(), at(1), &mut change);
+        let told = change.events.into_iter().filter(|event| event.kind != EventKind::Verdict);
+        told.map(|event| event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(lift(&mut fleet, &["402206"]), [EventKind::Publish, EventKind::Lift]);
+    assert_eq!(lift(&mut fleet, &["402206"]), [EventKind::Publish]);
+    assert_eq!(lift(&mut fleet, &["402206", "372013"]), [EventKind::Publish, EventKind::Lift]);
+}
+
+#[test]
 fn a_stop_holds_whom_it_covers_until_they_are_named_in_a_lift() {
     let mut fleet = fleet(&[OTHER, AP]);
     let mut change = Change::default();

@@ -97,12 +97,7 @@ impl Fleet {
         self.stops.iter().rev().map(|known| self.stop_view(known, now)).collect()
     }
 
-    /// The newest stop.
-    pub fn newest_stop_view(&self, now: Time) -> Option<StopView> {
-        self.stops.last().map(|known| self.stop_view(known, now))
-    }
-
-    fn stop_view(&self, known: &KnownStop, now: Time) -> StopView {
+    pub(super) fn stop_view(&self, known: &KnownStop, now: Time) -> StopView {
         let listed = self.registry().into_iter().flat_map(|registry| registry.listed(now));
         let covered = listed.map(|host| &host.id).filter(|id| known.stop.scope.covers(id.site()));
         let (acknowledged, outstanding): (Vec<&HostId>, Vec<&HostId>) =

@@ -74,6 +74,9 @@ fn what_a_process_holds_is_what_counts() {
     check("", "loaded issuing-server = older", "lock.print-wait not-loaded: not-loaded");
     // A file that is read again by itself counts as it stands.
     check("", "loaded issuing-server = older", "queue.timeout applied");
+    // A required file outside of every tree counts for its fix too.
+    check("", "loaded issuing-server = older-filter", "FIX-2021-0001 not-loaded: not-loaded");
+    check("", "loaded issuing-server = older", "FIX-2021-0001 applied");
     // So that a start condition cannot deadlock.
     check("", "loaded issuing-server = not-running; running lock.print-wait = not-running", "issue");
     // Without the fix on disk, that comes first.

@@ -60,6 +60,7 @@ fn loaded(how: &str) -> Loaded {
     match how {
         "current" => Loaded::Current,
         "not-running" => Loaded::NotRunning,
+        "older-filter" => Loaded::Older { file: "/usr/lib/printer/filter.ppd".to_owned() },
         "older" => Loaded::Older { file: "lib/print_queue.so".to_owned() },
         "elsewhere" => Loaded::Elsewhere { file: "lib/print_queue.so".to_owned() },
         "unreadable" => Loaded::Unknown(Why::ProcessUnreadable),

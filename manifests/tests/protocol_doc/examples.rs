@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    BaselineRef, Counts, ErrorBody, Fleet, FleetEvent, HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published,
-    Receipt, SiteRow, SiteView, Standing, StopRequest, StopView, Versions,
+    BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, HostRow, HostView, ItemRow, Next, PermitRow, Publish,
+    Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -412,7 +412,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
     let event = FleetEvent {
         id: 815,
         time: time("2026-10-01T09:01:00.990Z"),
-        kind: "verdict".to_owned(),
+        kind: EventKind::Verdict,
         site: Some(site()),
         host: Some("402206-db1".parse().unwrap()),
         verdict: Some(Verdict::Hold),

@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use manifests::digest::Digest;
 use manifests::evidence::Why;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::table::is_elsewhere;
+use super::view::{Other, Views};
 use super::{Kind, PROC_BYTES_MAX, Running, below, link, read_proc, stat, without_deleted};
 use crate::collect::Limits;
 use crate::collect::index::{Index, Stamp};
 use crate::collect::read::{self, Bounds};
-use crate::collect::tree::{self, Scope, Tree};
+use crate::collect::tree::{Scope, Tree};
 
 /// The most open files of one process that are looked at.
 const OPEN_FILES_MAX: usize = 100_000;
@@ -26,30 +26,49 @@ const OPEN_FILES_MAX: usize = 100_000;
 pub(crate) struct Target<'a> {
     /// The tree's root as the baseline has it, and with links followed.
     pub(crate) roots: [&'a Path; 2],
-    /// The executable's path as the baseline has it.
-    pub(crate) exe: &'a Path,
+    /// The executable's path as the baseline has it, and with links followed.
+    pub(crate) exe: [&'a Path; 2],
     pub(crate) root: &'a OwnedFd,
     pub(crate) tree: &'a Tree,
     pub(crate) scope: &'a Scope,
-    /// Configuration files that the program reads, as we see them.
-    pub(crate) files: &'a [(&'a Path, Digest)],
+    /// Files outside of the tree that count: configuration files that the program reads, and those
+    /// that fixes require. As we see them.
+    pub(crate) files: &'a BTreeMap<&'a Path, Digest>,
+    /// The paths and patterns by which its configuration files are found.
+    pub(crate) patterns: &'a [PathBuf],
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Instant,
 }
 
-/// What looking into one process showed.
+impl Target<'_> {
+    /// Everything of which a process must see what we see.
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        let outside = self.files.keys().copied().chain(self.patterns.iter().map(PathBuf::as_path)).chain(self.exe);
+        self.roots.into_iter().chain(outside.filter_map(Path::parent)).collect()
+    }
+}
+
+/// What looking into one process showed. Paths are relative to the tree's root, or absolute outside of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// Files it holds that are no longer the ones on disk, relative to the root.
+    /// Files it holds that are no longer the ones on disk.
     pub(crate) older: BTreeSet<Vec<u8>>,
-    /// Files it holds that are the ones on disk, relative to the root.
-    pub(crate) current: BTreeSet<Vec<u8>>,
-    /// Files of the tree that it sees with another content than we do, relative to the root.
-    pub(crate) other: BTreeSet<Vec<u8>>,
-    /// Configuration files that it sees with another content than we do.
-    pub(crate) other_files: BTreeSet<PathBuf>,
+    /// Files it holds that are the ones on disk.
+    pub(crate) current: BTreeMap<Vec<u8>, HeldFile>,
+    /// What it sees otherwise than we do.
+    pub(crate) other: Other,
     /// Why something could not be told.
     pub(crate) unknown: Option<Why>,
+}
+
+/// The file that a process holds at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeldFile {
+    /// Device and inode.
+    pub(crate) file: (u64, u64),
+    /// Whether nobody can have written into it since the process took it up: an executable in use, or
+    /// no longer the file on disk.
+    pub(crate) is_settled: bool,
 }
 
 /// A file that a process holds.
@@ -60,12 +79,13 @@ struct Held {
     content: String,
     /// Device and inode as `/proc/PID/maps` has them.
     mapped: Option<(u64, u64)>,
+    is_exe: bool,
 }
 
 /// Looks into one process; nothing if it ended meanwhile.
-pub(crate) fn look(running: &Running, target: &Target<'_>, index: &mut Index) -> Option<Look> {
+pub(crate) fn look(running: &Running, target: &Target<'_>, views: &mut Views, index: &mut Index) -> Option<Look> {
     let mut look = Look::default();
-    let Kind::Readable { exe } = &running.kind else {
+    let Kind::Readable { exe, .. } = &running.kind else {
         look.unknown = Some(Why::ProcessUnreadable);
         return Some(look);
     };
@@ -78,7 +98,10 @@ pub(crate) fn look(running: &Running, target: &Target<'_>, index: &mut Index) ->
                 let (path, deleted) = without_deleted(&file.path);
                 // A name may end like the kernel's mark; then the file is there by its full name.
                 let whole = relative(&file.path, &roots).filter(|whole| target.tree.list.digest_of(whole).is_some());
-                let Some(relative) = whole.or_else(|| relative(path, &roots)) else { continue };
+                let Some(relative) = whole.or_else(|| relative(path, &roots)) else {
+                    compare_outside(&file, path, target, index, &mut look);
+                    continue;
+                };
                 if !target.scope.excludes_below(Path::new(OsStr::from_bytes(relative)), false) {
                     compare(&file, relative, deleted, target, index, &mut look);
                 }
@@ -86,10 +109,9 @@ pub(crate) fn look(running: &Running, target: &Target<'_>, index: &mut Index) ->
         }
         Err(why) => look.unknown = Some(why),
     }
-    if is_elsewhere(running.pid)
-        && let Err(why) = compare_view(running.pid, target, index, &mut look)
-    {
-        look.unknown.get_or_insert(why);
+    match views.other(running.pid, target, index) {
+        Ok(other) => look.other = other,
+        Err(why) => _ = look.unknown.get_or_insert(why),
     }
     // What was found of a process that is gone, or of another under its number, says nothing.
     let still = stat(running.pid).is_ok_and(|(state, start)| start == running.start && !matches!(state, b'Z' | b'X'));
@@ -103,12 +125,13 @@ fn relative<'a>(path: &'a [u8], roots: &[&Path]) -> Option<&'a [u8]> {
 /// The root that an executable at another path would have if its release were laid out alike.
 fn own_root(exe: &[u8], target: &Target<'_>) -> Option<PathBuf> {
     let [written, _] = target.roots;
-    let inside = target.exe.strip_prefix(written).ok()?.as_os_str().as_bytes();
+    let [exe_written, _] = target.exe;
+    let inside = exe_written.strip_prefix(written).ok()?.as_os_str().as_bytes();
     let root = without_deleted(exe).0.strip_suffix(inside)?.strip_suffix(b"/")?;
     (!root.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(root)))
 }
 
-fn why(errno: Errno) -> Why {
+pub(super) fn why(errno: Errno) -> Why {
     match errno {
         Errno::ACCESS | Errno::PERM => Why::ProcessUnreadable,
         other => read::why(other),
@@ -119,7 +142,7 @@ fn why(errno: Errno) -> Why {
 fn held(pid: i32, exe: &[u8]) -> Result<BTreeMap<(Vec<u8>, u64), Held>, Why> {
     let mut files = BTreeMap::new();
     let content = format!("/proc/{pid}/exe");
-    files.insert((exe.to_vec(), 0), Held { path: exe.to_vec(), content, mapped: None });
+    files.insert((exe.to_vec(), 0), Held { path: exe.to_vec(), content, mapped: None, is_exe: true });
 
     let maps = read_proc(&format!("/proc/{pid}/maps"), PROC_BYTES_MAX).map_err(why)?;
     if maps.len() as u64 == PROC_BYTES_MAX {
@@ -133,6 +156,7 @@ fn held(pid: i32, exe: &[u8]) -> Result<BTreeMap<(Vec<u8>, u64), Held>, Why> {
                 path: map.path,
                 content,
                 mapped: Some(map.identity),
+                is_exe: false,
             });
         }
     }
@@ -150,7 +174,7 @@ fn held(pid: i32, exe: &[u8]) -> Result<BTreeMap<(Vec<u8>, u64), Held>, Why> {
         if path.starts_with(b"/") {
             let Ok(stat) = rustix::fs::stat(&content) else { continue };
             if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-                files.entry((path.clone(), stat.st_ino)).or_insert(Held { path, content, mapped: None });
+                files.entry((path.clone(), stat.st_ino)).or_insert(Held { path, content, mapped: None, is_exe: false });
             }
         }
     }
@@ -215,7 +239,7 @@ fn compare(file: &Held, relative: &[u8], deleted: bool, target: &Target<'_>, ind
             // Without the capability the kernel's numbers still tell equal files from others.
             match file.mapped {
                 Some(mapped) if on_disk.is_some_and(|stamp| stamp.identity() == mapped) => {
-                    look.current.insert(relative.to_vec());
+                    look.current.insert(relative.to_vec(), HeldFile { file: mapped, is_settled: false });
                 }
                 _ if deleted => _ = look.older.insert(relative.to_vec()),
                 _ => _ = look.unknown.get_or_insert(Why::ProcessUnreadable),
@@ -226,7 +250,7 @@ fn compare(file: &Held, relative: &[u8], deleted: bool, target: &Target<'_>, ind
         Err(_) => return,
     };
     if on_disk.is_some_and(|stamp| stamp.identity() == held.identity()) {
-        look.current.insert(relative.to_vec());
+        look.current.insert(relative.to_vec(), HeldFile { file: held.identity(), is_settled: file.is_exe });
         return;
     }
     let Some(wanted) = target.tree.list.digest_of(relative) else {
@@ -234,15 +258,55 @@ fn compare(file: &Held, relative: &[u8], deleted: bool, target: &Target<'_>, ind
         look.older.insert(relative.to_vec());
         return;
     };
-    match held_digest(&file.content, &held, target, index) {
-        Ok(digest) if digest == *wanted => _ = look.current.insert(relative.to_vec()),
+    match held_digest(Path::new(&file.content), &held, target, index) {
+        Ok(digest) if digest == *wanted => {
+            look.current.insert(relative.to_vec(), HeldFile { file: held.identity(), is_settled: true });
+        }
         Ok(_) => _ = look.older.insert(relative.to_vec()),
         Err(Why::FileAbsent) => {}
         Err(why) => _ = look.unknown.get_or_insert(why),
     }
 }
 
-fn held_digest(content: &str, stamp: &Stamp, target: &Target<'_>, index: &mut Index) -> Result<Digest, Why> {
+/// Compares a held file that lies outside of the tree, if it counts: the program's own executable, and
+/// files that fixes require.
+fn compare_outside(file: &Held, path: &[u8], target: &Target<'_>, index: &mut Index, look: &mut Look) {
+    let path = Path::new(OsStr::from_bytes(path));
+    let is_exe = target.exe.contains(&path);
+    let wanted = target.files.get(path).copied();
+    if !is_exe && wanted.is_none() {
+        return;
+    }
+    let name = path.as_os_str().as_bytes().to_vec();
+    let held = match rustix::fs::stat(&file.content) {
+        Ok(stat) => Stamp::from(&stat),
+        Err(Errno::ACCESS | Errno::PERM) => {
+            look.unknown.get_or_insert(Why::ProcessUnreadable);
+            return;
+        }
+        Err(_) => return,
+    };
+    let on_disk = rustix::fs::stat(path).ok().map(|stat| Stamp::from(&stat));
+    if on_disk.is_some_and(|stamp| stamp.identity() == held.identity()) {
+        look.current.insert(name, HeldFile { file: held.identity(), is_settled: file.is_exe });
+        return;
+    }
+    let on_disk = match (wanted, on_disk) {
+        (Some(digest), _) => Ok(digest),
+        (None, Some(stamp)) => held_digest(path, &stamp, target, index),
+        (None, None) => Err(Why::FileAbsent),
+    };
+    match (on_disk, held_digest(Path::new(&file.content), &held, target, index)) {
+        (Ok(wanted), Ok(digest)) if digest == wanted => {
+            look.current.insert(name, HeldFile { file: held.identity(), is_settled: true });
+        }
+        (Ok(_), Ok(_)) | (Err(Why::FileAbsent), Ok(_)) => _ = look.older.insert(name),
+        (_, Err(Why::FileAbsent)) => {}
+        (Err(why), _) | (_, Err(why)) => _ = look.unknown.get_or_insert(why),
+    }
+}
+
+fn held_digest(content: &Path, stamp: &Stamp, target: &Target<'_>, index: &mut Index) -> Result<Digest, Why> {
     if let Some(digest) = index.digest(stamp) {
         return Ok(digest);
     }
@@ -253,38 +317,6 @@ fn held_digest(content: &str, stamp: &Stamp, target: &Target<'_>, index: &mut In
     })?;
     index.keep(&digested);
     Ok(digested.digest)
-}
-
-/// Compares the tree and the configuration files as the process sees them with ours. The same file costs a stat, not a reading.
-fn compare_view(pid: i32, target: &Target<'_>, index: &mut Index, look: &mut Look) -> Result<(), Why> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let theirs = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).map_err(why)?;
-    let [written, _] = target.roots;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let list = match rustix::fs::openat2(&theirs, written, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-        Ok(root) => {
-            let seen = tree::look(&root, target.scope, index, target.limits, target.deadline);
-            seen.digest()?;
-            seen.list
-        }
-        Err(Errno::NOENT | Errno::NOTDIR) => manifests::tree::FileList::new(),
-        Err(errno) => return Err(why(errno)),
-    };
-    look.other.extend(tree::differing(&target.tree.list, &list));
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let bounds = Bounds { bytes_max: target.limits.file_bytes_max, deadline: target.deadline };
-    for (path, ours) in target.files {
-        let read = read::twice(|| {
-            let file = rustix::fs::openat2(&theirs, *path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
-            read::digest(file.map_err(read::why)?, bounds)
-        });
-        match read {
-            Ok(seen) if seen.digest == *ours => {}
-            Ok(_) | Err(Why::FileAbsent) => _ = look.other_files.insert(path.to_path_buf()),
-            Err(why) => return Err(why),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! was started by that path (releases switched by a link: the kernel knows the old release's path,
 //! the command line the link); or if the program's `exe` is a script that it was given; and if its
 //! command line matches `args`. A process that once was of a program stays so while it runs the
-//! same executable. Equal inodes alone say nothing: trees may share files through hard links. They
+//! same executable, wherever that is moved and whatever becomes of the command line. Equal inodes alone say nothing: trees may share files through hard links. They
 //! count where a process sees another file system tree, in which paths say nothing.
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,6 +16,7 @@ use manifests::baseline::Program;
 use manifests::id::ItemId;
 use rustix::io::Errno;
 
+use super::view::sees_the_same;
 use super::{COMMAND_BYTES_MAX, link, read_proc, stat, without_deleted};
 use crate::collect::prefix::Prefix;
 use crate::collect::wildcard;
@@ -70,6 +71,16 @@ impl Spec {
     pub(crate) fn written(&self) -> &Path {
         &self.written
     }
+
+    /// The executable's path as the baseline has it, and with links followed.
+    pub(crate) fn exe(&self) -> [&Path; 2] {
+        [&self.written, &self.resolved]
+    }
+
+    /// Whether it asks for the same processes; not which file the executable is now.
+    fn asks_the_same(&self, other: &Spec) -> bool {
+        (&self.program, &self.written, &self.args) == (&other.program, &other.written, &other.args)
+    }
 }
 
 /// What is known of one process.
@@ -79,9 +90,25 @@ pub(crate) enum Kind {
     Readable {
         /// The executable's path, as the kernel tells it.
         exe: Vec<u8>,
+        /// The executable's device and inode, where they can be told: moved, it is still the same file.
+        file: Option<(u64, u64)>,
     },
     /// It may be of the program, by its name, and may not be looked into.
     Unreadable,
+}
+
+impl Kind {
+    /// Whether it runs that executable: by the file where both are known, for its path changes when
+    /// it, or a directory above it, is renamed.
+    fn is_of_file(&self, path: &[u8], identity: Option<(u64, u64)>) -> bool {
+        match self {
+            Kind::Readable { exe, file } => match (file, identity) {
+                (Some(file), Some(identity)) => *file == identity,
+                _ => exe == path,
+            },
+            Kind::Unreadable => false,
+        }
+    }
 }
 
 /// A process of a program.
@@ -126,6 +153,14 @@ impl Table {
         }
         self.poll += 1;
         let all = self.specs != specs || old_max == usize::MAX;
+        // A process stays with a program for as long as the baseline says the same of the program.
+        let asked_before = |r: &Running| {
+            let of = |specs: &[Spec]| specs.iter().find(|spec| spec.program == r.program).cloned();
+            of(specs).zip(of(&self.specs)).is_some_and(|(now, before)| now.asks_the_same(&before))
+        };
+        for known in self.known.values_mut() {
+            known.running.retain(asked_before);
+        }
         self.specs = specs.to_vec();
         let pids = pids()?;
         let turn = self.turn_of(&pids, old_max);
@@ -174,6 +209,7 @@ fn pids() -> Result<BTreeSet<i32>, Errno> {
 
 fn inspect(pid: i32, specs: &[Spec], before: &[Running]) -> Vec<Running> {
     let exe = link(&format!("/proc/{pid}/exe"));
+    let file = identity_of_exe(pid);
     if matches!(exe, Err(Errno::NOENT | Errno::SRCH)) {
         // A kernel thread, or one that has ended and whose parent has not asked.
         return vec![];
@@ -181,15 +217,17 @@ fn inspect(pid: i32, specs: &[Spec], before: &[Running]) -> Vec<Running> {
     let command = read_proc(&format!("/proc/{pid}/cmdline"), COMMAND_BYTES_MAX).unwrap_or_default();
     let command = Command(command);
     let matching = specs.iter().filter(|spec| {
-        let is_exe = match &exe {
+        let matches_args =
+            || spec.args.as_ref().is_none_or(|args| wildcard::matches(args.as_bytes(), &command.joined()));
+        match &exe {
             Ok(exe) => {
-                let same = |r: &&Running| r.program == spec.program && r.kind == Kind::Readable { exe: exe.clone() };
+                let same = |r: &&Running| r.program == spec.program && r.kind.is_of_file(exe, file);
                 let goes_on = |r: &Running| stat(pid).is_ok_and(|(_, start)| start == r.start);
-                is_of(spec, exe, &command, pid) || before.iter().any(|r| same(&r) && goes_on(r))
+                // Once of the program, whatever it makes of its command line.
+                is_of(spec, exe, file, &command, pid) && matches_args() || before.iter().any(|r| same(&r) && goes_on(r))
             }
-            Err(_) => looks_like(spec, &command, pid),
-        };
-        is_exe && spec.args.as_ref().is_none_or(|args| wildcard::matches(args.as_bytes(), &command.joined()))
+            Err(_) => looks_like(spec, &command, pid) && matches_args(),
+        }
     });
     let matching: Vec<_> = matching.collect();
     if matching.is_empty() {
@@ -199,7 +237,7 @@ fn inspect(pid: i32, specs: &[Spec], before: &[Running]) -> Vec<Running> {
     if matches!(state, b'Z' | b'X') {
         return vec![];
     }
-    let kind = exe.map_or(Kind::Unreadable, |exe| Kind::Readable { exe });
+    let kind = exe.map_or(Kind::Unreadable, |exe| Kind::Readable { exe, file });
     let of = |spec: &&Spec| Running { program: spec.program.clone(), pid, start, kind: kind.clone() };
     matching.iter().map(of).collect()
 }
@@ -221,23 +259,14 @@ impl Command {
     }
 }
 
-fn is_of(spec: &Spec, exe: &[u8], command: &Command, pid: i32) -> bool {
+fn is_of(spec: &Spec, exe: &[u8], file: Option<(u64, u64)>, command: &Command, pid: i32) -> bool {
     let paths = [spec.written.as_path(), spec.resolved.as_path()];
     let is_path = |text: &[u8]| paths.iter().any(|path| path.as_os_str().as_bytes() == text);
     is_path(exe)
         || is_path(without_deleted(exe).0)
         || command.names(0, paths)
         || spec.is_script && (1..=2).any(|at| command.names(at, paths))
-        || spec.identity.is_some_and(|identity| identity_of_exe(pid) == Some(identity) && is_elsewhere(pid))
-}
-
-/// Whether the process sees another file system tree than we do.
-pub(super) fn is_elsewhere(pid: i32) -> bool {
-    let same = |name: &str| match (link(&format!("/proc/{pid}/{name}")), link(&format!("/proc/self/{name}"))) {
-        (Ok(theirs), Ok(ours)) => theirs == ours,
-        _ => true,
-    };
-    !(same("ns/mnt") && same("root"))
+        || spec.identity.is_some() && spec.identity == file && !sees_the_same(pid, &paths)
 }
 
 fn identity_of_exe(pid: i32) -> Option<(u64, u64)> {
