@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
 use manifests::source::SOURCE_BYTES_MAX;
+use manifests::stop::LIFT_BYTES_MAX;
 use manifests::tuf::{ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS_BYTES_MAX};
 use manifests::value::INTEGER_MAX;
 
@@ -21,8 +22,6 @@ pub(crate) const BASELINE: &str = "baseline.toml";
 pub(crate) const REGISTRY: &str = "registry.toml";
 /// Permission bits of what is written: everything here is published or reviewed, nothing is secret.
 const PUBLIC: u32 = 0o644;
-/// Most bytes read of a lift.
-const LIFT_BYTES_MAX: u64 = 1 << 20;
 /// Most entries looked at in one of the subdirectories.
 const ENTRIES_MAX: usize = 100_000;
 
@@ -117,7 +116,7 @@ impl Directory {
             Some(("metadata", file)) if file.ends_with(".root.json") => ROOT_BYTES_MAX,
             Some(("metadata", _)) => TARGETS_BYTES_MAX,
             Some(("files", _)) => TARGET_FILE_BYTES_MAX,
-            Some(("lifts", _)) => LIFT_BYTES_MAX,
+            Some(("lifts", _)) => LIFT_BYTES_MAX as u64,
             _ => SOURCE_BYTES_MAX as u64,
         };
         Ok(durable::read_limited(&self.place(name), max)?)
