@@ -9,7 +9,6 @@
 pub mod app;
 pub mod auth;
 pub mod body;
-mod chain;
 pub mod clock;
 pub mod data;
 pub mod error;
@@ -27,3 +26,5 @@ pub mod store;
 pub mod streams;
 pub mod token;
 pub mod writer;
+
+use manifests::chain;
