@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let mut connection = store::create(data.directory(), args.id.as_str(), &args.product).await?;
     let admin = token::random()?;
-    store::add_operator(&mut connection, &admin, "admin", Role::Admin, clock::now()).await?;
+    connection.add_operator(&admin, "admin", Role::Admin, clock::now()).await?;
     data.write("admin.token", format!("{}\n", admin.as_str()).as_bytes())?;
     // Last: a directory without it is not a controller's.
     let public = PublicHalf { id: args.id, permit_key, log_key, snapshot_key, timestamp_key };

@@ -4,7 +4,7 @@
 //! Invariants:
 //! - An answer 2xx means that what it answers is on disk.
 //! - All rules are [`manifests::fleet`]'s; here is what carries them: store, wire and time.
-//! - One task writes ([`writer`]); everybody else asks it.
+//! - While it serves, one task changes the fleet and what is stored of it ([`writer`]); everybody else asks it.
 
 pub mod app;
 pub mod auth;
