@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use manifests::chain::chain;
 use manifests::durable::DurableError;
 use manifests::gate::{Damage, Event, Gate};
 use manifests::time::Time;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::acknowledge;
-use crate::client::{Client, ClientError, chain};
+use crate::client::{Client, ClientError};
 use crate::clock;
 use crate::collect::Collector;
 use crate::config::Config;

@@ -16,8 +16,6 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Readable by the agent's user alone.
-const PRIVATE: u32 = 0o600;
 /// The largest file of the state directory, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The most stops kept.
@@ -183,7 +181,7 @@ impl StateDirectory {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
-        durable::replace(&self.path.join(name), bytes, PRIVATE).map_err(StateError::Io)
+        durable::replace(&self.path.join(name), bytes, durable::PRIVATE).map_err(StateError::Io)
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), StateError> {

@@ -5,9 +5,8 @@ mod support;
 
 use data_encoding::BASE64;
 use manifests::api::{self, Fleet, Published};
-use manifests::envelope::LIFT_TYPE;
 use manifests::key::SigningKey;
-use manifests::stop::{Lift, Scope};
+use manifests::stop::{LIFT_TYPE, Lift, Scope};
 use manifests::tuf::repository::{ROOT_LIFE, read_unverified, unsigned};
 use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, Root, TARGETS};
 use reqwest::{Method, StatusCode};
