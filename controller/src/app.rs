@@ -115,6 +115,13 @@ impl App {
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
     }
 
+    /// Whether another host has this key, under whatever id: keys stored before ids were held to one
+    /// form may have another.
+    pub(crate) fn is_of_another(&self, key: &PublicKey, host: &HostId) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|(owner, known)| owner != host && known.is_same_key(key))
+    }
+
     /// The repository, locked for as long as the guard lives.
     pub(crate) async fn repository_owned(&self) -> OwnedMutexGuard<Repository> {
         Arc::clone(&self.repository).lock_owned().await

@@ -3,7 +3,7 @@
 use manifests::api::StopView;
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
-use manifests::fleet::{Answer, Change, Document};
+use manifests::fleet::{Answer, Change, Document, EnrolError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
@@ -131,6 +131,9 @@ async fn enrol(
     };
     if made_for != *host {
         return Ok(Err(TokenError::WrongHost.into()));
+    }
+    if app.is_of_another(key, host) {
+        return Ok(Err(EnrolError::KeyInUse.into()));
     }
     if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
         return Ok(Err(error.into()));
