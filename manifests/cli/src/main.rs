@@ -16,6 +16,7 @@ mod people;
 mod publish;
 mod remote;
 mod roots;
+mod served;
 mod sign;
 
 use std::process::ExitCode;

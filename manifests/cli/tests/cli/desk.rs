@@ -147,6 +147,26 @@ impl Desk {
         desk
     }
 
+    /// Another desk with the same files.
+    pub(crate) fn copy(&self) -> Self {
+        fn copy(from: &Path, to: &Path) {
+            for entry in fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                let to = to.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    fs::create_dir(&to).unwrap();
+                    copy(&entry.path(), &to);
+                } else {
+                    fs::copy(entry.path(), to).unwrap();
+                }
+            }
+        }
+        let temporary = tempfile::tempdir().unwrap();
+        copy(self.temporary.path(), temporary.path());
+        let new = || SigningKey::generate().unwrap();
+        Self { temporary, online: Online { snapshot: new(), timestamp: new() } }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.temporary.path().join(name)
     }
