@@ -13,6 +13,7 @@ use manifests::time::Time;
 use manifests::tree::FileList;
 
 use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
+use crate::expiry;
 use crate::failure::Failure;
 use crate::people::People;
 use crate::roots::Roots;
@@ -59,10 +60,11 @@ pub(crate) struct Checked {
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     let mistakes = if args.path.is_dir() {
-        match directory(&Directory::open(&args.path)?, now)? {
-            Ok(_) => Vec::new(),
-            Err(mistakes) => mistakes,
+        let opened = Directory::open(&args.path)?;
+        for warning in expiry::warnings(&opened, now) {
+            eprintln!("warning: {warning}");
         }
+        directory(&opened, now)?.err().unwrap_or_default()
     } else {
         file(&args.path)?
     };

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use data_encoding::BASE64;
 use manifests::api::{PUBLISH, Publish, Published};
 use manifests::digest::Digest;
+use manifests::time::Time;
 use manifests::tuf::repository::{LIFTS, baseline_path, lift_path};
 use manifests::tuf::{ROOT, TARGETS, TargetFile, metadata_path};
 
 use crate::directory::{BASELINE, Directory, REGISTRY};
 use crate::document::{Documents, Kind};
+use crate::expiry;
 use crate::failure::Failure;
 use crate::people::{People, Standing};
 use crate::remote::{self, Remote};
@@ -61,8 +63,11 @@ struct Piece {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     let directory = Directory::open(&args.directory)?;
+    for warning in expiry::warnings(&directory, now) {
+        eprintln!("warning: {warning}");
+    }
     let people = People::read(&directory)?;
     let pieces = pieces(&directory, &people)?;
     let remote = Remote::new(&args.remote)?;
