@@ -149,29 +149,29 @@ pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Check
     }
 }
 
-// A patch says what it replaces; the rest of the tree is the release's, so its list must be at hand.
+// A patch says what it replaces, and the rest of the tree is the release's; where a host differs, only
+// the list can say in which file. A denied release holds by its digest alone, and its files may never
+// have been seen here.
 fn file_lists(baseline: &Baseline, files: &[(Digest, Vec<u8>)], text: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
     for program in &baseline.programs {
         let patched = |version| program.patches.iter().any(|patch| patch.over.contains(version));
-        for release in program.releases.iter().filter(|release| patched(&release.version)) {
+        for release in &program.releases {
             if !seen.insert(release.tree) {
                 continue;
             }
             let refuse = |code, message: String| {
                 let (line, column) = place_of(text, &release.tree.to_string());
-                let hint = format!("capture {} {} again", program.id, release.version);
+                let hint = format!("capture {} {} again, or restore the file from git", program.id, release.version);
                 Problem { line, column, code, message, hint: Some(hint), key: String::new() }
             };
             let name = release.tree.hex();
             match files.iter().find(|(digest, _)| *digest == release.tree) {
+                None if release.denied.is_some() && !patched(&release.version) => {}
                 None => problems.push(refuse(
                     "file-list-missing",
-                    format!(
-                        "a patch goes over release {} of {}, and files/{name} is missing",
-                        release.version, program.id
-                    ),
+                    format!("the file list of release {} of {}, files/{name}, is missing", release.version, program.id),
                 )),
                 Some((_, bytes)) => {
                     if let Err(error) = FileList::parse(bytes) {

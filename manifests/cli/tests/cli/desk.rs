@@ -52,6 +52,9 @@ expect = { equals = "exclusive" }
 enforce = "hold"
 "#;
 
+/// The file list of its release, which has no files.
+pub(crate) const FILE_LIST: &str = "d/files/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 const HOSTS: &str = r#"
 [[site]]
 code = "402206"
@@ -136,6 +139,7 @@ impl Desk {
         let registry = desk.read("d/registry.toml") + HOSTS;
         desk.write("d/registry.toml", &registry);
         desk.write("d/baseline.toml", BASELINE);
+        desk.write(FILE_LIST, "");
         desk
     }
 
