@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::fixture::{at, beat, fleet, host, next_policy, policy, reference, send};
 use super::*;
+use crate::api::Next;
 use crate::digest::Digest;
-use crate::stop::{Scope, Stop};
+use crate::permit::Permit;
+use crate::reason::Code;
+use crate::stop::{Scope, Stop, StopRef};
+use crate::time::Span;
 
 const AP: &str = "402206-ap1";
 const DB: &str = "402206-db1";

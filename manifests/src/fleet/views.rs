@@ -6,7 +6,7 @@ use super::{Fleet, Host, KnownStop};
 use crate::api::{
     self, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
 };
-use crate::appraise::items;
+use crate::baseline::Item;
 use crate::id::{HostId, ItemId, SiteCode};
 use crate::outcome::{Outcome, Verdict};
 use crate::time::Time;
@@ -71,7 +71,8 @@ impl Fleet {
                 }
             }
         }
-        let row = |(id, kind, about): (&ItemId, _, &crate::baseline::About)| {
+        let row = |item: Item<'_>| {
+            let (id, about) = (item.id(), item.about());
             let mut counted = outcomes.remove(id).unwrap_or_default();
             // Judged by the baseline before this one, an item new in this one is not known of a host.
             let rest = listed.saturating_sub(counted.values().sum());
@@ -82,14 +83,14 @@ impl Fleet {
             holds.dedup(); // Hosts come in id order, and an id begins with its site.
             ItemRow {
                 item: id.clone(),
-                kind,
+                kind: item.kind(),
                 title: about.title.clone(),
                 remediation: about.remediation.clone(),
                 outcomes: counted.into_iter().collect(),
                 holds,
             }
         };
-        items(policy.current.baseline()).map(row).collect()
+        policy.current.baseline().items().map(row).collect()
     }
 
     /// Every stop, newest first.
