@@ -163,6 +163,11 @@ impl Fleet {
         self.policy.as_ref().map_or(&[], |policy| &policy.lifts)
     }
 
+    /// Whether a stop of `scope` would stop a site that is not stopped.
+    pub fn would_close(&self, scope: &Scope) -> bool {
+        self.sites.keys().any(|code| scope.covers(code) && !self.is_stopped(code))
+    }
+
     /// Whether a stop without its lift covers the site.
     pub(super) fn is_stopped(&self, code: &SiteCode) -> bool {
         let lifts = self.lifts();
