@@ -28,3 +28,23 @@ async fn many_stops_of_one_keep_nobody_from_closing() {
     assert_eq!(ask(&world, &busy, &everybody).await.0, 201, "it closes the other site");
     assert_eq!(ask(&world, &busy, &everybody).await, (429, "too-many-stops".to_owned()));
 }
+
+#[tokio::test]
+async fn a_request_that_says_more_than_is_understood_is_refused() {
+    let world = World::new().await;
+    let token = world.operator("duty", Role::Operator).await;
+    for scope in [
+        json!({ "kind": "all", "except": ["402206"] }),
+        json!({ "kind": "sites", "sites": ["402206"], "until": "tomorrow" }),
+        json!({ "kind": "sites", "sites": ["402206"], "prefecture": 40 }),
+        json!({ "kind": "prefecture", "prefecture": 40, "sites": [] }),
+        json!({ "kind": "sites", "sites": ["402206", "402206"] }),
+        json!({ "kind": "moon-phase" }),
+        json!({ "sites": ["402206"] }),
+        json!(["all"]),
+        json!("all"),
+    ] {
+        let request = json!({ "scope": scope, "reason": "drill" });
+        assert_eq!(ask(&world, &token, &request).await, (400, "malformed".to_owned()), "{scope}");
+    }
+}
