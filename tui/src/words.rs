@@ -145,7 +145,7 @@ pub fn scope(lang: Lang, scope: &Scope) -> String {
         Scope::Prefecture { prefecture } => {
             text_with(lang, "stop-scope-prefecture", &[("prefecture", format!("{prefecture:02}").into())])
         }
-        Scope::Unrecognized => text(lang, "stop-scope-unrecognized"),
+        Scope::Unrecognized(_) => text(lang, "stop-scope-unrecognized"),
     }
 }
 
