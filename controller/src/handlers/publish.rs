@@ -1,6 +1,7 @@
 //! `POST /v1/publish`: new metadata and target files, all or nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
@@ -10,8 +11,10 @@ use crate::app::App;
 use crate::auth::Operator;
 use crate::error::Failure;
 use crate::store::PublishRow;
-use crate::{body, clock, load};
+use crate::{body, chain::chain, clock, load};
 
+/// After this it is tried again to put in force what was published.
+const INSTALL_AGAIN: Duration = Duration::from_millis(500);
 /// Largest publish, in bytes of its JSON.
 const BYTES_MAX: usize = 256 << 20;
 
@@ -52,6 +55,14 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
     let (repository, policy, row) = work.await.map_err(|_| Failure::unavailable("the publish broke off"))??;
     let baseline = BaselineRef { version: row.version.clone(), digest: row.baseline };
     let versions = row.versions;
-    app.refresh(&repository, Some((policy, row))).await?;
+    // The files are in force, and hosts follow them: until the fleet is judged by them too, it would
+    // call every host outdated.
+    while let Err(error) = app.refresh(&repository, Some((policy.clone(), row.clone()))).await {
+        tracing::error!(error = chain(&error), "what was published is not in force yet; it is tried again");
+        tokio::select! {
+            () = app.shutdown.cancelled() => return Err(error.into()),
+            () = tokio::time::sleep(INSTALL_AGAIN) => {}
+        }
+    }
     Ok(Published { baseline: Some(baseline), versions })
 }
