@@ -1,8 +1,7 @@
 //! `when` and `expect`: what is asked of facts and settings.
 
 use super::LIST_MAX;
-use super::baseline::Scope;
-use super::names::Kind;
+use super::names::{Kind, Scope};
 use super::reader::Node;
 use super::sheet::{is_unprintable, printable};
 use crate::baseline::Fact;
