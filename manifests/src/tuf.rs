@@ -32,7 +32,7 @@ pub use metadata::{
     Delegation, Delegations, Hashes, MetaFile, RoleKeys, Root, Signed, Snapshot, TargetFile, Targets, Timestamp,
 };
 pub use store::{FileStore, MemoryStore, Store, StoreError};
-pub use trusted::{Expiry, Trusted};
+pub use trusted::Trusted;
 
 /// Role that signs the keys of all others.
 pub const ROOT: &str = "root";
