@@ -50,7 +50,7 @@ impl Writer<'_> {
         push(&mut self.lines, self.width, indent, true, tone, text);
     }
 
-    fn say(&self, key: &str, values: &[(&str, text::Value<'_>)]) -> String {
+    fn say(&self, key: &str, values: &[(&str, text::Argument<'_>)]) -> String {
         text_with(self.model.lang, key, values)
     }
 
