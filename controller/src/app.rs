@@ -115,6 +115,13 @@ impl App {
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
     }
 
+    /// Whether another host has this key, under whatever id: keys stored before ids were held to one
+    /// form may have another.
+    pub(crate) fn is_of_another(&self, key: &PublicKey, host: &HostId) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|(owner, known)| owner != host && known.is_same_key(key))
+    }
+
     /// The repository, locked for as long as the guard lives.
     pub(crate) async fn repository_owned(&self) -> OwnedMutexGuard<Repository> {
         Arc::clone(&self.repository).lock_owned().await
@@ -136,10 +143,7 @@ impl App {
         published: Option<(Policy, PublishRow)>,
     ) -> Result<(), WriteError> {
         let version = repository.versions().timestamp;
-        self.writer.online_until(repository.online_until()).await?;
-        if let Some((policy, row)) = published {
-            self.writer.install(policy, row).await?;
-        }
+        self.writer.install(repository.online_until(), published).await?;
         self.timestamp.store(version, Ordering::Release);
         self.streams.push_all(&Item::new(&HostEvent::Refresh(version)));
         Ok(())

@@ -314,7 +314,7 @@ pub enum FactSource {
         /// The key, as [`Setting::key`].
         key: String,
     },
-    /// `registry = "topology"`: `single` or `split`, from the site's hosts and roles.
+    /// `registry = "topology"`: `single` or `split`, by the number of the site's listed hosts.
     Topology,
 }
 

@@ -82,7 +82,7 @@ impl Host {
     }
 }
 
-/// How a site's roles are spread over its hosts.
+/// Whether a site has one listed host or several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// One host.
