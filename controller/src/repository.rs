@@ -150,7 +150,7 @@ impl Repository {
     pub fn earlier_baseline(&self, digest: &Digest) -> Result<Reference, RepositoryError> {
         let path = format!("{}/baseline.toml", self.identity.product);
         let text = self.named_by(&path, digest)?;
-        let refused = |problems| SetError::Refused { path: path.clone(), problems };
+        let refused = |problems| SetError::Refused { path: path.clone(), problems, min_agent: None };
         let baseline = source::baseline_from_bytes(&text).map_err(refused)?;
         let mut lists = BTreeMap::new();
         for list in Reference::lists_needed(&baseline) {
