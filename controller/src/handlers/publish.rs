@@ -9,9 +9,10 @@ use manifests::api::{BaselineRef, Publish, Published};
 
 use crate::app::App;
 use crate::auth::Operator;
+use crate::chain::chain;
 use crate::error::Failure;
 use crate::store::PublishRow;
-use crate::{body, chain::chain, clock, load};
+use crate::{body, clock, load};
 
 /// After this it is tried again to put in force what was published.
 const INSTALL_AGAIN: Duration = Duration::from_millis(500);
@@ -47,8 +48,7 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
         let set = candidate.set();
         let row = PublishRow::new(set, candidate.versions(), operator, now);
         publishes.insert(0, row.clone());
-        // Read before anything is written: a file that cannot be read must not leave a publish half done.
-        let previous = load::previous(&repository, set, &publishes, now)?;
+        let previous = load::previous(&repository, set, &publishes, now);
         let policy = load::policy(repository.install(candidate)?, previous);
         Ok::<_, Failure>((repository, policy, row))
     });
