@@ -192,6 +192,8 @@ pub struct HostRow {
     pub verdict: Verdict,
     /// Why hold.
     pub reasons: Vec<Reason>,
+    /// What it may do now: its own verdict, its neighbours', the stops, and its newest permit.
+    pub allowed: Allowed,
     /// When the controller last heard from it.
     pub heard: Option<Time>,
     /// Start of the pass behind its newest evidence.
@@ -206,6 +208,15 @@ pub struct HostRow {
     pub permit: Option<PermitRow>,
     /// Number of the newest stop it acknowledged.
     pub acknowledged: u64,
+}
+
+/// What a host may do, as far as its controller knows: its gate may know more, and hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowed {
+    /// Issue or hold.
+    pub verdict: Verdict,
+    /// Why hold.
+    pub reasons: Vec<Reason>,
 }
 
 /// A permit as operators see it.

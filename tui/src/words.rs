@@ -92,17 +92,27 @@ pub fn main_reason(reasons: &[Reason]) -> Option<&Reason> {
     reasons.iter().find(|reason| reason.code != Code::SiteHold).or_else(|| reasons.first())
 }
 
+/// ` +2`: how many reasons there are beside the main one, neighbours' apart.
+fn more(lang: Lang, reasons: &[Reason], main: &Reason) -> String {
+    match reasons.iter().filter(|other| *other != main && other.code != Code::SiteHold).count() {
+        0 => String::new(),
+        others => format!(" {}", text_with(lang, "more-reasons", &[("count", others.into())])),
+    }
+}
+
+/// The main reason as a sentence, and how many others there are.
+pub fn sentence(lang: Lang, reasons: &[Reason]) -> String {
+    let Some(main) = main_reason(reasons) else { return String::new() };
+    format!("{}{}", text::reason(lang, main), more(lang, reasons, main))
+}
+
 /// Reasons in at most `cells`: the main one as a sentence if that fits, else in a few words with its
 /// item or host, and how many others there are.
 pub fn reasons(lang: Lang, reasons: &[Reason], cells: usize) -> String {
     let Some(main) = main_reason(reasons) else { return String::new() };
-    let others = reasons.iter().filter(|other| *other != main && other.code != Code::SiteHold).count();
-    let more = match others {
-        0 => String::new(),
-        _ => format!(" {}", text_with(lang, "more-reasons", &[("count", others.into())])),
-    };
+    let more = more(lang, reasons, main);
     if cells >= SENTENCE_CELLS_MIN {
-        let sentence = format!("{}{more}", text::reason(lang, main));
+        let sentence = sentence(lang, reasons);
         if cells::width(&sentence) <= cells {
             return sentence;
         }

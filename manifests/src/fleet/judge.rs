@@ -160,7 +160,7 @@ impl Fleet {
     }
 
     /// What the host may do: its own verdict, its neighbours', and the stops.
-    fn allowed(&self, id: &HostId, now: Time) -> (Verdict, Vec<Reason>) {
+    pub(super) fn allowed(&self, id: &HostId, now: Time) -> (Verdict, Vec<Reason>) {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get(id)) else {
             return (Verdict::Hold, vec![Reason::of(Code::NotListed)]);
         };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, GateAnswer, GateReason, HostRow, HostView, ItemRow,
-    Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView, Versions,
+    Allowed, BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, GateAnswer, GateReason, HostRow, HostView,
+    ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView,
+    Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -345,6 +346,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         roles: vec!["ap".parse().unwrap()],
         verdict: Verdict::Hold,
         reasons: vec![missing.clone()],
+        allowed: Allowed { verdict: Verdict::Hold, reasons: vec![missing.clone()] },
         heard: Some(time("2026-10-01T09:00:03.300Z")),
         evidence: Some(time("2026-10-01T09:00:02.900Z")),
         agent: Some("0.1.0".to_owned()),

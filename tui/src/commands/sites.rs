@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use manifests::api::{Fleet, SiteRow};
-use manifests::text::{self, text, text_with};
+use manifests::text::{text, text_with};
 
 use super::table::{self, Align};
 use super::{End, Style, print_as};
@@ -50,9 +50,7 @@ fn people(fleet: &Fleet, style: Style, out: &mut impl Write) -> io::Result<()> {
                 row.hosts.to_string(),
                 words::moment(row.since),
                 words::until_shown(row, state).map_or_else(|| "-".to_owned(), words::moment),
-                words::main_reason(&words::reasons_shown(row, state))
-                    .map(|r| text::reason(lang, r))
-                    .unwrap_or_default(),
+                words::sentence(lang, &words::reasons_shown(row, state)),
             ]
         })
         .collect();

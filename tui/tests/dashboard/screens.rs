@@ -5,6 +5,8 @@
 use std::path::Path;
 
 use crossterm::event::KeyCode;
+use manifests::api::Allowed;
+use manifests::outcome::Verdict;
 use manifests::text::Lang;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -168,6 +170,28 @@ fn nothing_is_green_without_contact() {
         }
         assert!(buffer.content().iter().any(|cell| cell.bg == Color::Red), "the banner is red");
     }
+}
+
+#[test]
+fn a_host_that_may_not_issue_has_no_mark_of_a_good_one() {
+    let mut view = site();
+    view.hosts.remove(0);
+    let line = |driver: &Driver| {
+        let lines = text(&draw(&driver.model, COLOUR));
+        lines.lines().find(|line| line.contains("402206-db1")).unwrap().to_owned()
+    };
+    let mut driver = open_site(Lang::En, (80, 24));
+    driver.fetched_site(Some(view.clone()));
+    assert_eq!(line(&driver), "✗ 402206-db1  db  hold", "stopped, whatever its own evidence says");
+    view.hosts[0].host.allowed = Allowed { verdict: Verdict::Issue, reasons: vec![] };
+    driver.fetched_site(Some(view));
+    assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
+    // Its permit ends at 14:30, and no answer came since 14:00.
+    driver.happen(Event::StreamFailed(Failure { code: "connect" }));
+    driver.later(29 * 60_000);
+    assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
+    driver.later(60_000);
+    assert_eq!(line(&driver), "⚠ 402206-db1  db  unknown");
 }
 
 #[test]
