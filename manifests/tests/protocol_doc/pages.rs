@@ -4,8 +4,14 @@ use regex::Regex;
 
 use super::{page, repository};
 
-const PAGES: [&str; 5] =
-    ["README.md", "docs/architecture.md", "docs/protocol.md", "docs/guarantees.md", "docs/decisions/README.md"];
+const PAGES: [&str; 6] = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/protocol.md",
+    "docs/guarantees.md",
+    "docs/first-steps.md",
+    "docs/decisions/README.md",
+];
 
 /// Code spans outside of fenced blocks that mean a path of the repository: they have a slash and begin
 /// with one of its top directories.
