@@ -6,6 +6,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use manifests::strict;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Failure;
@@ -24,20 +26,12 @@ pub async fn read(request: Request, max: usize) -> Result<Bytes, Failure> {
     collect(body, max).await
 }
 
-/// Reads a JSON body of at most `max` bytes.
+/// Reads a JSON body of at most `max` bytes, in the one form in which it is written.
 ///
 /// # Errors
-/// As [`read`], and 400.
-pub async fn json<T: DeserializeOwned>(request: Request, max: usize) -> Result<T, Failure> {
-    parse(&read(request, max).await?)
-}
-
-/// JSON from bytes.
-///
-/// # Errors
-/// 400 with the parser's words; 413 or 400 for an envelope whose payload is refused.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes).map_err(|error| Failure::malformed(error.to_string()))
+/// As [`read`], and 400 with the parser's words.
+pub async fn json<T: DeserializeOwned + Serialize>(request: Request, max: usize) -> Result<T, Failure> {
+    strict::from_slice(&read(request, max).await?).map_err(|error| Failure::malformed(error.to_string()))
 }
 
 fn check_head(headers: &HeaderMap, max: usize) -> Result<(), Failure> {
