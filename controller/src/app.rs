@@ -14,6 +14,7 @@ use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use crate::body::Budget;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
@@ -50,6 +51,8 @@ pub struct App {
     pub events: broadcast::Sender<Arc<FleetEvent>>,
     /// Sessions of hosts.
     pub sessions: Sessions,
+    /// What bodies may take of memory.
+    pub bodies: Budget,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -82,6 +85,7 @@ impl App {
             streams: Streams::default(),
             events,
             sessions,
+            bodies: Budget::default(),
             shutdown,
         }
     }

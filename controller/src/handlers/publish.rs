@@ -9,6 +9,7 @@ use manifests::strict;
 
 use crate::app::App;
 use crate::auth::Operator;
+use crate::body::Source;
 use crate::error::Failure;
 use crate::store::PublishRow;
 use crate::{body, clock, load};
@@ -26,7 +27,7 @@ pub async fn publish(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<Json<Published>, Failure> {
-    let bytes = body::read(request, BYTES_MAX).await?;
+    let bytes = body::read(request, Source::Operator, BYTES_MAX).await?;
     // Not written again to be compared, as other requests are: that would take its size twice more, and
     // nobody hashes it.
     let publish = strict::check(&bytes).and_then(|()| serde_json::from_slice::<Publish>(&bytes));
