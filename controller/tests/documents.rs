@@ -111,6 +111,18 @@ async fn what_cannot_be_read_is_refused_with_a_code() {
     assert_eq!(code(nowhere).await, (404, "not-found".to_owned()));
     let method = world.ask(Method::DELETE, api::EVIDENCE, "", None::<&()>).await;
     assert_eq!(code(method).await, (405, "method-not-allowed".to_owned()));
+    for path in ["/tuf/%ff", "/v1/sites/%ff", "/v1/hosts/%c3%28"] {
+        let no_text = world.ask(Method::GET, path, &world.admin, None::<&()>).await;
+        assert_eq!(code(no_text).await, (400, "malformed".to_owned()), "{path}");
+    }
+    let repeated = world.ask(Method::GET, &format!("/v1/sites/{}", "9".repeat(8000)), &world.admin, None::<&()>).await;
+    let (status, body) = failure(repeated).await;
+    assert!((400..500).contains(&status) && body.message.len() <= 1024, "{status} {body:?}");
+    let long = serde_json::json!({ "scope": { "kind": "all" }, "reason": "r", "x".repeat(8000): 1 });
+    let (status, body) = failure(world.ask(Method::POST, api::STOPS, &world.admin, Some(&long)).await).await;
+    assert_eq!((status, body.message.len() <= 1024), (400, true), "{body:?}");
+    let directory = world.ask(Method::GET, "/tuf/targets", "", None::<&()>).await;
+    assert_eq!(code(directory).await, (404, "not-found".to_owned()));
     let escape = world.ask(Method::GET, "/tuf/%2e%2e/controller.json", "", None::<&()>).await;
     assert_eq!(code(escape).await, (404, "not-found".to_owned()));
 }
