@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use manifests::api::{HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
@@ -194,11 +194,16 @@ pub async fn file_list(
 /// `GET /v1/stream`
 ///
 /// # Errors
-/// 401 without a session.
+/// 401 without a session; 405 for HEAD.
 pub async fn stream(
     State(app): State<Arc<App>>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    // Routed here as a GET without its body: it would take the host's open stream away and give none.
+    if method != Method::GET {
+        return Err(Failure::method_not_allowed());
+    }
     let host = session(&app, &headers)?;
     // Opened first: what happens while it is told what there is, is in the queue then.
     let receiver = app.streams.open(host.clone());
