@@ -7,6 +7,7 @@ use manifests::fleet::{Answer, Document, EnrolError, Policy, Refusal, StopError}
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
+use manifests::time::Time;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::PublishRow;
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
     Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
+    OnlineUntil(Time, Reply<()>),
     Install { policy: Box<Policy>, row: PublishRow, reply: Reply<()> },
     Probe(Reply<()>),
     Tick,
@@ -158,6 +160,14 @@ impl Writer {
     /// [`WriteError::Stop`] for one that stops nobody, or not written.
     pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, WriteError> {
         self.ask(|reply| Command::Stop { scope, reason, operator, reply }).await
+    }
+
+    /// Timestamp and snapshot are good until then.
+    ///
+    /// # Errors
+    /// If it was not written.
+    pub async fn online_until(&self, until: Time) -> Result<(), WriteError> {
+        self.ask(|reply| Command::OnlineUntil(until, reply)).await
     }
 
     /// Puts what was published in force.

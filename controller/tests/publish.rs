@@ -4,9 +4,8 @@
 mod support;
 
 use manifests::api::{self, Fleet, Published};
-use manifests::envelope::LIFT_TYPE;
 use manifests::key::SigningKey;
-use manifests::stop::{Lift, Scope};
+use manifests::stop::{LIFT_TYPE, Lift, Scope};
 use manifests::tuf::repository::{ROOT_LIFE, read_unverified, unsigned};
 use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, Root, TARGETS};
 use reqwest::{Method, StatusCode};

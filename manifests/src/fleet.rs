@@ -7,11 +7,10 @@
 //! - A permit says *issue* only if the host's own evidence, its neighbours' and every stop do.
 //! - Whenever what a host may do turns, a permit for it is in the [`Change`] that turned it: a hold
 //!   at once, an issue in answer to the last document that counted.
-//! - Nothing done for one document costs more for a larger fleet.
+//! - Nothing done for one document walks the fleet.
 
 mod intake;
 mod judge;
-mod roll;
 mod stops;
 mod views;
 
@@ -19,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub use intake::{Accept, CLOCK_SKEW_MAX, HostRecord, Kind, RESUME_INTERVAL, Refusal, accept};
-pub use roll::Roll;
 pub use stops::{KnownStop, StopError};
 
 use crate::api::{EventKind, FleetEvent, Next, Standing, Versions};
@@ -68,7 +66,7 @@ pub struct Previous {
 struct InForce {
     current: Arc<Reference>,
     previous: Vec<Previous>,
-    roll: Roll,
+    registry: Registry,
     expires: Time,
     lifts: Vec<Lift>,
 }
@@ -315,7 +313,7 @@ impl Fleet {
 
     /// The registry in force.
     pub fn registry(&self) -> Option<&Registry> {
-        self.policy.as_ref().map(|policy| policy.roll.registry())
+        self.policy.as_ref().map(|policy| &policy.registry)
     }
 
     /// The baseline in force.
@@ -335,7 +333,7 @@ impl Fleet {
 
     /// Whether the registry lists the host at `now`.
     pub fn is_listed(&self, id: &HostId, now: Time) -> bool {
-        self.policy.as_ref().is_some_and(|policy| policy.roll.entry(id, now).is_some())
+        self.policy.as_ref().is_some_and(|policy| policy.registry.entry(id, now).is_some())
     }
 
     /// Timestamp and snapshot are good until then; from then on no *issue* is signed.
@@ -366,10 +364,9 @@ impl Fleet {
     /// Puts what is published in force, and judges everybody by it.
     pub fn install(&mut self, policy: Policy, now: Time, change: &mut Change) {
         let Policy { current, previous, registry, expires, lifts } = policy;
-        let roll = Roll::new(registry);
-        let listed: BTreeSet<SiteCode> = roll.registry().sites.iter().map(|site| site.code.clone()).collect();
-        let ids: Vec<HostId> = roll.registry().hosts.iter().map(|host| host.id.clone()).collect();
-        self.policy = Some(InForce { current, previous, roll, expires, lifts });
+        let listed: BTreeSet<SiteCode> = registry.sites.iter().map(|site| site.code.clone()).collect();
+        let ids: Vec<HostId> = registry.hosts.iter().map(|host| host.id.clone()).collect();
+        self.policy = Some(InForce { current, previous, registry, expires, lifts });
         self.sites.retain(|code, _| listed.contains(code));
         let gone: Vec<HostId> = self.hosts.keys().filter(|id| !listed.contains(id.site())).cloned().collect();
         for id in ids.into_iter().chain(gone) {
@@ -385,8 +382,7 @@ impl Fleet {
     /// Takes over what is published from a fleet that is given up, and judges everybody by it.
     pub fn inherit(&mut self, given_up: &mut Fleet, now: Time, change: &mut Change) {
         self.online_until = given_up.online_until;
-        if let Some(InForce { current, previous, roll, expires, lifts }) = given_up.policy.take() {
-            let registry = roll.into_registry();
+        if let Some(InForce { current, previous, registry, expires, lifts }) = given_up.policy.take() {
             self.install(Policy { current, previous, registry, expires, lifts }, now, change);
         }
     }
@@ -463,7 +459,7 @@ impl Fleet {
         change: &mut Change,
     ) -> Result<Answer, Refusal> {
         let Some(host) = self.hosts.get_mut(id) else { return Err(Refusal::NotListed) };
-        if self.policy.as_ref().is_some_and(|policy| policy.roll.entry(id, now).is_none()) {
+        if self.policy.as_ref().is_some_and(|policy| policy.registry.entry(id, now).is_none()) {
             return Err(self.refused(id, Refusal::NotListed, now, change));
         }
         match accept(&host.record, &self.product, document.cover(), document.kind(), digest, now) {

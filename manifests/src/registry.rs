@@ -117,9 +117,13 @@ impl Registry {
             0 | 1 => Topology::Single,
             _ => Topology::Split,
         };
-        let changes = neighbours.iter().flat_map(|host| [Some(host.joined), host.left]);
-        let changes_at = changes.flatten().filter(|time| *time > now).min();
-        Some(Entry { host, site, topology, changes_at })
+        Some(Entry { host, site, topology, changes_at: self.changes_at(id.site(), now) })
+    }
+
+    /// When a host of the site joins or leaves next.
+    pub fn changes_at(&self, site: &SiteCode, now: Time) -> Option<Time> {
+        let changes = self.machines_of(site).iter().flat_map(|host| [Some(host.joined), host.left]);
+        changes.flatten().filter(|time| *time > now).min()
     }
 
     /// Hosts listed at `now`, in id order.

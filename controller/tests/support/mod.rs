@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use controller::role::Role;
-use controller::{clock, data::Data, init, serve, store, token};
+use controller::store::Connection;
+use controller::{clock, data::Data, init, serve, token};
 use data_encoding::BASE64;
 use manifests::api::{self, ErrorBody, Publish, Receipt};
 use manifests::digest::Digest;
@@ -249,17 +250,17 @@ impl World {
     }
 
     pub async fn operator(&self, name: &str, role: Role) -> String {
-        let mut connection = store::connect(&self.data()).await.unwrap();
+        let mut connection = Connection::open(&self.data()).await.unwrap();
         let token = token::random().unwrap();
-        store::add_operator(&mut connection, &token, name, role, clock::now()).await.unwrap();
+        connection.add_operator(&token, name, role, clock::now()).await.unwrap();
         token
     }
 
     pub async fn token(&self, id: &str, replaces: bool, life: Span) -> String {
-        let mut connection = store::connect(&self.data()).await.unwrap();
+        let mut connection = Connection::open(&self.data()).await.unwrap();
         let token = token::random().unwrap();
         let now = clock::now();
-        store::add_token(&mut connection, &token, &host(id), replaces, now, now.after(life)).await.unwrap();
+        connection.add_token(&token, &host(id), replaces, now, now.after(life)).await.unwrap();
         token
     }
 

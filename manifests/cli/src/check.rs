@@ -8,7 +8,7 @@ use manifests::baseline::Baseline;
 use manifests::digest::Digest;
 use manifests::durable;
 use manifests::registry::Registry;
-use manifests::source::{self, Problem};
+use manifests::source::{self, Problem, SOURCE_BYTES_MAX};
 use manifests::time::Time;
 use manifests::tree::FileList;
 
@@ -17,9 +17,6 @@ use crate::expiry;
 use crate::failure::Failure;
 use crate::people::People;
 use crate::roots::Roots;
-
-/// Most bytes read of a single file to check.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Finds every mistake of a baseline, a registry, or a whole directory.
 ///
@@ -81,7 +78,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
 }
 
 fn file(path: &Path) -> Result<Vec<Mistake>, Failure> {
-    let bytes = durable::read_limited(path, FILE_BYTES_MAX).map_err(DirectoryError::from)?;
+    let bytes = durable::read_limited(path, SOURCE_BYTES_MAX as u64).map_err(DirectoryError::from)?;
     let text = String::from_utf8(bytes).map_err(|error| DirectoryError::Utf8 {
         path: path.to_owned(),
         valid_up_to: error.utf8_error().valid_up_to(),

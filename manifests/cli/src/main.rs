@@ -21,12 +21,13 @@ mod served;
 mod sign;
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
+use manifests::chain::chain;
 use manifests::time::Time;
 
-use crate::failure::{Failure, USAGE, chain};
+use crate::failure::{Failure, USAGE};
 
 /// Writes, checks, signs and publishes fix baselines.
 ///
@@ -88,6 +89,5 @@ fn run(command: &Command) -> Result<(), Failure> {
 }
 
 fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    Time::from(SystemTime::now())
 }

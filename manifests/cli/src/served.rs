@@ -6,11 +6,11 @@
 use std::fmt;
 
 use manifests::api::{BaselineRef, Published, TUF, Versions};
+use manifests::chain::chain;
 use manifests::digest::Digest;
 use manifests::tuf::repository::{baseline_path, read_unverified, signable_bytes};
 use manifests::tuf::{ROOT, SNAPSHOT, Snapshot, TARGETS, Targets, Timestamp, TufError, metadata_path};
 
-use crate::failure::chain;
 use crate::remote::{Remote, RemoteError};
 
 /// Name of the lifts in a snapshot.

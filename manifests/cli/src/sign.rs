@@ -8,6 +8,7 @@ mod targets;
 
 use std::path::PathBuf;
 
+use manifests::chain::chain;
 use manifests::key::SigningKey;
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, ROOT_LIFE};
@@ -16,7 +17,7 @@ use manifests::tuf::{ROOT, TARGETS};
 use crate::directory::Directory;
 use crate::document::{self, Content, Documents, Kind, Step};
 use crate::expiry;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::key_file::{self, Purpose};
 use crate::people::{People, Standing};
 use crate::roots::{RootFile, Roots};

@@ -26,7 +26,7 @@ fn stop(fleet: &mut Fleet, scope: Scope, now: Time, change: &mut Change) -> Stop
 
 fn lifted(stop: StopRef, sites: &[&str]) -> Lift {
     Lift {
-        kind: crate::envelope::LIFT_TYPE.to_owned(),
+        kind: crate::stop::LIFT_TYPE.to_owned(),
         product: fixture::product(),
         stop: stop.digest,
         sites: sites.iter().map(|code| code.parse().unwrap()).collect(),

@@ -37,7 +37,7 @@ impl Fleet {
     pub fn site_view(&self, code: &SiteCode, now: Time) -> Option<SiteView> {
         let site = self.site_row(code, now)?;
         let policy = self.policy.as_ref()?;
-        let hosts = policy.roll.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
+        let hosts = policy.registry.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
         let covering = self.stops.iter().rev().filter(|known| known.stop.scope.covers(code));
         Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_view(known, now)).collect() })
     }
@@ -61,7 +61,7 @@ impl Fleet {
         let mut outcomes: BTreeMap<&ItemId, BTreeMap<Outcome, u32>> = BTreeMap::new();
         let mut holds: BTreeMap<&ItemId, Vec<SiteCode>> = BTreeMap::new();
         let mut listed = 0_u32;
-        for entry in policy.roll.registry().listed(now) {
+        for entry in policy.registry.listed(now) {
             listed = listed.saturating_add(1);
             let Some(host) = self.hosts.get(&entry.id) else { continue };
             for judged in &host.appraisal.items {
@@ -125,10 +125,10 @@ impl Fleet {
 
     fn site_row(&self, code: &SiteCode, now: Time) -> Option<SiteRow> {
         let policy = self.policy.as_ref()?;
-        let (entry, site) = (policy.roll.site(code)?, self.sites.get(code)?);
+        let (entry, site) = (policy.registry.site(code)?, self.sites.get(code)?);
         let mut hosts = 0_u32;
         let mut verified_at = Some(Time::MAX);
-        for listed in policy.roll.hosts_of(code, now) {
+        for listed in policy.registry.hosts_of(code, now) {
             hosts = hosts.saturating_add(1);
             verified_at = verified_at.min(self.hosts.get(&listed.id).and_then(Host::seen));
         }
@@ -149,7 +149,7 @@ impl Fleet {
 
     fn host_row(&self, id: &HostId, now: Time) -> Option<HostRow> {
         let policy = self.policy.as_ref()?;
-        let entry = policy.roll.entry(id, now)?;
+        let entry = policy.registry.entry(id, now)?;
         let host = self.hosts.get(id)?;
         let cover = host.evidence.as_ref().map(|evidence| &evidence.cover);
         Some(HostRow {

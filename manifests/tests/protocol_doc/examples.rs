@@ -11,7 +11,7 @@ use manifests::baseline::Localized;
 use manifests::canonical;
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
-use manifests::envelope::{Document, LIFT_TYPE, Sealed, pre_authentication_encoding};
+use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{
     Agent, ConfigPrint, Cover, Evidence, FactSeen, Heartbeat, Layer, Loaded, ProgramSeen, SettingSeen, State, TreeSeen,
     ValueSeen,
@@ -20,7 +20,7 @@ use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
 use manifests::permit::Permit;
 use manifests::reason::{Code, Reason};
-use manifests::stop::{Acknowledgement, Lift, Scope, Stop, StopRef};
+use manifests::stop::{Acknowledgement, LIFT_TYPE, Lift, Scope, Stop, StopRef};
 use manifests::text::{self, Lang};
 use manifests::time::Time;
 use manifests::tree::FileList;

@@ -1,8 +1,8 @@
 //! TOML: keys are dotted paths, an array's elements are numbered from 0.
 
 use ::toml::de::{DeTable, DeValue};
-use manifests::evidence::{INTEGER_MAX, Why};
-use manifests::value::Value;
+use manifests::evidence::Why;
+use manifests::value::{INTEGER_MAX, Value};
 
 use super::{DEPTH_MAX, Entries, Entry, Found, Lines};
 

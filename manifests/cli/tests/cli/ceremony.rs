@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, LIFTS};
@@ -11,8 +11,7 @@ use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, MetaFile, TARGETS, 
 use crate::desk::{BASELINE, Desk, check, run};
 
 fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Time::from_unix_ms(i64::try_from(since.as_millis()).unwrap())
+    Time::from(SystemTime::now())
 }
 
 /// What a controller would serve.
