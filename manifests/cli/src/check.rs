@@ -79,16 +79,12 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
 
 fn file(path: &Path) -> Result<Vec<Mistake>, Failure> {
     let bytes = durable::read_limited(path, SOURCE_BYTES_MAX as u64).map_err(DirectoryError::from)?;
-    let text = String::from_utf8(bytes).map_err(|error| DirectoryError::Utf8 {
-        path: path.to_owned(),
-        valid_up_to: error.utf8_error().valid_up_to(),
-    })?;
-    let problems = if is_registry(path, &text) {
-        source::registry(&text).err().unwrap_or_default()
-    } else {
-        source::baseline(&text).err().unwrap_or_default()
+    let problems = match source::utf8(&bytes) {
+        Ok(text) if is_registry(path, text) => source::registry(text).err(),
+        Ok(text) => source::baseline(text).err(),
+        Err(problems) => Some(problems),
     };
-    Ok(located(path, problems))
+    Ok(located(path, problems.unwrap_or_default()))
 }
 
 // By its name, else by what only a registry has.
@@ -109,11 +105,12 @@ fn located(path: &Path, problems: Vec<Problem>) -> Vec<Mistake> {
 ///
 /// The outer error says that the question could not be asked, the inner one is the answer.
 pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Checked, Vec<Mistake>>, Failure> {
-    let (baseline_text, registry_text) = (directory.text(BASELINE)?, directory.text(REGISTRY)?);
+    let (baseline_bytes, registry_bytes) = (directory.read(BASELINE)?, directory.read(REGISTRY)?);
     let mut mistakes = Vec::new();
-    let baseline = source::baseline_with_places(&baseline_text)
+    let baseline = source::utf8(&baseline_bytes)
+        .and_then(|text| source::baseline_with_places(text).map(|(baseline, places)| (baseline, places, text)))
         .map_err(|problems| mistakes.extend(located(&directory.place(BASELINE), problems)));
-    let registry = source::registry(&registry_text)
+    let registry = source::registry_from_bytes(&registry_bytes)
         .map_err(|problems| mistakes.extend(located(&directory.place(REGISTRY), problems)));
     let mut files = Vec::new();
     for digest in directory.files()? {
@@ -126,20 +123,19 @@ pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Check
         }
         files.push((digest, bytes));
     }
-    if let Ok((baseline, _)) = &baseline {
-        let problems = file_lists(baseline, &files, &baseline_text);
+    if let Ok((baseline, _, text)) = &baseline {
+        let problems = file_lists(baseline, &files, text);
         mistakes.extend(located(&directory.place(BASELINE), problems));
     }
     if let Ok(registry) = &registry {
         mistakes.extend(located(&directory.place(REGISTRY), signers(directory, registry)?));
     }
-    if let (Ok((baseline, places)), Ok(registry)) = (&baseline, &registry) {
+    if let (Ok((baseline, places, _)), Ok(registry)) = (&baseline, &registry) {
         let problems = source::cross_check(baseline, places, registry, now);
         mistakes.extend(located(&directory.place(BASELINE), problems));
     }
     match baseline {
-        Ok((baseline, _)) if mistakes.is_empty() => {
-            let (baseline_bytes, registry_bytes) = (baseline_text.into_bytes(), registry_text.into_bytes());
+        Ok((baseline, ..)) if mistakes.is_empty() => {
             Ok(Ok(Checked { baseline, baseline_bytes, registry_bytes, files }))
         }
         _ => Ok(Err(mistakes)),

@@ -81,6 +81,21 @@ fn the_file_list_of_every_release_must_be_at_hand_and_whole() {
 }
 
 #[test]
+fn a_file_that_is_not_utf8_is_a_mistake_with_its_place_beside_the_others() {
+    let desk = Desk::new();
+    let name = desk.text("d/baseline.toml");
+    // "本" in Shift_JIS.
+    let text = BASELINE.replacen("reviewed", "日\u{0}", 1).into_bytes();
+    let text = text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect::<Vec<_>>().join(&b"\x96\x7b"[..]);
+    fs::write(&name, &text).unwrap();
+    desk.replace("d/registry.toml", "code = \"372013\"", "code = \"372014\"");
+    let place = format!("{name}:19:35: not-utf8: the file is not UTF-8 from here on (hint: save it as UTF-8)");
+    check(&desk.check(), 1, &[&place, "registry.toml:", "bad-code"]);
+    check(&run(&["check", &name]), 1, &[&place]);
+    check(&desk.sign("a"), 1, &["not-utf8", "1.lifts.json: made and signed"]);
+}
+
+#[test]
 fn signers_of_the_registry_are_those_of_the_root() {
     let desk = Desk::new();
     let registry = desk.read("d/registry.toml");
