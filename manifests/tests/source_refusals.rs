@@ -70,8 +70,8 @@ fn configurations_and_facts() {
     check("format = \"ini\"", "format = \"ini\"\nenforce = \"warn\"", &["no-effect"]);
     check("format = \"ini\"", "format = \"ini\"\npinned = []", &["empty-list"]);
     check(
-        "format = \"ini\"",
-        "format = \"ini\"\nprogram = \"issuing-server\"\nsensitive = true\nfirst_wins = true",
+        "format = \"xml\"",
+        "format = \"xml\"\nprogram = \"issuing-server\"\nsensitive = true\nfirst_wins = true #",
         &[],
     );
     check("format = \"ini\"", "format = \"ini\"\nprogram = \"print\"", &["dangling-program"]);
@@ -217,6 +217,42 @@ fn waivers_end_and_name_what_can_be_waived() {
     check("hosts = [\"131211-ap1\"]", "hosts = [\"131211-ap1\", \"131211-ap1\"]", &["duplicate-value"]);
     check("hosts = [\"131211-ap1\"]", "hosts = [\"131212-ap1\"]", &["bad-code"]);
     check("hosts = [\"131211-ap1\"]", "hosts = [\"131211-AP1\"]", &["bad-id"]);
+}
+
+#[test]
+fn what_can_never_work_is_refused() {
+    check("fixed_in = \">=3.4.2\"", "fixed_in = \">=4.0.0, <3.0.0\"", &["bad-range"]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"/*\"]", &["bad-glob"]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"/*\", \"!/bin\", \"!/lib\"]", &[]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"bin/\"]", &["exclude-covers"]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"*.so\"]", &["exclude-covers"]);
+    check("exe = \"bin/issuingd\"", "exe = \"/opt/issuing/tmp/x\"", &["exclude-covers"]);
+    check("exe = \"bin/issuingd\"", "exe = \"/opt/other/tmp/x\"", &[]);
+    let when = "when = { any = [ { fact = \"topology\", equals = \"split\" }, \
+                { fact = \"linkage.method\", equals = \"batch\" } ] }";
+    check("encoding = \"shift_jis\"", &format!("{when} # "), &["when-of-itself"]);
+    check("id = \"print\"", &format!("id = \"print\"\n{when}"), &[]);
+}
+
+#[test]
+fn a_value_in_force_must_be_one_that_can_be_known() {
+    check("key = \"queue.lock\"", "key = \"queue.lock\"\nsensitive = true", &["in-force-unknowable"]);
+    check("id = \"print\"", "id = \"print\"\nsensitive = true", &["in-force-unknowable"]);
+    check("id = \"print\"", "id = \"print\"\nprogram = \"issuing-server\"", &[]);
+    let other = |process: &str| {
+        let tree = "0".repeat(64);
+        format!(
+            "[[program]]\nid = \"other\"\nroot = \"/opt/other\"\n{process}\
+             [[program.release]]\nversion = \"1.0.0\"\ntree = \"sha256:{tree}\""
+        )
+    };
+    check_more(&other(""), &[]);
+    check_more(&other("process = { exe = \"a\" }\n"), &["in-force-unknowable"]);
+    let named = SAMPLE.replacen("id = \"print\"", "id = \"print\"\nprogram = \"other\"", 1);
+    let codes =
+        |text: String| source::baseline(&text).err().unwrap_or_default().iter().map(|p| p.code).collect::<Vec<_>>();
+    assert_eq!(codes(format!("{named}\n{}\n", other(""))), ["in-force-unknowable"]);
+    assert!(codes(format!("{named}\n{}\n", other("process = { exe = \"a\" }\n"))).is_empty());
 }
 
 #[test]

@@ -77,6 +77,12 @@ pub(super) struct Named {
     pub(super) is_waivable: bool,
     /// Has `pinned`.
     pub(super) is_pinned: bool,
+    /// `sensitive = true`.
+    pub(super) is_sensitive: bool,
+    /// Has `process`.
+    pub(super) has_process: bool,
+    /// The program that reads a configuration, if it names one.
+    pub(super) reader: Option<String>,
     /// A program's version scheme; nothing if it is none.
     pub(super) scheme: Option<Scheme>,
     /// The program that a patch belongs to, if that can be read.
@@ -136,6 +142,9 @@ impl Names {
                     is_lock: text("kind") == Some("exclusive-lock"),
                     is_waivable: item.get("waivable").and_then(|value| value.get_ref().as_bool()) != Some(false),
                     is_pinned: item.get("pinned").is_some(),
+                    is_sensitive: item.get("sensitive").and_then(|value| value.get_ref().as_bool()) == Some(true),
+                    has_process: item.get("process").is_some(),
+                    reader: text("program").map(str::to_owned),
                     scheme,
                     program: program.map(str::to_owned),
                 };
@@ -180,6 +189,17 @@ impl Names {
         let configs = self.named.get(&Kind::Config);
         configs.is_some_and(|configs| configs.values().any(|named| named.is_pinned))
             || self.incomplete.contains(&Kind::Config)
+    }
+
+    /// How many programs have a process; none if that cannot be told.
+    pub(super) fn processes(&self) -> Option<usize> {
+        let programs = self.named.get(&Kind::Program).into_iter().flat_map(BTreeMap::values);
+        (!self.incomplete.contains(&Kind::Program)).then(|| programs.filter(|program| program.has_process).count())
+    }
+
+    /// Whether the program of that id has a process; nothing if there is no such program.
+    pub(super) fn has_process(&self, id: &str) -> Option<bool> {
+        Some(self.named.get(&Kind::Program)?.get(id)?.has_process)
     }
 
     /// What is known of an id of one of `kinds`.

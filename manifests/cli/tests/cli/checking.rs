@@ -96,6 +96,19 @@ fn a_file_that_is_not_utf8_is_a_mistake_with_its_place_beside_the_others() {
 }
 
 #[test]
+fn a_fix_that_no_listed_release_has_is_warned_of() {
+    let desk = Desk::new();
+    let fix = |range: &str| {
+        let requires = format!("requires = [ {{ program = \"issuing-server\", fixed_in = \"{range}\" }} ]");
+        desk.write("d/baseline.toml", &format!("{BASELINE}\n[[fix]]\nid = \"FIX-1\"\nroles = [\"ap\"]\n{requires}\n"));
+        check(&desk.check(), 0, &["no mistakes"])
+    };
+    assert!(!fix(">=3.4.0").contains("warning"));
+    let text = fix(">=3.5.0");
+    assert!(text.contains("warning") && text.contains("FIX-1 requires issuing-server >=3.5.0"), "{text}");
+}
+
+#[test]
 fn signers_of_the_registry_are_those_of_the_root() {
     let desk = Desk::new();
     let registry = desk.read("d/registry.toml");
