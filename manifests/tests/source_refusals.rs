@@ -264,7 +264,13 @@ fn a_bad_item_does_not_make_its_references_dangle() {
     check("[[setting]]", "[[seting]]", &["unknown-key"]);
     check("[[setting]]", "[setting]", &["wrong-type"]);
     check("[[program.patch]]", "[[program.path]]", &["unknown-key"]);
-    check("id = \"linkage\"", "id = \"link age\"", &["bad-id", "dangling-config"]);
+    check("id = \"linkage\"", "id = \"link age\"", &["bad-id"]);
+    check("id = \"linkage\"", &format!("id = \"{}\"", "x".repeat(65)), &["bad-id"]);
+    let both = SAMPLE.replace("\"lock.print-wait\"", "\"lock print-wait\"");
+    let codes: Vec<_> = source::baseline(&both).unwrap_err().iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["bad-id"]);
+    check("kind = \"exclusive-lock\"", "kind = \"exclusive-lock\"\nwaivable = \"false\"", &["wrong-type"]);
+    check("kind = \"exclusive-lock\"", "kind = \"exclusive-lock\"\nwaivable = true", &["waiver-on-lock"]);
     check("format = \"xml\"", "format = \"html\"", &["bad-word"]);
 }
 
@@ -276,6 +282,12 @@ fn errors_of_syntax_have_a_place_and_do_not_hide_the_others() {
     let found: Vec<_> = problems.iter().map(|problem| (problem.line, problem.code)).collect();
     assert_eq!(found, [(7, "syntax"), (41, "bad-word"), (67, "bad-word"), (81, "bad-word")], "{problems:#?}");
     check("key = \"queue.lock\"", "key = \"queue.lock\"\nkey = \"queue.lock\"", &["duplicate-key"]);
+    // A list that is not closed takes in the rest of the file.
+    check("\"https://example.org/notice/7\"]", "\"https://example.org/notice/7\"", &["syntax"]);
+    check("\"tmp/**\"]", "\"tmp/**\"", &["syntax"]);
+    check("linkage.d/*.xml\"]", "linkage.d/*.xml\"", &["syntax"]);
+    check("until = 2023-07-09T06:00:00+09:00 ", "until = [ 2023-07-09T06:00:00+09:00 ", &["syntax"]);
+    check("\"batch\", ", "\"batch\" ", &["syntax"]);
     check("key = \"queue.lock\"", "key \"queue.lock\"", &["syntax"]);
     check("id = \"print\"", "id = \"print", &["syntax"]);
 }

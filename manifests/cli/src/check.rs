@@ -100,8 +100,13 @@ fn is_registry(path: &Path, text: &str) -> bool {
     match path.file_name().and_then(|name| name.to_str()) {
         Some(BASELINE) => false,
         Some(REGISTRY) => true,
-        _ => toml::from_str::<toml::Table>(text)
-            .is_ok_and(|table| ["site", "host", "signer", "controller"].iter().any(|key| table.contains_key(*key))),
+        // By its lines, as a mistake anywhere would hide what can only be parsed.
+        _ => text.lines().any(|line| {
+            let name = line.trim_start().trim_start_matches('[').trim_start();
+            ["site", "host", "signer", "controller"]
+                .iter()
+                .any(|key| name.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with([']', '='])))
+        }),
     }
 }
 

@@ -130,6 +130,10 @@ impl Names {
         let id_text = text("id");
         match id.zip(id_text) {
             Some((place, id)) => {
+                // Refused where it is defined; what it is meant to be may be named anywhere.
+                if id.parse::<ItemId>().is_err() {
+                    self.incomplete.push(kind);
+                }
                 self.seen.push((place.span().start, format!("{path}.id"), kind, id.to_owned()));
                 let scheme = match item.get("scheme").map(Spanned::get_ref) {
                     None => Some(Scheme::Semver),
@@ -209,6 +213,11 @@ impl Names {
 
     /// A reference to something of one of `kinds`, the first of which names what is missing.
     pub(super) fn reference(&self, node: &Node<'_>, kinds: &[Kind], code: &'static str) -> Option<ItemId> {
+        let is_defined = |text: &str| kinds.iter().any(|k| self.named.get(k).is_some_and(|ids| ids.contains_key(text)));
+        let is_bad_as_defined = |text: &&str| text.parse::<ItemId>().is_err() && is_defined(text);
+        if node.as_str().filter(is_bad_as_defined).is_some() {
+            return None;
+        }
         let id = item_id(node)?;
         if self.named(kinds, &id).is_some() {
             return Some(id);

@@ -78,6 +78,11 @@ impl<'a> Node<'a> {
         self.refuse("wrong-type", format!("`{key}` must be {expected}, not {}", type_of(self.value.get_ref())))
     }
 
+    /// The text, if it is one.
+    pub(super) fn as_str(&self) -> Option<&'a str> {
+        self.value.get_ref().as_str()
+    }
+
     /// A text, as it stands.
     pub(super) fn text(&self, expected: &str) -> Option<&'a str> {
         match self.value.get_ref() {
@@ -346,6 +351,11 @@ impl<'a> Table<'a> {
             self.only_known = Some(keys.to_vec());
         }
         found
+    }
+
+    /// Whether the key stands there with the value `true`.
+    pub(super) fn is_true(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|value| value.get_ref().as_bool() == Some(true))
     }
 
     /// Lets a key stand there unread.

@@ -32,7 +32,7 @@ pub(super) fn setting(t: &mut Table<'_>, scope: &Scope) -> Option<Setting> {
         if about.enforce == Enforce::Warn {
             t.refuse_key("enforce", "lock-warn", "an exclusive lock always holds");
         }
-        if t.has("waivable") && about.waivable {
+        if t.is_true("waivable") {
             t.refuse_key("waivable", "waiver-on-lock", "an exclusive lock cannot be waived");
         }
         if matches!(expect, Some(Expect::Absent)) {

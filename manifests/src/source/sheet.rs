@@ -30,6 +30,8 @@ pub(super) struct Sheet<'a> {
     places: RefCell<Vec<(usize, String)>>,
     /// Lines that are no TOML: what was read from them is a guess.
     broken_lines: BTreeSet<u32>,
+    /// From this line on everything was read as part of a list that is not closed.
+    swallowed_from: Option<u32>,
     /// The parser has left out part of the text, so that nothing can be said to be missing.
     lossy: Cell<bool>,
 }
@@ -44,6 +46,7 @@ impl<'a> Sheet<'a> {
             problems: RefCell::default(),
             places: RefCell::default(),
             broken_lines: BTreeSet::new(),
+            swallowed_from: None,
             lossy: Cell::new(false),
         };
         // A dotted key nests one table per dot, and nested tables are freed by recursion: a line of
@@ -53,7 +56,8 @@ impl<'a> Sheet<'a> {
             sheet.lossy.set(true);
             return (sheet, DeTable::new());
         }
-        let (table, errors) = DeTable::parse_recoverable(text);
+        let (table, mut errors) = DeTable::parse_recoverable(text);
+        errors.sort_by_key(|error| error.span().map_or(text.len(), |span| span.start));
         for error in errors {
             if sheet.is_full() {
                 break;
@@ -64,11 +68,26 @@ impl<'a> Sheet<'a> {
                 sheet.report(offset, "", "duplicate-key", "the key stands twice".to_owned(), None);
                 continue;
             }
-            sheet.report(offset, "", "syntax", message, None);
             sheet.lossy.set(true);
+            if message.starts_with("missing comma between array") && begins_statement(text.get(offset..)) {
+                sheet.report_unclosed(offset);
+                break;
+            }
+            sheet.report(offset, "", "syntax", message, None);
             sheet.broken_lines.insert(sheet.line(offset));
         }
         (sheet, table.into_inner())
+    }
+
+    // A list without its `]` takes in the rest of the file, line by line: one mistake, said once.
+    fn report_unclosed(&mut self, offset: usize) {
+        let line = self.line(offset);
+        let before = self.line_starts.iter().zip(1..).take_while(|(_, number)| *number < line);
+        let list = before.filter(|(start, _)| begins_statement(self.text.get(**start..))).last();
+        let list = list.map_or(line, |(_, number)| number);
+        let message = format!("the list of line {list} is not closed before this line");
+        self.report(offset, "", "syntax", message, Some("`]` is missing".to_owned()));
+        self.swallowed_from = Some(list);
     }
 
     /// The line of a byte offset, from 1.
@@ -93,7 +112,8 @@ impl<'a> Sheet<'a> {
     /// Notes a problem.
     pub(super) fn report(&self, offset: usize, key: &str, code: &'static str, message: String, hint: Option<String>) {
         let line = self.line(offset);
-        if !self.is_full() && !self.broken_lines.contains(&line) {
+        let is_swallowed = self.swallowed_from.is_some_and(|from| line >= from);
+        if !self.is_full() && !is_swallowed && !self.broken_lines.contains(&line) {
             let (column, key) = (self.column(offset), key.to_owned());
             self.problems.borrow_mut().push(Problem { line, column, code, message, hint, key });
         }
@@ -158,6 +178,18 @@ fn positions(text: &str, line_starts: &[usize], mut offsets: Vec<(usize, String)
         places.0.insert(key, position);
     }
     places
+}
+
+// Whether a line begins as `key =`, `[table]` or `[[table]]`, none of which stands in a list.
+fn begins_statement(line: Option<&str>) -> bool {
+    let line = line.unwrap_or_default().lines().next().unwrap_or_default().trim();
+    let is_word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'"'))
+    };
+    match line.strip_prefix('[') {
+        Some(rest) => rest.trim_start_matches('[').split_once(']').is_some_and(|(name, _)| is_word(name.trim())),
+        None => line.split_once('=').is_some_and(|(key, _)| is_word(key.trim())),
+    }
 }
 
 // The offset of the first line with more dots than any honest line has.

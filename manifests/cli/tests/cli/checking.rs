@@ -52,6 +52,9 @@ fn one_file_is_recognised_by_what_it_holds() {
     for name in ["fleet.toml", "next.toml"] {
         check(&run(&["check", &desk.text(name)]), 0, &["no mistakes"]);
     }
+    desk.replace("fleet.toml", "[[controller]]", "x y\n[[controller]]");
+    let text = check(&run(&["check", &desk.text("fleet.toml")]), 1, &["syntax", "error: 1 mistake"]);
+    assert_eq!(text.lines().count(), 2, "{text}");
     check(&run(&["check", &desk.text("none.toml")]), 74, &["none.toml"]);
 }
 
