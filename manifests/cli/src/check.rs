@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 
 use manifests::baseline::{Baseline, Requirement, Requires};
 use manifests::digest::Digest;
-use manifests::durable;
 use manifests::registry::Registry;
 use manifests::source::{self, Problem, SOURCE_BYTES_MAX};
 use manifests::time::Time;
 use manifests::tree::FileList;
 
-use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
+use crate::directory::{BASELINE, Directory, REGISTRY, read_regular};
 use crate::expiry;
 use crate::failure::Failure;
 use crate::people::People;
@@ -86,7 +85,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
 }
 
 fn file(path: &Path) -> Result<Vec<Mistake>, Failure> {
-    let bytes = durable::read_limited(path, SOURCE_BYTES_MAX as u64).map_err(DirectoryError::from)?;
+    let bytes = read_regular(path, SOURCE_BYTES_MAX as u64)?;
     let problems = match source::utf8(&bytes) {
         Ok(text) if is_registry(path, text) => source::registry(text).err(),
         Ok(text) => source::baseline(text).err(),

@@ -1,6 +1,7 @@
 //! `check`: each mistake with its place.
 
 use std::fs;
+use std::process::Command;
 
 use manifests::digest::Digest;
 
@@ -109,6 +110,19 @@ fn a_fix_that_no_listed_release_has_is_warned_of() {
     assert!(!fix(">=3.4.0").contains("warning"));
     let text = fix(">=3.5.0");
     assert!(text.contains("warning") && text.contains("FIX-1 requires issuing-server >=3.5.0"), "{text}");
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let desk = Desk::new();
+    let pipe = desk.text("d/pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Within `timeout`, so that a wait for ever is a failure.
+    let program = env!("CARGO_BIN_EXE_sekisho-baseline");
+    let within = |path: &str| Command::new("timeout").args(["20", program, "check", path]).output().unwrap();
+    check(&within(&pipe), 1, &["pipe is no regular file"]);
+    fs::rename(desk.path("d/pipe"), desk.path("d/baseline.toml")).unwrap();
+    check(&within(&desk.text("d")), 1, &["baseline.toml is no regular file"]);
 }
 
 #[test]
