@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use manifests::baseline::{Baseline, Requirement, Requires};
 use manifests::digest::Digest;
 use manifests::registry::Registry;
-use manifests::source::{self, Problem, SOURCE_BYTES_MAX};
+use manifests::source::{self, PROBLEMS_MAX, Problem, SOURCE_BYTES_MAX};
 use manifests::time::Time;
 use manifests::tree::FileList;
 
@@ -80,7 +80,12 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
             println!("{}: no mistakes", args.path.display());
             Ok(())
         }
-        count => Err(Failure::Mistakes { count }),
+        count => {
+            // Of each file no more than so many are told.
+            let of_file = |file: &Path| mistakes.iter().filter(|mistake| mistake.file == file).count();
+            let is_cut = mistakes.iter().step_by(PROBLEMS_MAX).any(|mistake| of_file(&mistake.file) >= PROBLEMS_MAX);
+            Err(Failure::Mistakes { count, is_cut })
+        }
     }
 }
 
@@ -239,6 +244,8 @@ fn whole(file: PathBuf, code: &'static str, message: String, hint: &str) -> Mist
 // Line and column of the first occurrence, both from 1.
 fn place_of(text: &str, part: &str) -> (u32, u32) {
     let before = text.find(part).and_then(|offset| text.get(..offset)).unwrap_or_default();
+    // A byte order mark is no character of the first line.
+    let before = before.trim_start_matches('\u{feff}');
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))

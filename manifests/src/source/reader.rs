@@ -54,9 +54,9 @@ impl<'a> Node<'a> {
         self.sheet.line(offset)
     }
 
-    /// Whether problems are no longer kept, so that no work need go into their words.
+    /// Whether a problem here would not be told, so that no work need go into its words.
     pub(super) fn is_full(&self) -> bool {
-        self.sheet.is_full()
+        self.sheet.is_full(self.offset())
     }
 
     /// Keeps its place for [`super::cross_check`].
@@ -396,7 +396,7 @@ impl<'a> Table<'a> {
         let mut misspelt = Vec::new();
         for key in self.entries.keys() {
             let text: &str = key.get_ref();
-            if self.known.contains(&text) || self.sheet.is_full() {
+            if self.known.contains(&text) || self.sheet.is_full(key.span().start) {
                 continue;
             }
             // What is absent is the likelier meaning; then any key that could stand here.

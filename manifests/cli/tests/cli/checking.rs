@@ -37,6 +37,15 @@ fn every_mistake_of_both_files_is_printed_with_its_place() {
 }
 
 #[test]
+fn more_mistakes_than_are_told_are_said_to_be_the_first() {
+    let desk = Desk::empty();
+    desk.write("many.toml", &"a b\n".repeat(1001));
+    check(&run(&["check", &desk.text("many.toml")]), 1, &["error: the first 1000 mistakes"]);
+    desk.write("many.toml", &"a b\n".repeat(999));
+    assert!(!check(&run(&["check", &desk.text("many.toml")]), 1, &["error: 999 mistakes"]).contains("first"));
+}
+
+#[test]
 fn a_skeleton_is_in_order_but_for_being_empty() {
     let desk = Desk::empty();
     check(&desk.init(&["a;Quality", "b;Design"], true), 0, &[]);
