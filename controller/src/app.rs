@@ -14,6 +14,8 @@ use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use crate::body::Budget;
+use crate::health::Health;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
@@ -50,6 +52,10 @@ pub struct App {
     pub events: broadcast::Sender<Arc<FleetEvent>>,
     /// Sessions of hosts.
     pub sessions: Sessions,
+    /// Whether the store can be written.
+    pub health: Health,
+    /// What bodies may take of memory.
+    pub bodies: Budget,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -82,6 +88,8 @@ impl App {
             streams: Streams::default(),
             events,
             sessions,
+            health: Health::default(),
+            bodies: Budget::default(),
             shutdown,
         }
     }
@@ -115,6 +123,13 @@ impl App {
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
     }
 
+    /// Whether another host has this key, under whatever id: keys stored before ids were held to one
+    /// form may have another.
+    pub(crate) fn is_of_another(&self, key: &PublicKey, host: &HostId) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|(owner, known)| owner != host && known.is_same_key(key))
+    }
+
     /// The repository, locked for as long as the guard lives.
     pub(crate) async fn repository_owned(&self) -> OwnedMutexGuard<Repository> {
         Arc::clone(&self.repository).lock_owned().await
@@ -136,10 +151,7 @@ impl App {
         published: Option<(Policy, PublishRow)>,
     ) -> Result<(), WriteError> {
         let version = repository.versions().timestamp;
-        self.writer.online_until(repository.online_until()).await?;
-        if let Some((policy, row)) = published {
-            self.writer.install(policy, row).await?;
-        }
+        self.writer.install(repository.online_until(), published).await?;
         self.timestamp.store(version, Ordering::Release);
         self.streams.push_all(&Item::new(&HostEvent::Refresh(version)));
         Ok(())

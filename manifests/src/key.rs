@@ -122,6 +122,13 @@ impl PublicKey {
         self.material != Material::Unknown
     }
 
+    /// Whether it is an Ed25519 key in the one form in which this program writes it: then nobody can
+    /// bring the same key once more under another id, with a spare member or another spelling.
+    pub fn is_plain_ed25519(&self) -> bool {
+        let plain = self.ed25519_bytes().and_then(|bytes| Self::ed25519(*bytes).ok());
+        plain.is_some_and(|plain| plain.object == self.object)
+    }
+
     /// The 32 bytes of an Ed25519 key.
     pub fn ed25519_bytes(&self) -> Option<&[u8; 32]> {
         match &self.material {

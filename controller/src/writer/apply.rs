@@ -3,7 +3,7 @@
 use manifests::api::StopView;
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
-use manifests::fleet::{Answer, Change, Document};
+use manifests::fleet::{Answer, Change, Document, EnrolError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
@@ -52,13 +52,12 @@ pub(super) async fn apply(
                 }));
             }))
         }
-        Command::OnlineUntil(until, reply) => {
+        Command::Install { until, published, reply } => {
             app.fleet_mut().set_online_until(until);
-            Ok(answer(reply, Ok(())))
-        }
-        Command::Install { policy, row, reply } => {
-            app.fleet_mut().publish(*policy, &row.operator, row.versions, clock::now(), change);
-            transaction.publish(&row).await?;
+            if let Some((policy, row)) = published.map(|published| *published) {
+                app.fleet_mut().publish(policy, &row.operator, row.versions, clock::now(), change);
+                transaction.publish(&row).await?;
+            }
             Ok(answer(reply, Ok(())))
         }
         Command::Probe(reply) => {
@@ -132,6 +131,9 @@ async fn enrol(
     };
     if made_for != *host {
         return Ok(Err(TokenError::WrongHost.into()));
+    }
+    if app.is_of_another(key, host) {
+        return Ok(Err(EnrolError::KeyInUse.into()));
     }
     if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
         return Ok(Err(error.into()));

@@ -264,15 +264,18 @@ impl World {
         token
     }
 
-    pub async fn enrol(&self, id: &str, key: &SigningKey, token: &str) -> Response {
-        let enrolment = Enrolment {
+    pub fn enrolment(&self, id: &str, key: &PublicKey, token: &str) -> Enrolment {
+        Enrolment {
             product: product(),
             host: host(id),
-            key: key.public().clone(),
+            key: key.clone(),
             token: Digest::of(token.as_bytes()),
             time: clock::now(),
-        };
-        let sealed = Sealed::seal(&enrolment, key).unwrap();
+        }
+    }
+
+    pub async fn enrol(&self, id: &str, key: &SigningKey, token: &str) -> Response {
+        let sealed = Sealed::seal(&self.enrolment(id, key.public(), token), key).unwrap();
         self.ask(Method::POST, api::ENROLMENTS, token, Some(&sealed)).await
     }
 
