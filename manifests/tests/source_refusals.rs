@@ -228,10 +228,6 @@ fn what_can_never_work_is_refused() {
     check("[\"logs/**\", \"tmp/**\"]", "[\"*.so\"]", &["exclude-covers"]);
     check("exe = \"bin/issuingd\"", "exe = \"/opt/issuing/tmp/x\"", &["exclude-covers"]);
     check("exe = \"bin/issuingd\"", "exe = \"/opt/other/tmp/x\"", &[]);
-    let when = "when = { any = [ { fact = \"topology\", equals = \"split\" }, \
-                { fact = \"linkage.method\", equals = \"batch\" } ] }";
-    check("encoding = \"shift_jis\"", &format!("{when} # "), &["when-of-itself"]);
-    check("id = \"print\"", &format!("id = \"print\"\n{when}"), &[]);
 }
 
 #[test]

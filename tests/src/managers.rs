@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use manifests::durable::{self, PRIVATE};
 
 use crate::operator::{Controller, text};
 use crate::trees::{Masters, Release};
@@ -37,7 +38,8 @@ impl Managers {
         let mut args =
             vec!["init".to_owned(), text(&managers.directory)?.to_owned(), "--product".to_owned(), product.to_owned()];
         for (signer, name, unit) in SIGNERS {
-            fs::write(managers.passphrase(signer), format!("only a demo: {signer}\n"))?;
+            let passphrase = format!("only a demo: {signer}\n");
+            durable::replace(&managers.passphrase(signer), passphrase.as_bytes(), PRIVATE)?;
             let (key, passphrase) = (managers.key(signer), managers.passphrase(signer));
             world.run(PROGRAM, &["keygen", text(&key)?, "--passphrase-file", text(&passphrase)?]).await?;
             args.extend(["--signer".to_owned(), format!("{name};{unit};{}.pub", text(&key)?)]);

@@ -44,6 +44,9 @@ pub(crate) struct Args {
 /// Why nothing was taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CaptureError {
+    /// A file, or another thing that has no tree.
+    #[error("{} is not a directory", path.display())]
+    NoTree { path: PathBuf },
     /// The agent's program could not be started or read from.
     #[error("cannot run {} capture", agent.display())]
     Run { agent: PathBuf, source: io::Error },
@@ -97,6 +100,10 @@ enum Merged {
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    // What is not there, or not to be seen by this user, is the agent's to say.
+    if args.path.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(CaptureError::NoTree { path: args.path.clone() }.into());
+    }
     let directory = Directory::open(&args.directory)?;
     let text = directory.text(BASELINE)?;
     let excludes = excludes(&text, &args.program)?;

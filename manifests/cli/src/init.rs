@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use manifests::controller::PublicHalf;
 use manifests::durable::{self, DurableError};
-use manifests::id::ProductId;
+use manifests::id::{ControllerId, ProductId};
 use manifests::key::PublicKey;
 use manifests::time::Time;
 use manifests::tuf::repository::{self, ROOT_LIFE};
@@ -98,9 +98,12 @@ pub(crate) enum InitError {
     /// A threshold met within one unit counts for nothing.
     #[error("all signers are of the unit {unit:?}: signatures of one unit alone are refused")]
     OneUnit { unit: String },
-    /// One name for two people, or one id for two controllers.
-    #[error("{name:?} is given twice")]
-    Twice { name: String },
+    /// One name for two people.
+    #[error("two signers have the name {name:?}")]
+    SameName { name: String },
+    /// One id for two controllers.
+    #[error("two controllers have the id {id}")]
+    SameId { id: ControllerId },
     /// One key in two places: it could stand in for two signatures.
     #[error("{first} and {second} have the same key")]
     SameKey { first: String, second: String },
@@ -196,6 +199,16 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path, expected: &'static str) -> 
 }
 
 fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Result<(), InitError> {
+    for (index, signer) in signers.iter().enumerate() {
+        if signers.iter().skip(index + 1).any(|other| other.name == signer.name) {
+            return Err(InitError::SameName { name: signer.name.to_owned() });
+        }
+    }
+    for (index, controller) in controllers.iter().enumerate() {
+        if controllers.iter().skip(index + 1).any(|other| other.public.id == controller.public.id) {
+            return Err(InitError::SameId { id: controller.public.id.clone() });
+        }
+    }
     let mut seen: Vec<(String, &PublicKey)> = Vec::new();
     let of_signers = signers.iter().map(|signer| (format!("signer {:?}", signer.name), &signer.key));
     let of_controllers = controllers.iter().flat_map(|controller| {
@@ -204,9 +217,6 @@ fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Resul
             .map(|(what, key)| (format!("controller {id} ({what})"), key))
     });
     for (name, key) in of_signers.chain(of_controllers) {
-        if seen.iter().any(|(other, _)| *other == name) {
-            return Err(InitError::Twice { name });
-        }
         if let Some((first, _)) = seen.iter().find(|(_, other)| other.is_same_key(key)) {
             return Err(InitError::SameKey { first: first.clone(), second: name });
         }

@@ -29,6 +29,8 @@ const KEY_FILE_BYTES_MAX: u64 = 16 << 10;
 /// log2 of scrypt's cost. With the block size below 16 MiB; openssl refuses more than 32 MiB.
 const SCRYPT_LOG_N: u8 = 14;
 const SCRYPT_BLOCK: u32 = 8;
+/// Permission bits of anybody but the owner.
+const OTHERS: u32 = 0o077;
 /// Most memory that opening a file may ask for, in bytes.
 const SCRYPT_MEMORY_MAX: u64 = 256 << 20;
 /// Most rounds that opening a file may ask for.
@@ -50,6 +52,13 @@ pub(crate) enum KeyFileError {
     #[error("{} is open to others (mode {mode:o}); run `chmod 600` on it, and if others could read it, \
              replace the key", path.display())]
     Mode { path: PathBuf, mode: u32 },
+    /// A slip of the argument.
+    #[error("{} is a directory", path.display())]
+    Directory { path: PathBuf },
+    /// Whoever reads it opens the key.
+    #[error("{} is open to others (mode {mode:o}); run `chmod 600` on it, and if others could read it, \
+             change the passphrase", path.display())]
+    PassphraseMode { path: PathBuf, mode: u32 },
     /// No passphrase protects it.
     #[error("{} is not protected by a passphrase; encrypt it with `openssl pkcs8 -topk8 -scrypt -in FILE -out NEW`", path.display())]
     Unencrypted { path: PathBuf },
@@ -116,6 +125,12 @@ pub(crate) fn passphrase(file: Option<&Path>, purpose: Purpose) -> Result<Zeroiz
 fn first_line(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     let failed = |source| KeyFileError::NoPassphrase { from: path.display().to_string(), source };
     let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let mode = metadata.mode() & 0o777;
+    // A pipe, as a shell's <(…), is nobody else's to open.
+    if metadata.is_file() && mode & OTHERS != 0 {
+        return Err(KeyFileError::PassphraseMode { path: path.to_owned(), mode });
+    }
     let mut line = Zeroizing::new(String::with_capacity(2048));
     io::BufReader::new(file.take(PASSPHRASE_BYTES_MAX + 2)).read_line(&mut line).map_err(failed)?;
     while line.ends_with(['\n', '\r']) {
@@ -202,8 +217,12 @@ fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     let failed = |source| KeyFileError::Read { path: path.to_owned(), source };
     // One descriptor for mode and content: the file cannot be exchanged in between.
     let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(KeyFileError::Directory { path: path.to_owned() });
+    }
+    let mode = metadata.mode() & 0o777;
+    if mode & OTHERS != 0 {
         return Err(KeyFileError::Mode { path: path.to_owned(), mode });
     }
     // Room for all of it at once: a growing buffer would leave copies behind.

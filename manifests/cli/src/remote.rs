@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
-use crate::failure::{IO, REFUSED, UNREACHABLE};
+use crate::failure::{IO, REFUSED, UNREACHABLE, USAGE};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,6 +75,9 @@ pub(crate) enum RemoteError {
     /// No answer.
     #[error("{url} cannot be reached")]
     Unreachable { url: String, source: reqwest::Error },
+    /// Sent, at least in part; the controller may have taken it.
+    #[error("{url}: cut before the answer; whether it is in force is not known: publish again")]
+    Cut { url: String, source: reqwest::Error },
     /// A refusal.
     #[error("the controller answers {status} to {url}: {code}: {message}")]
     Refused { url: String, status: u16, code: String, message: String },
@@ -88,12 +91,9 @@ impl RemoteError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::File(_) | Self::Runtime(_) => IO,
-            Self::Unreachable { .. } | Self::Client { .. } => UNREACHABLE,
-            Self::Ca { .. }
-            | Self::Token { .. }
-            | Self::Address { .. }
-            | Self::Refused { .. }
-            | Self::Answer { .. } => REFUSED,
+            Self::Address { .. } => USAGE,
+            Self::Unreachable { .. } | Self::Cut { .. } | Self::Client { .. } => UNREACHABLE,
+            Self::Ca { .. } | Self::Token { .. } | Self::Refused { .. } | Self::Answer { .. } => REFUSED,
         }
     }
 
@@ -177,8 +177,13 @@ impl Remote {
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<(Url, Vec<u8>), RemoteError> {
         let url = self.url(path);
-        let unreachable =
-            |source: reqwest::Error| RemoteError::Unreachable { url: url.to_string(), source: source.without_url() };
+        // What asks for a change may have made it once there was a connection.
+        let changes = method != Method::GET;
+        let unreachable = |source: reqwest::Error| {
+            let is_sent = changes && !source.is_connect();
+            let (url, source) = (url.to_string(), source.without_url());
+            if is_sent { RemoteError::Cut { url, source } } else { RemoteError::Unreachable { url, source } }
+        };
         let request = self.client.request(method, url.clone()).bearer_auth(self.token.as_str());
         let mut response = fill(request).send().await.map_err(unreachable)?;
         let status = response.status();

@@ -34,6 +34,7 @@ fn a_wrong_passphrase_a_foreign_key_and_an_open_file_sign_nothing() {
     check(&sign(PASSPHRASE, "x.pem"), 1, &["no signer's"]);
     fs::set_permissions(desk.path("a.pem"), fs::Permissions::from_mode(0o640)).unwrap();
     check(&sign(PASSPHRASE, "a.pem"), 1, &["open to others", "chmod 600"]);
+    check(&sign(PASSPHRASE, "d"), 1, &["/d is a directory\n"]);
     check(&sign(PASSPHRASE, "nowhere.pem"), 74, &["nowhere.pem"]);
     assert!(desk.signatures("1.root.json").is_empty());
     assert!(!desk.exists("d/metadata/1.targets.json"));
@@ -43,12 +44,17 @@ fn a_wrong_passphrase_a_foreign_key_and_an_open_file_sign_nothing() {
 fn a_passphrase_may_come_from_the_first_line_of_a_file() {
     let desk = Desk::new();
     desk.write("passphrase", &format!("{PASSPHRASE}\r\nsecond line\n"));
+    let mode = |mode| fs::set_permissions(desk.path("passphrase"), fs::Permissions::from_mode(mode)).unwrap();
     let arguments =
         ["sign", &desk.text("d"), "--key", &desk.text("a.pem"), "--passphrase-file", &desk.text("passphrase")]
             .map(str::to_owned);
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     // A file that is named wins over the environment.
-    let output = command(&arguments).env("SEKISHO_PASSPHRASE", "another one").output().unwrap();
+    let sign = || command(&arguments).env("SEKISHO_PASSPHRASE", "another one").output().unwrap();
+    mode(0o640);
+    check(&sign(), 1, &["passphrase is open to others (mode 640)", "chmod 600", "change the passphrase"]);
+    mode(0o600);
+    let output = sign();
     check(&output, 0, &["1.root.json: signed"]);
 }
 

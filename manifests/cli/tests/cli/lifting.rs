@@ -49,7 +49,11 @@ fn lift(desk: &Desk, view: Value, stops: Value, site: &str, digest: Digest) -> O
 fn a_lift_is_written_once_and_signed_by_two() {
     let desk = Desk::signed();
     let (view, stop_view) = quiet();
-    check(&lift(&desk, view.clone(), json!([stop_view]), SITE, stop()), 0, &["1.json", "wrong prints"]);
+    check(
+        &lift(&desk, view.clone(), json!([stop_view]), SITE, stop()),
+        0,
+        &["1.json", "(\"wrong prints\") for 1 site\n"],
+    );
     let name = format!("lifts/{}/1.json", stop().hex());
     let written: Lift = serde_json::from_str(&desk.read(&format!("d/{name}"))).unwrap();
     assert!(written.frees(&stop(), &SITE.parse().unwrap()));

@@ -11,7 +11,7 @@ use manifests::tuf::MetaFile;
 use manifests::tuf::repository;
 use serde_json::{Value, json};
 
-use crate::controller::{Asked, Controller};
+use crate::controller::{Asked, CUT, Controller};
 use crate::desk::{BASELINE, Desk, FILE_LIST, check, run};
 
 fn published() -> Value {
@@ -179,6 +179,22 @@ fn a_controller_that_is_ahead_is_named_and_so_is_what_nobody_signed() {
 }
 
 #[test]
+fn a_connection_cut_while_publishing_leaves_open_what_is_in_force() {
+    let desk = Desk::signed();
+    let cut = |after: fn(&str) -> bool| {
+        let controller = Controller::start(&desk, move |asked| match asked.line.as_str() {
+            line if after(line) => (CUT, Value::Null),
+            _ => (404, Value::Null),
+        });
+        let text = publish(&desk, &controller, 69, &[]);
+        text.contains("cut before the answer; whether it is in force is not known: publish again")
+    };
+    assert!(cut(|line| line == "POST /v1/publish"));
+    // A question changes nothing.
+    assert!(!cut(|line| line.starts_with("GET")));
+}
+
+#[test]
 fn only_a_controller_of_the_ca_is_spoken_to() {
     let desk = Desk::signed();
     let controller = taking(&desk, BTreeMap::new());
@@ -192,7 +208,7 @@ fn only_a_controller_of_the_ca_is_spoken_to() {
     };
     // Port 1 of the loopback: nobody listens.
     check(&publish("https://127.0.0.1:1", "ca.pem"), 69, &["127.0.0.1:1", "cannot be reached"]);
-    check(&publish("http://127.0.0.1:1", "ca.pem"), 1, &["no https address"]);
+    check(&publish("http://127.0.0.1:1", "ca.pem"), 64, &["no https address"]);
     check(&publish("https://127.0.0.1:1", "token"), 1, &["no certificate"]);
     check(&publish("https://127.0.0.1:1", "none.pem"), 74, &["none.pem"]);
 }

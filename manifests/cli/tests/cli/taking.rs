@@ -85,6 +85,9 @@ fn an_agent_that_fails_or_writes_something_else_changes_nothing() {
         check(&capture(&desk, script, &release), 1, &[words]);
     }
     let directory = desk.text("d");
+    let file = desk.text("a.pem");
+    let arguments = ["capture", &file, "--agent", "/nowhere", "--dir", &directory, "--program"];
+    check(&run(&[&arguments[..], &release].concat()), 1, &["a.pem is not a directory"]);
     let arguments = ["capture", "/", "--agent", "/nowhere", "--dir", &directory, "--program"];
     check(&run(&[&arguments[..], &release].concat()), 74, &["/nowhere"]);
     assert_eq!(desk.read("d/baseline.toml"), baseline);
