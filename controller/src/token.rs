@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use data_encoding::BASE64URL_NOPAD;
 use manifests::id::HostId;
+use manifests::stop::{OPERATOR_CHARS_MAX, is_operator};
 use manifests::time::Span;
 use ring::rand::SystemRandom;
 
@@ -32,7 +33,8 @@ pub enum Args {
     },
     /// Print a token for an operator; it replaces the one of that name
     Operator {
-        /// Name that stands in stops and publishes
+        /// Name that stands in stops and publishes: 1 to 64 characters
+        #[arg(value_parser = operator_name)]
         name: String,
         /// What the operator may do
         #[arg(long)]
@@ -41,6 +43,13 @@ pub enum Args {
         #[arg(long)]
         data: PathBuf,
     },
+}
+
+fn operator_name(text: &str) -> Result<String, String> {
+    if !is_operator(text) {
+        return Err(format!("an operator's name is 1 to {OPERATOR_CHARS_MAX} characters, none a control character"));
+    }
+    Ok(text.to_owned())
 }
 
 /// Makes tokens and prints them.
