@@ -10,6 +10,8 @@ use manifests::time::Span;
 use ring::rand::SystemRandom;
 
 use crate::clock;
+use crate::data::Data;
+use crate::repository::registry_unverified;
 use crate::role::Role;
 use crate::store::Connection;
 
@@ -61,7 +63,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args {
         Args::Host { hosts, data, replace } => {
             let mut connection = Connection::open(&data).await?;
+            let registry = registry_unverified(&Data::new(&data).repository());
             for host in hosts {
+                // A token may be made before the registry that lists its host is published.
+                if registry.as_ref().is_some_and(|registry| !registry.hosts.iter().any(|listed| listed.id == host)) {
+                    eprintln!("warning: {host} is not in the registry in force; it cannot enrol before it is");
+                }
                 let token = random()?;
                 connection.add_token(&token, &host, replace, now, now.after(HOST_TOKEN_LIFE)).await?;
                 println!("{host} {token}");
