@@ -93,6 +93,12 @@ pub async fn run(
         Some(key) => key,
         None => state.make_sealing_key().map_err(StartError::State)?,
     };
+    let mut collector = Collector::new(sealing_key, config.prefix.clone());
+    if let Some(kept) = or_damaged(state.processes(), &mut damaged).flatten()
+        && let Err(why) = collector.recall(&kept, &identity.boot_id, |digest| state.loaded_list(digest))
+    {
+        damaged.push(format!("what was known of running processes in {}: {why}", config.state.display()));
+    }
     let gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
 
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
@@ -120,7 +126,6 @@ pub async fn run(
     let server = GateServer::new(keeper, status);
     on_ready(&addresses);
 
-    let collector = Collector::new(sealing_key, parts.config.prefix.clone());
     let eyes = Eyes::new(collector, watch);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(Arc::clone(&server).serve_tcp(http));
@@ -171,7 +176,12 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
         Ok(Some(set)) if parts.is_news(&set) => parts.set_verified(set),
         Ok(_) => {}
         // It was refused when it came, and is not in use.
-        Err(error) if error.is_refusal() => parts.trouble("the newest signed set is refused", &error),
+        Err(error) if error.is_refusal() => {
+            parts.trouble("the newest signed set is refused", &error);
+            if error.asks_for_newer(&parts.identity.agent) {
+                parts.step(Event::AgentTooOld);
+            }
+        }
         Err(error) => {
             let what = format!("{}: {}", parts.config.state.join("trust").display(), chain(&error));
             warn!("{what}");

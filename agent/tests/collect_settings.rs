@@ -333,5 +333,16 @@ fn the_value_in_force_is_asked_of_the_running_program() {
     let seen = || host.pass(&part).state.settings[&id("s")].in_force.clone();
     assert_eq!(seen(), Some(InForceSeen::Value(text("shared"))));
     server.join().unwrap();
-    assert_eq!(seen(), Some(InForceSeen::NotRunning));
+    // Nobody can say that it does not run, so it has to answer.
+    assert_eq!(seen(), Some(InForceSeen::Unknown(Why::NotAnswering)));
+    let root = host.path().to_str().unwrap().to_owned();
+    let program = |process: &str| {
+        let program = format!(
+            "[[program]]\nid = \"p\"\nroot = {root:?}\n{process}enforce = \"hold\"\nowner = \"o\"\n\
+             remediation = {{ en = \"r\" }}\n[[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n"
+        );
+        host.pass(&format!("{part}{program}")).state.settings[&id("s")].in_force.clone()
+    };
+    assert_eq!(program("process = { exe = \"bin/p\" }\n"), Some(InForceSeen::NotRunning));
+    assert_eq!(program(""), Some(InForceSeen::Unknown(Why::NotAnswering)));
 }

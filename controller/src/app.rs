@@ -151,10 +151,7 @@ impl App {
         published: Option<(Policy, PublishRow)>,
     ) -> Result<(), WriteError> {
         let version = repository.versions().timestamp;
-        self.writer.online_until(repository.online_until()).await?;
-        if let Some((policy, row)) = published {
-            self.writer.install(policy, row).await?;
-        }
+        self.writer.install(repository.online_until(), published).await?;
         self.timestamp.store(version, Ordering::Release);
         self.streams.push_all(&Item::new(&HostEvent::Refresh(version)));
         Ok(())

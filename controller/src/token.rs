@@ -38,7 +38,7 @@ pub enum Args {
         /// Name that stands in stops and publishes: 1 to 64 characters
         #[arg(value_parser = operator_name)]
         name: String,
-        /// What the operator may do
+        /// What the operator may do: viewer (look), operator (look and stop) or admin (also publish)
         #[arg(long)]
         role: Role,
         /// The controller's directory

@@ -1,15 +1,13 @@
 //! Times, ages, counts and reasons as people read them; no colours, no layout.
 
-use std::borrow::Cow;
-
-use manifests::api::{Counts, SiteRow, Standing};
+use manifests::api::Counts;
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
 use manifests::time::{Span, Time};
 
 use crate::cells;
-use crate::model::Shown;
+use crate::standing::Shown;
 
 /// Japan is nine hours ahead all year, and has been since 1951: no time zone database is needed.
 const JST_AHEAD: Span = Span::from_s(9 * 3600);
@@ -92,17 +90,27 @@ pub fn main_reason(reasons: &[Reason]) -> Option<&Reason> {
     reasons.iter().find(|reason| reason.code != Code::SiteHold).or_else(|| reasons.first())
 }
 
+/// ` +2`: how many reasons there are beside the main one, neighbours' apart.
+fn more(lang: Lang, reasons: &[Reason], main: &Reason) -> String {
+    match reasons.iter().filter(|other| *other != main && other.code != Code::SiteHold).count() {
+        0 => String::new(),
+        others => format!(" {}", text_with(lang, "more-reasons", &[("count", others.into())])),
+    }
+}
+
+/// The main reason as a sentence, and how many others there are.
+pub fn sentence(lang: Lang, reasons: &[Reason]) -> String {
+    let Some(main) = main_reason(reasons) else { return String::new() };
+    format!("{}{}", text::reason(lang, main), more(lang, reasons, main))
+}
+
 /// Reasons in at most `cells`: the main one as a sentence if that fits, else in a few words with its
 /// item or host, and how many others there are.
 pub fn reasons(lang: Lang, reasons: &[Reason], cells: usize) -> String {
     let Some(main) = main_reason(reasons) else { return String::new() };
-    let others = reasons.iter().filter(|other| *other != main && other.code != Code::SiteHold).count();
-    let more = match others {
-        0 => String::new(),
-        _ => format!(" {}", text_with(lang, "more-reasons", &[("count", others.into())])),
-    };
+    let more = more(lang, reasons, main);
     if cells >= SENTENCE_CELLS_MIN {
-        let sentence = format!("{}{more}", text::reason(lang, main));
+        let sentence = sentence(lang, reasons);
         if cells::width(&sentence) <= cells {
             return sentence;
         }
@@ -112,19 +120,6 @@ pub fn reasons(lang: Lang, reasons: &[Reason], cells: usize) -> String {
     let room = cells.saturating_sub(cells::width(&more));
     let named = if about.is_empty() { short } else { format!("{short} {about}") };
     format!("{}{more}", cells::cut(&named, room))
-}
-
-/// A site's reasons as it is shown: evidence that ran out here is one that the controller did not send.
-pub fn reasons_shown(row: &SiteRow, shown: Shown) -> Cow<'_, [Reason]> {
-    match shown {
-        Shown::Lapsed if row.reasons.is_empty() => Cow::Owned(vec![Reason::of(Code::Stale)]),
-        Shown::Lapsed | Shown::Held | Shown::Silent | Shown::Stopped | Shown::Verified => Cow::Borrowed(&row.reasons),
-    }
-}
-
-/// Until when a site is verified; nothing for one that is not.
-pub fn until_shown(row: &SiteRow, shown: Shown) -> Option<Time> {
-    row.verified_until.filter(|_| matches!(shown, Shown::Verified | Shown::Lapsed))
 }
 
 /// Whom a stop stops.
@@ -150,17 +145,6 @@ pub fn key_of(prefix: &str, value: &impl serde::Serialize) -> String {
 /// Whether everything is verified: a registry without sites is not.
 pub fn all_verified(counts: &Counts) -> bool {
     counts.sites > 0 && counts.verified == counts.sites
-}
-
-/// A standing of the wire as it is shown at `now`: evidence that has run out is not shown as verified.
-pub fn shown(standing: Standing, verified_until: Option<Time>, now: Time) -> Shown {
-    match standing {
-        Standing::Held => Shown::Held,
-        Standing::Silent => Shown::Silent,
-        Standing::Stopped => Shown::Stopped,
-        Standing::Verified if verified_until.is_some_and(|until| now < until) => Shown::Verified,
-        Standing::Verified => Shown::Lapsed,
-    }
 }
 
 #[cfg(test)]
@@ -189,15 +173,6 @@ mod tests {
         assert_eq!(said(Lang::En, 0), "119 of 123 verified · 1 held · 3 silent");
         assert_eq!(said(Lang::Ja, 0), "123 団体中 119 確認済み · 1 保留 · 3 無応答");
         assert_eq!(said(Lang::En, 9), "110 of 123 verified · 1 held · 3 silent · 9 unknown");
-    }
-
-    #[test]
-    fn evidence_that_ran_out_is_not_verified() {
-        let until = at("2023-05-01T00:00:00Z");
-        assert_eq!(shown(Standing::Verified, Some(until), at("2023-04-30T23:59:59Z")), Shown::Verified);
-        assert_eq!(shown(Standing::Verified, Some(until), until), Shown::Lapsed);
-        assert_eq!(shown(Standing::Verified, None, until), Shown::Lapsed);
-        assert_eq!(shown(Standing::Held, None, until), Shown::Held);
     }
 
     #[test]

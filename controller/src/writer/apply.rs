@@ -52,13 +52,12 @@ pub(super) async fn apply(
                 }));
             }))
         }
-        Command::OnlineUntil(until, reply) => {
+        Command::Install { until, published, reply } => {
             app.fleet_mut().set_online_until(until);
-            Ok(answer(reply, Ok(())))
-        }
-        Command::Install { policy, row, reply } => {
-            app.fleet_mut().publish(*policy, &row.operator, row.versions, clock::now(), change);
-            transaction.publish(&row).await?;
+            if let Some((policy, row)) = published.map(|published| *published) {
+                app.fleet_mut().publish(policy, &row.operator, row.versions, clock::now(), change);
+                transaction.publish(&row).await?;
+            }
             Ok(answer(reply, Ok(())))
         }
         Command::Probe(reply) => {

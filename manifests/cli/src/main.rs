@@ -7,6 +7,7 @@ mod capture;
 mod check;
 mod directory;
 mod document;
+mod expiry;
 mod failure;
 mod init;
 mod key_file;
@@ -16,6 +17,7 @@ mod people;
 mod publish;
 mod remote;
 mod roots;
+mod served;
 mod sign;
 
 use std::process::ExitCode;
@@ -82,7 +84,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Check(args) => check::run(args, now()),
         Command::Sign(args) => sign::run(args, now()),
         Command::Lift(args) => lift::run(args, now()),
-        Command::Publish(args) => publish::run(args),
+        Command::Publish(args) => publish::run(args, now()),
     }
 }
 

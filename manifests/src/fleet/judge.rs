@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Change, Document, Fleet, Host, InForce, Previous, Site, Unsigned};
+use super::{Change, Document, Fleet, Host, Policy, Previous, Site, Unsigned};
 use crate::api::{EventKind, FleetEvent, Standing};
 use crate::appraise::appraise;
 use crate::id::{HostId, SiteCode};
@@ -12,7 +12,7 @@ use crate::reason::{Code, Reason};
 use crate::reference::Reference;
 use crate::time::Time;
 
-impl InForce {
+impl Policy {
     /// By which baseline the host is judged, and until when that one counts.
     ///
     /// Evidence under a baseline that was in force a moment ago is good for a while: a publish, or two,
@@ -160,7 +160,7 @@ impl Fleet {
     }
 
     /// What the host may do: its own verdict, its neighbours', and the stops.
-    fn allowed(&self, id: &HostId, now: Time) -> (Verdict, Vec<Reason>) {
+    pub(super) fn allowed(&self, id: &HostId, now: Time) -> (Verdict, Vec<Reason>) {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get(id)) else {
             return (Verdict::Hold, vec![Reason::of(Code::NotListed)]);
         };

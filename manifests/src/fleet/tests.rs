@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::fixture::{at, beat, fleet, host, next_policy, policy, reference, send};
 use super::*;
+use crate::api::Next;
 use crate::digest::Digest;
-use crate::stop::{Scope, Stop};
+use crate::permit::Permit;
+use crate::reason::Code;
+use crate::stop::{Scope, Stop, StopRef};
+use crate::time::Span;
 
 const AP: &str = "402206-ap1";
 const DB: &str = "402206-db1";
@@ -67,6 +71,47 @@ fn a_host_that_turns_holds_its_neighbours_at_once_and_reopens_them() {
     assert_eq!(pushed.host.as_str(), AP);
     assert_eq!(pushed.reasons, [Reason { host: Some(host(DB)), ..Reason::of(Code::SiteHold) }]);
     assert!(change.hosts.contains(&host(AP)), "its permit is stored before it is told");
+}
+
+#[test]
+fn a_host_row_says_what_the_host_may_do_beside_its_own_verdict() {
+    let mut fleet = fleet(&[AP, DB]);
+    let mut change = Change::default();
+    let row = |fleet: &Fleet, id: &str, seconds| {
+        let now = at(seconds);
+        let row = fleet.host_rows(now).into_iter().find(|row| row.host == host(id)).unwrap();
+        let allowed: Vec<_> = row.allowed.reasons.iter().map(|reason| reason.code).collect();
+        assert_eq!(row.allowed.verdict == Verdict::Issue, allowed.is_empty());
+        (row.verdict, allowed)
+    };
+    send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
+    assert_eq!(row(&fleet, AP, 1), (Verdict::Issue, vec![Code::SiteHold]), "the other one never reported");
+    send(&mut fleet, "exclusive", |_| (), DB, at(1), &mut change).unwrap();
+    assert_eq!(row(&fleet, AP, 1), (Verdict::Issue, vec![]));
+    send(&mut fleet, "shared", |_| (), DB, at(2), &mut change).unwrap();
+    assert_eq!(row(&fleet, DB, 2), (Verdict::Hold, vec![Code::LockDrifted]));
+    assert_eq!(row(&fleet, AP, 2), (Verdict::Issue, vec![Code::SiteHold]));
+
+    // Frozen, nobody gets a new *issue*: the permit at hand says what is allowed, and for how long.
+    send(&mut fleet, "exclusive", |_| (), DB, at(3), &mut change).unwrap();
+    fleet.set_online_until(at(4));
+    send(&mut fleet, "shared", |_| (), DB, at(5), &mut change).unwrap();
+    send(&mut fleet, "exclusive", |_| (), DB, at(6), &mut change).unwrap();
+    assert_eq!(row(&fleet, AP, 6), (Verdict::Issue, vec![Code::PermitMismatch]));
+    fleet.set_online_until(Time::MAX);
+    beat(&mut fleet, "exclusive", AP, at(7), &mut change).unwrap();
+    assert_eq!(row(&fleet, AP, 7), (Verdict::Issue, vec![]));
+    fleet.set_online_until(at(8));
+    for second in (30..1830).step_by(30) {
+        for id in [AP, DB] {
+            beat(&mut fleet, "exclusive", id, at(second), &mut change).unwrap();
+        }
+    }
+    assert_eq!(row(&fleet, AP, 1806), (Verdict::Issue, vec![]));
+    assert_eq!(row(&fleet, AP, 1807), (Verdict::Issue, vec![Code::PermitExpired]));
+
+    stop(&mut fleet, Scope::All, at(1807), &mut change);
+    assert_eq!(row(&fleet, AP, 1807), (Verdict::Issue, vec![Code::Stopped]));
 }
 
 #[test]

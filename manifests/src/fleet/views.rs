@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{Fleet, Host, KnownStop};
 use crate::api::{
-    self, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
+    self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
 };
-use crate::appraise::items;
+use crate::baseline::Item;
 use crate::id::{HostId, ItemId, SiteCode};
 use crate::outcome::{Outcome, Verdict};
+use crate::reason::{Code, Reason};
 use crate::time::Time;
 
 impl Fleet {
@@ -71,7 +72,8 @@ impl Fleet {
                 }
             }
         }
-        let row = |(id, kind, about): (&ItemId, _, &crate::baseline::About)| {
+        let row = |item: Item<'_>| {
+            let (id, about) = (item.id(), item.about());
             let mut counted = outcomes.remove(id).unwrap_or_default();
             // Judged by the baseline before this one, an item new in this one is not known of a host.
             let rest = listed.saturating_sub(counted.values().sum());
@@ -82,14 +84,14 @@ impl Fleet {
             holds.dedup(); // Hosts come in id order, and an id begins with its site.
             ItemRow {
                 item: id.clone(),
-                kind,
+                kind: item.kind(),
                 title: about.title.clone(),
                 remediation: about.remediation.clone(),
                 outcomes: counted.into_iter().collect(),
                 holds,
             }
         };
-        items(policy.current.baseline()).map(row).collect()
+        policy.current.baseline().items().map(row).collect()
     }
 
     /// Every stop, newest first.
@@ -147,6 +149,24 @@ impl Fleet {
         })
     }
 
+    /// What the host may do now. A permit that is over, or was made for another state, opens no gate
+    /// whatever the next one would say: in a freeze there is no next one.
+    fn allowed_now(&self, id: &HostId, host: &Host, now: Time) -> Allowed {
+        let (verdict, reasons) = self.allowed(id, now);
+        if verdict == Verdict::Hold {
+            return Allowed { verdict, reasons };
+        }
+        let reasons = match &host.permit {
+            None => vec![Reason::of(Code::NoPermit)],
+            Some(permit) if permit.verdict == Verdict::Hold || permit.state != host.state => {
+                vec![Reason::of(Code::PermitMismatch)]
+            }
+            Some(permit) if now >= permit.until => vec![Reason::of(Code::PermitExpired)],
+            Some(_) => return Allowed { verdict, reasons },
+        };
+        Allowed { verdict: Verdict::Hold, reasons }
+    }
+
     fn host_row(&self, id: &HostId, now: Time) -> Option<HostRow> {
         let policy = self.policy.as_ref()?;
         let entry = policy.registry.entry(id, now)?;
@@ -157,6 +177,7 @@ impl Fleet {
             roles: entry.host.roles.clone(),
             verdict: host.verdict,
             reasons: host.reasons.clone(),
+            allowed: self.allowed_now(id, host, now),
             heard: host.record.heard,
             evidence: host.seen(),
             agent: cover.map(|cover| cover.agent.version.to_string()),

@@ -7,8 +7,10 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::LIST_MAX;
 use super::near::nearest;
 use super::sheet::{Sheet, printable};
+use crate::baseline::SCHEMA;
 use crate::time::Time;
 use crate::value::{INTEGER_MAX, Value};
 
@@ -54,9 +56,9 @@ impl<'a> Node<'a> {
         self.sheet.line(offset)
     }
 
-    /// Whether problems are no longer kept, so that no work need go into their words.
+    /// Whether a problem here would not be told, so that no work need go into its words.
     pub(super) fn is_full(&self) -> bool {
-        self.sheet.is_full()
+        self.sheet.is_full(self.offset())
     }
 
     /// Keeps its place for [`super::cross_check`].
@@ -76,6 +78,11 @@ impl<'a> Node<'a> {
         }
         let key = last_step(&self.path);
         self.refuse("wrong-type", format!("`{key}` must be {expected}, not {}", type_of(self.value.get_ref())))
+    }
+
+    /// The text, if it is one.
+    pub(super) fn as_str(&self) -> Option<&'a str> {
+        self.value.get_ref().as_str()
     }
 
     /// A text, as it stands.
@@ -348,6 +355,11 @@ impl<'a> Table<'a> {
         found
     }
 
+    /// Whether the key stands there with the value `true`.
+    pub(super) fn is_true(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|value| value.get_ref().as_bool() == Some(true))
+    }
+
     /// Lets a key stand there unread.
     pub(super) fn accept(&mut self, key: &'static str) {
         self.known.push(key);
@@ -386,7 +398,7 @@ impl<'a> Table<'a> {
         let mut misspelt = Vec::new();
         for key in self.entries.keys() {
             let text: &str = key.get_ref();
-            if self.known.contains(&text) || self.sheet.is_full() {
+            if self.known.contains(&text) || self.sheet.is_full(key.span().start) {
                 continue;
             }
             // What is absent is the likelier meaning; then any key that could stand here.
@@ -427,4 +439,43 @@ fn type_of(value: &DeValue<'_>) -> &'static str {
 
 fn last_step(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, last)| last)
+}
+
+/// The elements that can be read of an array of tables that may be left out.
+pub(super) fn tables<'a, T>(
+    t: &mut Table<'a>,
+    key: &'static str,
+    mut read: impl FnMut(&mut Table<'a>) -> Option<T>,
+) -> Vec<T> {
+    let mut all = Vec::new();
+    t.optional(key, |n| {
+        n.list(LIST_MAX, |n| {
+            all.extend(n.table(&mut read));
+            Some(())
+        })
+    });
+    all
+}
+
+/// Of another schema nothing else can be said, so nothing else is.
+pub(super) fn schema(t: &mut Table<'_>) -> Option<()> {
+    if !t.has("schema") {
+        t.required("schema", |n| n.integer());
+        return Some(());
+    }
+    let mut is_other = false;
+    t.optional("schema", |n| {
+        let schema = n.integer()?;
+        if schema != i64::from(SCHEMA) {
+            is_other = true;
+            let message = format!("schema {schema} is not read here, {SCHEMA} is");
+            return n.refuse_with::<()>("unsupported-schema", message, "a newer program may read it");
+        }
+        Some(())
+    });
+    if is_other {
+        t.accept_all_keys();
+        return None;
+    }
+    Some(())
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, HostRow, HostView, ItemRow, Next, PermitRow, Publish,
-    Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView, Versions,
+    Allowed, BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, GateAnswer, GateReason, HostRow, HostView,
+    ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView,
+    Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -21,7 +22,6 @@ use manifests::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
 use manifests::permit::Permit;
 use manifests::reason::{Code, Reason};
 use manifests::stop::{Acknowledgement, LIFT_TYPE, Lift, Scope, Stop, StopRef};
-use manifests::text::{self, Lang};
 use manifests::time::Time;
 use manifests::tree::FileList;
 use manifests::tuf::repository::{self, LIFTS, REGISTRY, baseline_path, file_path, lift_path};
@@ -346,6 +346,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         roles: vec!["ap".parse().unwrap()],
         verdict: Verdict::Hold,
         reasons: vec![missing.clone()],
+        allowed: Allowed { verdict: Verdict::Hold, reasons: vec![missing.clone()] },
         heard: Some(time("2026-10-01T09:00:03.300Z")),
         evidence: Some(time("2026-10-01T09:00:02.900Z")),
         agent: Some("0.1.0".to_owned()),
@@ -424,25 +425,24 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
 
 fn gate_answers(examples: &mut BTreeMap<&'static str, String>) {
     let reason = Reason::item(Code::FixMissing, &"FIX-2019-0007".parse().unwrap());
-    let text = json!({ "en": text::reason(Lang::En, &reason), "ja": text::reason(Lang::Ja, &reason) });
-    let hold = json!({
-        "verdict": Verdict::Hold,
-        "reasons": [{ "code": reason.code, "item": reason.item, "host": null, "text": text }],
-        "baseline": "2023.7.2",
-        "until": null,
-        "decision": "1a0f67a3800-17",
-        "entry": "store",
-        "transaction": "7f3a",
-    });
-    let issue = json!({
-        "verdict": Verdict::Issue,
-        "reasons": [],
-        "baseline": "2023.7.2",
-        "until": time("2026-10-01T09:10:02.900Z"),
-        "decision": "1a0f67a3800-18",
-        "entry": null,
-        "transaction": null,
-    });
+    let hold = GateAnswer {
+        verdict: Verdict::Hold,
+        reasons: vec![GateReason::from(&reason)],
+        baseline: Some("2023.7.2".to_owned()),
+        until: None,
+        decision: "1a0f67a3800-17".to_owned(),
+        entry: Some("store".to_owned()),
+        transaction: Some("7f3a".to_owned()),
+    };
+    let issue = GateAnswer {
+        verdict: Verdict::Issue,
+        reasons: Vec::new(),
+        baseline: Some("2023.7.2".to_owned()),
+        until: Some(time("2026-10-01T09:10:02.900Z")),
+        decision: "1a0f67a3800-18".to_owned(),
+        entry: None,
+        transaction: None,
+    };
     examples.insert("gate-hold", pretty(&hold));
     examples.insert("gate-issue", pretty(&issue));
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use manifests::api::HostRow;
 use manifests::outcome::Verdict;
-use manifests::text::{self, text};
+use manifests::text::text;
 use manifests::time::Time;
 
 use super::table::{self, Align};
@@ -18,8 +18,8 @@ use crate::words;
 /// Where `out` fails.
 pub fn print(hosts: &[HostRow], form: Form, style: Style, now: Time, out: &mut impl Write) -> io::Result<End> {
     print_as(form, &hosts, out, |out| people(hosts, style, now, out))?;
-    // What a host's own evidence says: a stop or a neighbour holds a site, not its hosts' evidence.
-    Ok(End::of(!hosts.is_empty() && hosts.iter().all(|host| host.verdict == Verdict::Issue && host.reasons.is_empty())))
+    // What a host may do, not what its own evidence says: a stop or a neighbour holds it as well.
+    Ok(End::of(!hosts.is_empty() && hosts.iter().all(|host| host.allowed.verdict == Verdict::Issue)))
 }
 
 fn people(hosts: &[HostRow], style: Style, now: Time, out: &mut impl Write) -> io::Result<()> {
@@ -36,7 +36,7 @@ fn people(hosts: &[HostRow], style: Style, now: Time, out: &mut impl Write) -> i
     ]
     .map(|key| (text(lang, key), Align::Left));
     let mut hosts: Vec<&HostRow> = hosts.iter().collect();
-    hosts.sort_by_key(|host| (std::cmp::Reverse(host.verdict), host.host.clone()));
+    hosts.sort_by_key(|host| (std::cmp::Reverse(host.allowed.verdict), host.host.clone()));
     let ago = |time: Option<Time>| time.map_or_else(|| "-".to_owned(), |time| words::age(lang, now.since(time)));
     let verdict = |verdict: &Verdict| text(lang, &words::key_of("verdict", verdict));
     let rows: Vec<Vec<String>> = hosts
@@ -47,13 +47,13 @@ fn people(hosts: &[HostRow], style: Style, now: Time, out: &mut impl Write) -> i
             vec![
                 host.host.to_string(),
                 roles.join(","),
-                verdict(&host.verdict),
+                verdict(&host.allowed.verdict),
                 ago(host.heard),
                 ago(host.evidence),
                 host.agent.clone().unwrap_or_else(|| "-".to_owned()),
                 permit
                     .map_or_else(|| "-".to_owned(), |p| format!("{} {}", verdict(&p.verdict), words::moment(p.until))),
-                words::main_reason(&host.reasons).map(|reason| text::reason(lang, reason)).unwrap_or_default(),
+                words::sentence(lang, &host.allowed.reasons),
             ]
         })
         .collect();

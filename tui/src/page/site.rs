@@ -7,6 +7,7 @@ use manifests::text::{self, text, text_with};
 
 use super::{Line, Tone, push};
 use crate::model::{Model, SitePage};
+use crate::standing::Shown;
 use crate::words::{self, key_of};
 
 const INDENT: usize = 2;
@@ -50,7 +51,7 @@ impl Writer<'_> {
         push(&mut self.lines, self.width, indent, true, tone, text);
     }
 
-    fn say(&self, key: &str, values: &[(&str, text::Value<'_>)]) -> String {
+    fn say(&self, key: &str, values: &[(&str, text::Argument<'_>)]) -> String {
         text_with(self.model.lang, key, values)
     }
 
@@ -101,19 +102,22 @@ impl Writer<'_> {
 
     fn host(&mut self, view: &HostView) {
         let row = &view.host;
-        let tone = match row.verdict {
-            Verdict::Issue => Tone::Good,
-            Verdict::Hold => Tone::Bad,
+        // What was allowed until a moment that has passed is not known any more.
+        let over = row.permit.as_ref().is_none_or(|permit| permit.until <= self.model.server_now());
+        let (tone, key) = match row.allowed.verdict {
+            Verdict::Issue if over => (Tone::Warn, Shown::Lapsed.key().to_owned()),
+            Verdict::Issue => (Tone::Good, key_of("verdict", &row.allowed.verdict)),
+            Verdict::Hold => (Tone::Bad, key_of("verdict", &row.allowed.verdict)),
         };
         let roles: Vec<&str> = row.roles.iter().map(|role| role.as_str()).collect();
-        let verdict = self.say(&key_of("verdict", &row.verdict), &[]);
+        let verdict = self.say(&key, &[]);
         self.push_marked(0, tone, &format!("{}  {}  {verdict}", row.host, roles.join(" ")));
         let about = self.about(row);
         self.push(INDENT, Tone::Dim, &about);
 
         // What concerns the whole host. The items' own reasons are said with the items.
         let mut whole: Vec<&Reason> =
-            row.reasons.iter().chain(&view.appraisal.reasons).filter(|reason| reason.item.is_none()).collect();
+            row.allowed.reasons.iter().chain(&view.appraisal.reasons).filter(|reason| reason.item.is_none()).collect();
         whole.sort();
         whole.dedup();
         for reason in whole {

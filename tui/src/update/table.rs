@@ -6,7 +6,8 @@ use manifests::api::{SiteRow, Standing};
 use manifests::text::{self, Lang};
 
 use crate::keymap::Action;
-use crate::model::{Model, Shown, Sort};
+use crate::model::{Model, Sort};
+use crate::standing::Shown;
 use crate::words;
 
 /// Takes a new fleet into the table.

@@ -1,6 +1,8 @@
 //! What the subcommands print.
 
-use manifests::api::{Counts, Fleet, StopView};
+use manifests::api::{Allowed, Counts, Fleet, StopView};
+use manifests::outcome::Verdict;
+use manifests::reason::{Code, Reason};
 use manifests::text::Lang;
 use tui::args::Form;
 use tui::commands::{End, Style, hosts, items, sites, stop};
@@ -32,7 +34,7 @@ fn sites_are_a_table_aligned_for_kanji() {
     let rows: Vec<&str> = lines.skip(1).collect();
     assert_eq!(rows.len(), 8);
     assert!(rows[1].starts_with("✗ 保留      402206  宗像市"), "{text}");
-    assert!(rows[1].ends_with("必要な修正が適用されていません。(FIX-2019-0007)"), "{text}");
+    assert!(rows[1].ends_with("必要な修正が適用されていません。(FIX-2019-0007) +1"), "{text}");
     // Every row's code begins in the same cell as the head's word.
     let cell = |line: &str, word: &str| tui::cells::width(&line[..line.find(word).unwrap()]);
     let code = cell(rows[0], "コード");
@@ -75,6 +77,14 @@ fn hosts_say_when_they_were_heard_and_why_they_hold() {
     assert!(rows[2].contains("hold   12 s   30 s      0.1.0  hold 2023-05-09 14:30:00 JST  A required fix"), "{text}");
     let (_, end) = printed(|out| hosts::print(&fixture::hosts()[..1], Form::Table, style(Lang::En), now, out));
     assert_eq!(end, End::Good);
+    let mut stopped = fixture::hosts()[0].clone();
+    stopped.allowed = Allowed { verdict: Verdict::Hold, reasons: vec![Reason::of(Code::Stopped)] };
+    for (lang, words) in [(Lang::En, " ap     hold "), (Lang::Ja, " ap    保留 ")] {
+        let (text, end) = printed(|out| hosts::print(&[stopped.clone()], Form::Table, style(lang), now, out));
+        assert_eq!(end, End::Bad, "its own evidence is good, and yet it may not issue");
+        let reason = manifests::text::reason(lang, &Reason::of(Code::Stopped));
+        assert!(text.contains(words) && text.trim_end().ends_with(&reason), "{text}");
+    }
     let (_, end) = printed(|out| hosts::print(&[], Form::Json, style(Lang::En), now, out));
     assert_eq!(end, End::Bad);
 }

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use manifests::api::{
-    BaselineRef, Counts, Fleet, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
+    Allowed, BaselineRef, Counts, Fleet, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
 };
 use manifests::baseline::Localized;
 use manifests::digest::Digest;
@@ -80,6 +80,7 @@ pub(crate) fn fleet() -> Fleet {
 fn host(id: &str, role: &str, reasons: Vec<Reason>) -> HostRow {
     let verdict = if reasons.is_empty() { Verdict::Issue } else { Verdict::Hold };
     HostRow {
+        allowed: Allowed { verdict, reasons: reasons.clone() },
         host: id.parse().unwrap(),
         roles: vec![role.parse().unwrap()],
         verdict,
@@ -155,15 +156,17 @@ pub(crate) fn site() -> SiteView {
         lifted: vec![],
     };
     let fleet = fleet();
+    // Stop and neighbour hold what the host's own evidence does not.
+    let mut ap = host("402206-ap1", "ap", reasons.clone());
+    ap.allowed.reasons.insert(0, Reason::of(Code::Stopped));
+    let mut db = host("402206-db1", "db", vec![]);
+    db.allowed = Allowed { verdict: Verdict::Hold, reasons: vec![Reason::of(Code::Stopped), other] };
     SiteView {
         site: fleet.sites[2].clone(),
         hosts: vec![
+            HostView { host: ap, appraisal: Appraisal { verdict: Verdict::Hold, reasons, items, changes_at: None } },
             HostView {
-                host: host("402206-ap1", "ap", reasons.clone()),
-                appraisal: Appraisal { verdict: Verdict::Hold, reasons, items, changes_at: None },
-            },
-            HostView {
-                host: host("402206-db1", "db", vec![other]),
+                host: db,
                 appraisal: Appraisal { verdict: Verdict::Issue, reasons: vec![], items: good, changes_at: None },
             },
         ],

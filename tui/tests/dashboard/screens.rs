@@ -5,6 +5,8 @@
 use std::path::Path;
 
 use crossterm::event::KeyCode;
+use manifests::api::Allowed;
+use manifests::outcome::Verdict;
 use manifests::text::Lang;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -171,6 +173,28 @@ fn nothing_is_green_without_contact() {
 }
 
 #[test]
+fn a_host_that_may_not_issue_has_no_mark_of_a_good_one() {
+    let mut view = site();
+    view.hosts.remove(0);
+    let line = |driver: &Driver| {
+        let lines = text(&draw(&driver.model, COLOUR));
+        lines.lines().find(|line| line.contains("402206-db1")).unwrap().to_owned()
+    };
+    let mut driver = open_site(Lang::En, (80, 24));
+    driver.fetched_site(Some(view.clone()));
+    assert_eq!(line(&driver), "✗ 402206-db1  db  hold", "stopped, whatever its own evidence says");
+    view.hosts[0].host.allowed = Allowed { verdict: Verdict::Issue, reasons: vec![] };
+    driver.fetched_site(Some(view));
+    assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
+    // Its permit ends at 14:30, and no answer came since 14:00.
+    driver.happen(Event::StreamFailed(Failure { code: "connect" }));
+    driver.later(29 * 60_000);
+    assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
+    driver.later(60_000);
+    assert_eq!(line(&driver), "⚠ 402206-db1  db  unknown");
+}
+
+#[test]
 fn without_colour_no_colour_is_used_and_the_banner_still_stands_out() {
     let theme = Theme { ascii: false, colour: false };
     for driver in [lost(Lang::En, (80, 24)), open_site(Lang::En, (80, 24)), Driver::live(Lang::En, (80, 24))] {
@@ -187,8 +211,8 @@ fn ascii_marks_are_ascii_and_states_differ_by_word_letter_and_shape() {
     let screen = text(&draw(&Driver::live(Lang::En, (80, 24)).model, ASCII));
     assert!(screen.is_ascii(), "{screen}");
     for theme in [COLOUR, ASCII] {
-        for (index, shown) in tui::model::Shown::ALL.into_iter().enumerate() {
-            for other in tui::model::Shown::ALL.into_iter().skip(index + 1) {
+        for (index, shown) in tui::standing::Shown::ALL.into_iter().enumerate() {
+            for other in tui::standing::Shown::ALL.into_iter().skip(index + 1) {
                 assert_ne!(theme.glyph(shown), theme.glyph(other));
                 assert_ne!(shown.letter(), other.letter());
                 assert_ne!(shown.key(), other.key());

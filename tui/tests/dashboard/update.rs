@@ -4,7 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use manifests::text::Lang;
 use tui::effect::Effect;
 use tui::event::{Event, Failure};
-use tui::model::{Link, Shown, Sort};
+use tui::model::{Link, Sort};
+use tui::standing::Shown;
 use tui::update::next_wake;
 
 use crate::fixture::{Driver, fleet, site};

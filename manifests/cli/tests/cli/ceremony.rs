@@ -199,6 +199,47 @@ fn a_root_that_the_registry_does_not_explain_is_not_signed() {
     }
 }
 
+/// Lets a signed document end `days` from now, as if a and b had signed it so.
+fn end_in(desk: &Desk, name: &str, days: i64) {
+    let path = desk.path(&format!("d/metadata/{name}"));
+    let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let expires = Time::from_unix_ms(now().unix_ms() + days * 86_400_000 - 60_000);
+    file["signed"]["expires"] = expires.to_rfc3339_seconds().into();
+    let bytes = ["a", "b"]
+        .iter()
+        .fold(file.to_string().into_bytes(), |bytes, who| resign(&bytes, &desk.read(&format!("{who}.pem"))));
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_end_that_is_near_or_past_is_told_by_check_and_sign() {
+    let desk = Desk::signed();
+    let text = check(&desk.check(), 0, &[]) + &check(&desk.sign("a"), 0, &[]);
+    assert!(!text.contains("warning"), "{text}");
+    end_in(&desk, "1.targets.json", 7);
+    end_in(&desk, "1.root.json", 30);
+    let words = ["warning: metadata/1.root.json expires within 30 days", "1.targets.json expires within 7 days"];
+    check(&desk.check(), 0, &words);
+    check(&desk.sign("a"), 0, &[words[0], words[1], "2.targets.json: renewed"]);
+    // Complete again: nothing to warn of.
+    let text = check(&desk.sign("b"), 0, &[words[0]]);
+    assert!(!text.contains(words[1]), "{text}");
+
+    end_in(&desk, "1.root.json", 0);
+    check(&desk.check(), 0, &["warning: metadata/1.root.json HAS EXPIRED, at 2", "this machine's clock: 2"]);
+    desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
+    check(&desk.sign("a"), 0, &["3.targets.json: made", "under metadata/1.root.json, which has expired"]);
+}
+
+#[test]
+fn what_expired_before_it_was_signed_is_said_to_have_expired() {
+    let desk = Desk::new();
+    end_in(&desk, "1.root.json", 0);
+    check(&desk.sign("c"), 0, &["nothing to sign"]);
+    desk.replace("d/metadata/1.root.json", "\"version\": 1", "\"x\": 1, \"version\": 1");
+    check(&desk.sign("c"), 1, &["1.root.json is not signed: it expired at 2", "this machine's clock says 2"]);
+}
+
 #[test]
 fn every_controller_but_the_first_stands_by_unless_it_is_said_otherwise() {
     let desk = Desk::empty();
@@ -216,6 +257,21 @@ fn every_controller_but_the_first_stands_by_unless_it_is_said_otherwise() {
     };
     assert_eq!(init(["--controller", &main, "--controller", &standby]), "id = \"standby\"");
     assert_eq!(init(["--standby", &main, "--controller", &standby]), "id = \"main\"");
+}
+
+#[test]
+fn an_init_that_runs_out_of_space_leaves_nothing_and_can_be_tried_again() {
+    let desk = Desk::empty();
+    // No file may be longer than a block: the first small one is written, the next one is not.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+    let mut arguments = vec!["-c".to_owned(), script.to_owned(), env!("CARGO_BIN_EXE_sekisho-baseline").to_owned()];
+    arguments.extend(desk.init_arguments(&["a;Quality", "b;Design"], true));
+    check(&std::process::Command::new("sh").args(&arguments).output().unwrap(), 74, &["cannot replace"]);
+    assert!(!desk.exists("d"));
+    fs::create_dir_all(desk.path("d/.git")).unwrap();
+    check(&std::process::Command::new("sh").args(&arguments).output().unwrap(), 74, &["cannot replace"]);
+    assert_eq!(fs::read_dir(desk.path("d")).unwrap().count(), 1);
+    check(&desk.init(&["a;Quality", "b;Design"], true), 0, &[]);
 }
 
 #[test]

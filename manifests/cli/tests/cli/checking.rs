@@ -1,6 +1,11 @@
 //! `check`: each mistake with its place.
 
-use crate::desk::{BASELINE, Desk, check, run};
+use std::fs;
+use std::process::Command;
+
+use manifests::digest::Digest;
+
+use crate::desk::{BASELINE, Desk, FILE_LIST, check, run};
 
 #[test]
 fn every_mistake_of_both_files_is_printed_with_its_place() {
@@ -32,6 +37,15 @@ fn every_mistake_of_both_files_is_printed_with_its_place() {
 }
 
 #[test]
+fn more_mistakes_than_are_told_are_said_to_be_the_first() {
+    let desk = Desk::empty();
+    desk.write("many.toml", &"a b\n".repeat(1001));
+    check(&run(&["check", &desk.text("many.toml")]), 1, &["error: the first 1000 mistakes"]);
+    desk.write("many.toml", &"a b\n".repeat(999));
+    assert!(!check(&run(&["check", &desk.text("many.toml")]), 1, &["error: 999 mistakes"]).contains("first"));
+}
+
+#[test]
 fn a_skeleton_is_in_order_but_for_being_empty() {
     let desk = Desk::empty();
     check(&desk.init(&["a;Quality", "b;Design"], true), 0, &[]);
@@ -48,23 +62,76 @@ fn one_file_is_recognised_by_what_it_holds() {
     for name in ["fleet.toml", "next.toml"] {
         check(&run(&["check", &desk.text(name)]), 0, &["no mistakes"]);
     }
+    desk.replace("fleet.toml", "[[controller]]", "x y\n[[controller]]");
+    let text = check(&run(&["check", &desk.text("fleet.toml")]), 1, &["syntax", "error: 1 mistake"]);
+    assert_eq!(text.lines().count(), 2, "{text}");
     check(&run(&["check", &desk.text("none.toml")]), 74, &["none.toml"]);
 }
 
 #[test]
-fn what_a_patch_goes_over_must_be_at_hand_and_whole() {
+fn the_file_list_of_every_release_must_be_at_hand_and_whole() {
     let desk = Desk::new();
-    let patch = "[[program.patch]]\nid = \"HF-1\"\nover = [\"3.4.1\"]\nreplaces = { \"lib/a.so\" = \
-                 \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }\n\n[[setting]]";
-    desk.replace("d/baseline.toml", "[[setting]]", patch);
+    fs::remove_file(desk.path(FILE_LIST)).unwrap();
     check(&desk.check(), 1, &["file-list-missing", "issuing-server"]);
-    let name = "d/files/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    desk.write(name, "not empty");
+    check(&desk.sign("a"), 1, &["file-list-missing"]);
+    desk.write(FILE_LIST, "not empty");
     check(&desk.check(), 1, &["file-damaged"]);
-    desk.write(name, "");
+    desk.write(FILE_LIST, "");
     check(&desk.check(), 0, &["no mistakes"]);
     desk.write("d/files/notes.txt", "");
     check(&desk.check(), 1, &["notes.txt"]);
+    fs::remove_file(desk.path("d/files/notes.txt")).unwrap();
+
+    // What is denied holds by its digest, unless a patch goes over it.
+    let other = Digest::of(b"other");
+    let denied = format!("[[program.release]]\nversion = \"3.3.0\"\ntree = \"{other}\"\ndenied = \"old\"\n");
+    let patch =
+        format!("[[program.patch]]\nid = \"HF-1\"\nover = [\"3.3.0\"]\nreplaces = {{ \"a.so\" = \"{other}\" }}\n");
+    desk.replace("d/baseline.toml", "[[setting]]", &format!("{denied}\n[[setting]]"));
+    check(&desk.check(), 0, &["no mistakes"]);
+    desk.replace("d/baseline.toml", "[[setting]]", &format!("{patch}\n[[setting]]"));
+    check(&desk.check(), 1, &["file-list-missing", &other.hex()]);
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_a_mistake_with_its_place_beside_the_others() {
+    let desk = Desk::new();
+    let name = desk.text("d/baseline.toml");
+    // "本" in Shift_JIS.
+    let text = BASELINE.replacen("reviewed", "日\u{0}", 1).into_bytes();
+    let text = text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect::<Vec<_>>().join(&b"\x96\x7b"[..]);
+    fs::write(&name, &text).unwrap();
+    desk.replace("d/registry.toml", "code = \"372013\"", "code = \"372014\"");
+    let place = format!("{name}:19:35: not-utf8: the file is not UTF-8 from here on (hint: save it as UTF-8)");
+    check(&desk.check(), 1, &[&place, "registry.toml:", "bad-code"]);
+    check(&run(&["check", &name]), 1, &[&place]);
+    check(&desk.sign("a"), 1, &["not-utf8", "1.lifts.json: made and signed"]);
+}
+
+#[test]
+fn a_fix_that_no_listed_release_has_is_warned_of() {
+    let desk = Desk::new();
+    let fix = |range: &str| {
+        let requires = format!("requires = [ {{ program = \"issuing-server\", fixed_in = \"{range}\" }} ]");
+        desk.write("d/baseline.toml", &format!("{BASELINE}\n[[fix]]\nid = \"FIX-1\"\nroles = [\"ap\"]\n{requires}\n"));
+        check(&desk.check(), 0, &["no mistakes"])
+    };
+    assert!(!fix(">=3.4.0").contains("warning"));
+    let text = fix(">=3.5.0");
+    assert!(text.contains("warning") && text.contains("FIX-1 requires issuing-server >=3.5.0"), "{text}");
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let desk = Desk::new();
+    let pipe = desk.text("d/pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Within `timeout`, so that a wait for ever is a failure.
+    let program = env!("CARGO_BIN_EXE_sekisho-baseline");
+    let within = |path: &str| Command::new("timeout").args(["20", program, "check", path]).output().unwrap();
+    check(&within(&pipe), 1, &["pipe is no regular file"]);
+    fs::rename(desk.path("d/pipe"), desk.path("d/baseline.toml")).unwrap();
+    check(&within(&desk.text("d")), 1, &["baseline.toml is no regular file"]);
 }
 
 #[test]
