@@ -224,7 +224,7 @@ impl Parts {
     pub fn stop(&self, sealed: Sealed<Stop>) {
         match sealed.verify(&self.permit_keys()) {
             Ok(stop) => {
-                warn!(number = stop.number, reason = %stop.reason, "stop received");
+                warn!(number = stop.number, reason = ?stop.reason, "stop received");
                 self.step(Event::Stop(stop));
             }
             Err(error) => {

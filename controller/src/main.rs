@@ -1,5 +1,6 @@
 //! `sekisho-controller`: arguments, logging, exit code.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -39,7 +40,11 @@ fn main() -> ExitCode {
         }
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    // SQLite makes the database, its log and its index, and the lock is made, with whatever mode the
+    // mask leaves. The directory is private too, but a copy of it may not be.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,14 +14,15 @@ use manifests::durable::{self, DurableError};
 use manifests::id::{ControllerId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::reference::Reference;
+use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
 use manifests::source;
 use manifests::time::{Span, Time};
 use manifests::tree::FileList;
-use manifests::tuf::repository::{self as writer, LIFTS, SNAPSHOT_LIFE, TIMESTAMP_LIFE, file_path};
+use manifests::tuf::repository::{self as writer, LIFTS, REGISTRY, SNAPSHOT_LIFE, TIMESTAMP_LIFE, file_path};
 use manifests::tuf::{
     Client, MemoryStore, ROOT, ROOT_BYTES_MAX, Root, SNAPSHOT, SNAPSHOT_BYTES_MAX, Snapshot, TARGET_FILE_BYTES_MAX,
-    TARGETS, TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, TargetFile, Timestamp, Trusted, TufError,
+    TARGETS, TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, TargetFile, Targets, Timestamp, Trusted, TufError,
     metadata_path, target_path,
 };
 
@@ -338,6 +339,22 @@ impl Repository {
     pub fn directory(&self) -> &Path {
         &self.directory
     }
+}
+
+/// The registry in force, by the files below `directory`, **unverified**: for words to whoever works
+/// beside a serving controller. None before the first publish, or if a file is not there as listed.
+pub(crate) fn registry_unverified(directory: &Path) -> Option<Registry> {
+    let read = |name: String, max| durable::read_limited(&directory.join(name), max).ok();
+    let timestamp: Timestamp =
+        writer::read_unverified(&read(metadata_path(TIMESTAMP, 0), TIMESTAMP_BYTES_MAX)?).ok()?;
+    let listed = timestamp.snapshot()?;
+    let snapshot: Snapshot =
+        writer::read_unverified(&read(metadata_path(SNAPSHOT, listed.version), SNAPSHOT_BYTES_MAX)?).ok()?;
+    let listed = snapshot.meta.get("targets.json")?;
+    let targets: Targets =
+        writer::read_unverified(&read(metadata_path(TARGETS, listed.version), TARGETS_BYTES_MAX)?).ok()?;
+    let name = target_path(REGISTRY, targets.targets.get(REGISTRY)?)?;
+    source::registry_from_bytes(&read(format!("targets/{name}"), TARGET_FILE_BYTES_MAX)?).ok()
 }
 
 pub(crate) fn versions(set: &Trusted) -> Versions {

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use data_encoding::BASE64URL_NOPAD;
 use manifests::id::HostId;
+use manifests::stop::{OPERATOR_CHARS_MAX, is_operator};
 use manifests::time::Span;
 use ring::rand::SystemRandom;
 
 use crate::clock;
+use crate::data::Data;
+use crate::repository::registry_unverified;
 use crate::role::Role;
 use crate::store::Connection;
 
@@ -32,7 +35,8 @@ pub enum Args {
     },
     /// Print a token for an operator; it replaces the one of that name
     Operator {
-        /// Name that stands in stops and publishes
+        /// Name that stands in stops and publishes: 1 to 64 characters
+        #[arg(value_parser = operator_name)]
         name: String,
         /// What the operator may do: viewer (look), operator (look and stop) or admin (also publish)
         #[arg(long)]
@@ -41,6 +45,13 @@ pub enum Args {
         #[arg(long)]
         data: PathBuf,
     },
+}
+
+fn operator_name(text: &str) -> Result<String, String> {
+    if !is_operator(text) {
+        return Err(format!("an operator's name is 1 to {OPERATOR_CHARS_MAX} characters, none a control character"));
+    }
+    Ok(text.to_owned())
 }
 
 /// Makes tokens and prints them.
@@ -52,7 +63,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args {
         Args::Host { hosts, data, replace } => {
             let mut connection = Connection::open(&data).await?;
+            let registry = registry_unverified(&Data::new(&data).repository());
             for host in hosts {
+                // A token may be made before the registry that lists its host is published.
+                if registry.as_ref().is_some_and(|registry| !registry.hosts.iter().any(|listed| listed.id == host)) {
+                    eprintln!("warning: {host} is not in the registry in force; it cannot enrol before it is");
+                }
                 let token = random()?;
                 connection.add_token(&token, &host, replace, now, now.after(HOST_TOKEN_LIFE)).await?;
                 println!("{host} {token}");

@@ -161,6 +161,8 @@ async fn a_payload_in_another_form_is_refused_though_it_is_signed() {
     array["cover"]["agent"] = serde_json::json!([good["cover"]["agent"]["version"], good["cover"]["agent"]["digest"]]);
     let mut in_force = good.clone();
     in_force["state"]["settings"]["lock.print-wait"]["in_force"] = serde_json::Value::Null;
+    let mut line = good.clone();
+    line["state"]["settings"]["lock.print-wait"]["value"]["value"]["line"] = 0.into();
     let send = async |payload: &serde_json::Value| {
         let payload = serde_json::to_vec_pretty(payload).unwrap();
         let bytes = host.key.sign(&pre_authentication_encoding(Evidence::PAYLOAD_TYPE, &payload));
@@ -169,9 +171,13 @@ async fn a_payload_in_another_form_is_refused_though_it_is_signed() {
         sealed["signatures"][0]["sig"] = BASE64.encode(&bytes).into();
         world.ask(Method::POST, api::EVIDENCE, "", Some(&sealed)).await
     };
-    for (what, payload) in
-        [("/cover/resumed", resumed), ("/cover/checkpoint", null), ("/cover/agent", array), ("in_force", in_force)]
-    {
+    for (what, payload) in [
+        ("/cover/resumed", resumed),
+        ("/cover/checkpoint", null),
+        ("/cover/agent", array),
+        ("in_force", in_force),
+        ("a line from 1", line),
+    ] {
         let (status, body) = failure(send(&payload).await).await;
         assert_eq!((status, body.code.as_str()), (400, "malformed"), "{what}");
         assert!(body.message.contains(what), "{what}: {}", body.message);

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::id::{HostId, ItemId, ProductId};
 use crate::stop::StopRef;
 use crate::time::Time;
-use crate::value::Value;
+use crate::value::{VALUE_BYTES_MAX, Value};
 
 /// The largest evidence payload accepted, in bytes (4 MiB).
 pub const EVIDENCE_BYTES_MAX: usize = 4 << 20;
@@ -64,6 +64,43 @@ pub struct State {
 pub const COVERAGE_MAX: usize = 100;
 
 impl State {
+    /// Checks the limits that its types do not: what an agent reports keeps them, and what is stored and
+    /// shown by them must not be longer because a host says so.
+    ///
+    /// # Errors
+    /// The first limit that is not kept, in words.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let is_absolute = |path: &str| path.starts_with('/');
+        let is_short = |value: &Value| !matches!(value, Value::Text(text) if text.len() > VALUE_BYTES_MAX);
+        let stands = |file: &str, lines: &[u32]| is_absolute(file) && !lines.is_empty() && !lines.contains(&0);
+        let fact = |seen: &FactSeen| match seen {
+            FactSeen::Value { value, file, line } => is_short(value) && stands(file, &[*line]),
+            FactSeen::Unknown(_) => true,
+        };
+        let setting = |seen: &SettingSeen| {
+            let value = match &seen.value {
+                ValueSeen::Value { value, file, line } => is_short(value) && stands(file, &[*line]),
+                ValueSeen::Sealed { file, line, .. } => stands(file, &[*line]),
+                ValueSeen::Ambiguous { file, lines } => stands(file, lines),
+                ValueSeen::Absent | ValueSeen::Unknown(_) => true,
+            };
+            value && !matches!(&seen.in_force, Some(InForceSeen::Value(value)) if !is_short(value))
+        };
+        if !self.facts.values().all(fact) || !self.settings.values().all(setting) {
+            return Err("a value has at most 4096 bytes, an absolute file and a line from 1");
+        }
+        if !self.files.keys().all(|path| is_absolute(path)) {
+            return Err("a file has an absolute path");
+        }
+        if self.coverage.len() > COVERAGE_MAX {
+            return Err("at most 100 gaps are listed in coverage");
+        }
+        if self.programs.values().any(|program| program.findings.len() > FINDINGS_MAX) {
+            return Err("at most 100 findings are listed of a program");
+        }
+        Ok(())
+    }
+
     /// SHA-256 of the state's canonical JSON: what permits bind and heartbeats repeat.
     pub fn digest(&self) -> Digest {
         // Strings, booleans, integers, arrays and objects only: this cannot fail, and a digest of
@@ -378,4 +415,49 @@ pub struct Layer {
     /// only the host has; none if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut State)) -> Result<(), &'static str> {
+        let mut state = State::default();
+        change(&mut state);
+        state.check()
+    }
+
+    #[test]
+    fn a_state_keeps_the_limits_that_are_stated() {
+        let id = |text: &str| text.parse::<ItemId>().unwrap();
+        let text = |bytes: usize| Value::Text("a".repeat(bytes));
+        let setting = |value: Value, file: &str, line: u32, in_force: Option<InForceSeen>| {
+            let seen = SettingSeen { value: ValueSeen::Value { value, file: file.to_owned(), line }, in_force };
+            check(|state| _ = state.settings.insert(id("s"), seen))
+        };
+        assert_eq!(setting(text(4096), "/a", 1, Some(InForceSeen::Value(text(4096)))), Ok(()));
+        assert!(setting(text(4097), "/a", 1, None).is_err());
+        assert!(setting(text(1), "a", 1, None).is_err());
+        assert!(setting(text(1), "/a", 0, None).is_err());
+        assert!(setting(text(1), "/a", 1, Some(InForceSeen::Value(text(4097)))).is_err());
+        let twice = |lines: &[u32]| {
+            let value = ValueSeen::Ambiguous { file: "/a".to_owned(), lines: lines.to_vec() };
+            check(|state| _ = state.settings.insert(id("s"), SettingSeen { value, in_force: None }))
+        };
+        assert_eq!((twice(&[1, 2]).is_ok(), twice(&[1, 0]).is_ok(), twice(&[]).is_ok()), (true, false, false));
+        let fact = FactSeen::Value { value: text(1), file: "/a".to_owned(), line: 0 };
+        assert!(check(|state| _ = state.facts.insert(id("f"), fact)).is_err());
+        assert!(check(|state| _ = state.files.insert("etc/a".to_owned(), FileSeen::Absent)).is_err());
+        let gap = Gap { what: "/a".to_owned(), why: Why::Unreadable };
+        assert_eq!(check(|state| state.coverage = vec![gap.clone(); 100]), Ok(()));
+        assert!(check(|state| state.coverage = vec![gap; 101]).is_err());
+        let finding = Finding { path: "a".to_owned(), kind: FindingKind::SpecialFile };
+        let program = |count| ProgramSeen {
+            tree: TreeSeen::Absent,
+            loaded: Loaded::NotRunning,
+            findings: vec![finding.clone(); count],
+        };
+        assert_eq!(check(|state| _ = state.programs.insert(id("p"), program(100))), Ok(()));
+        assert!(check(|state| _ = state.programs.insert(id("p"), program(101))).is_err());
+    }
 }

@@ -31,7 +31,8 @@ pub struct Stop {
     pub previous: Option<Digest>,
     /// Whom it stops.
     pub scope: Scope,
-    /// Why, for the people there; 1 to [`REASON_BYTES_MAX`] bytes.
+    /// Why, for the people there. A controller takes 1 to [`REASON_BYTES_MAX`] bytes of one line; whoever
+    /// receives the stop acts on it whatever stands here.
     pub reason: String,
     /// Who, by the name of the operator's token.
     pub operator: String,
@@ -49,7 +50,24 @@ pub const REASON_BYTES_MAX: usize = 1000;
 
 /// Whether `text` may be the reason of a stop or lift.
 pub fn is_reason(text: &str) -> bool {
-    !text.trim().is_empty() && text.len() <= REASON_BYTES_MAX
+    !text.trim().is_empty() && text.len() <= REASON_BYTES_MAX && is_one_line(text)
+}
+
+/// The longest name of an operator, in characters.
+pub const OPERATOR_CHARS_MAX: usize = 64;
+
+/// Whether `text` may be an operator's name.
+pub fn is_operator(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= OPERATOR_CHARS_MAX && is_one_line(text)
+}
+
+/// Whether `text` shows as what it is wherever it is printed: no control characters, line or paragraph
+/// separators, or marks that turn the direction of writing (Unicode's `Bidi_Control`).
+fn is_one_line(text: &str) -> bool {
+    !text.chars().any(|c| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    })
 }
 
 /// Whom a stop stops. A site is in scope if one of its hosts is; later joiners are in scope.
@@ -169,8 +187,8 @@ pub enum LiftError {
     /// A stop that ends nowhere.
     #[error("it names no site")]
     NoSite,
-    /// No reason, or a longer one than is read.
-    #[error("its reason does not have 1 to {REASON_BYTES_MAX} bytes")]
+    /// No reason, or one that [`is_reason`] refuses.
+    #[error("its reason is not one line of 1 to {REASON_BYTES_MAX} bytes, without control characters")]
     Reason,
 }
 

@@ -100,7 +100,8 @@ impl FileList {
     ///
     /// # Errors
     /// [`FileListError`] with the first line that is not as [`FileList::to_bytes`] writes it, that
-    /// is out of order, or beyond [`ENTRIES_MAX`].
+    /// is out of order, beyond [`ENTRIES_MAX`], or has a path that no tree has: absolute, longer than
+    /// [`PATH_BYTES_MAX`], with a NUL or an empty, `.` or `..` segment, or two things at once.
     pub fn parse(bytes: &[u8]) -> Result<Self, FileListError> {
         let mut list = Self::new();
         let mut before: Option<Vec<u8>> = None;
@@ -124,8 +125,43 @@ impl FileList {
             before = Some(path.clone());
             list.0.insert(path, digest);
         }
-        Ok(list)
+        match list.contradiction() {
+            Some(index) => {
+                Err(FileListError { line: index + 1, why: "has a path that another line has as something else" })
+            }
+            None => Ok(list),
+        }
     }
+
+    // The index of an entry whose path is a file or link, and again a link or a directory. In the order
+    // in which `/` comes before every other byte, whatever lies below a path follows it at once.
+    fn contradiction(&self) -> Option<usize> {
+        let rank = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
+        let mut paths: Vec<(usize, &[u8])> = self.0.keys().map(Vec::as_slice).enumerate().collect();
+        paths.sort_unstable_by(|(_, one), (_, other)| one.iter().map(rank).cmp(other.iter().map(rank)));
+        paths.windows(2).find_map(|pair| match pair {
+            [(_, one), (index, other)] => {
+                let path = one.strip_suffix(b"//").unwrap_or(one);
+                other.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")).then_some(*index)
+            }
+            _ => None,
+        })
+    }
+}
+
+// What a walk of a tree can give: relative, no step that leads nowhere or out, no NUL.
+fn check_path(path: &[u8]) -> Result<(), &'static str> {
+    let path = path.strip_suffix(b"//").unwrap_or(path);
+    if path.len() > PATH_BYTES_MAX {
+        return Err("has too long a path");
+    }
+    if path.contains(&0) {
+        return Err("has a NUL in its path");
+    }
+    if path.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"" | b"." | b"..")) {
+        return Err("has a path that is not relative, or has an empty, `.` or `..` segment");
+    }
+    Ok(())
 }
 
 fn parse_line(line: &[u8]) -> Result<(Vec<u8>, Digest), &'static str> {
@@ -156,7 +192,11 @@ fn parse_line(line: &[u8]) -> Result<(Vec<u8>, Digest), &'static str> {
         }
     }
     // One list has one text: a needless mark would give the same files a second digest.
-    if escaped && unescaped { Err("is marked as escaped and is not") } else { Ok((path, digest)) }
+    if escaped && unescaped {
+        return Err("is marked as escaped and is not");
+    }
+    check_path(&path)?;
+    Ok((path, digest))
 }
 
 #[cfg(test)]
@@ -192,6 +232,38 @@ mod tests {
             [format!("\\{digest}  plain\n"), format!("{digest}  a\\b\n"), format!("{digest} *bin\n"), "\n".to_owned()]
         {
             assert!(FileList::parse(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_paths_that_a_tree_can_have() {
+        let of = |paths: &[&[u8]]| {
+            let mut list = FileList::new();
+            paths.iter().for_each(|path| list.insert_file(path, Digest::of(path)));
+            FileList::parse(&list.to_bytes())
+        };
+        let long = [b'a'; PATH_BYTES_MAX + 1];
+        for path in
+            [&b"/etc/passwd"[..], b"a//b", b"a/", b"./a", b"a/..", b"..", b"a/./b", b"a\0b", b"//", b"a///", &long]
+        {
+            assert!(of(&[path]).is_err(), "{:?}", String::from_utf8_lossy(path));
+        }
+        for paths in [
+            &[&b"a"[..], b"a//"][..],
+            &[b"a", b"a-b", b"a/b"],
+            &[b"a", b"a!", b"a/!", b"a0"],
+            &[b"a//", b"a/b"],
+            &[b"a/!", b"a//"],
+            &[b"d/a", b"d/a-", b"d/a/b/c"],
+        ] {
+            assert!(of(paths).is_err(), "{paths:?}");
+        }
+        for paths in [
+            &[&b"a"[..], b"a-b", b"a.b/c", b"aa//", b"b/..c", b"b/.d", b"b/e /f"][..],
+            &[&long[1..]],
+            &[b"a/b", b"a/b-", b"a/b0/c", b"a/c//"],
+        ] {
+            assert!(of(paths).is_ok(), "{paths:?}");
         }
     }
 }

@@ -116,7 +116,10 @@ fn a_lift_must_say_what_its_path_says() {
     assert!(refused("lift-refused", put(Lift { kind, ..lift() })).contains("its type is"));
     assert!(refused("lift-refused", put(Lift { sites: vec![], ..lift() })).contains("it names no site"));
     for reason in [String::new(), " ".to_owned(), "x".repeat(1001)] {
-        assert!(refused("lift-refused", put(Lift { reason, ..lift() })).contains("its reason does not have"));
+        assert!(
+            refused("lift-refused", put(Lift { reason, ..lift() }))
+                .contains("its reason is not one line of 1 to 1000 bytes")
+        );
     }
     let mut longest = SignedSet::new();
     let reason = "x".repeat(1000);

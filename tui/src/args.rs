@@ -108,9 +108,9 @@ pub struct Stop {
 
 fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let longest = manifests::stop::REASON_BYTES_MAX;
-    if text.is_empty() || text.len() > longest {
-        return Err(format!("a reason has 1 to {longest} bytes"));
+    if !manifests::stop::is_reason(text) {
+        let longest = manifests::stop::REASON_BYTES_MAX;
+        return Err(format!("a reason is one line of 1 to {longest} bytes, without control characters"));
     }
     Ok(text.to_owned())
 }

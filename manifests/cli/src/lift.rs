@@ -42,8 +42,8 @@ pub(crate) struct Args {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    if !is_reason(text) || text.contains(char::is_control) {
-        return Err(format!("a reason is one line of 1 to {REASON_BYTES_MAX} bytes"));
+    if !is_reason(text) {
+        return Err(format!("a reason is one line of 1 to {REASON_BYTES_MAX} bytes, without control characters"));
     }
     Ok(text.to_owned())
 }

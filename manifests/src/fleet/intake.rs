@@ -13,6 +13,8 @@ pub const RESUME_INTERVAL: Span = Span::from_s(24 * 3600);
 pub const CLOCK_SKEW_MAX: Span = Span::from_s(60);
 /// The longest boot id read, in bytes. A UUID has 36.
 const BOOT_ID_BYTES_MAX: usize = 64;
+/// The longest version of an agent, in bytes: it is shown in every row of the host.
+const AGENT_VERSION_BYTES_MAX: usize = 64;
 
 /// What is remembered of one host's documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,6 +140,12 @@ pub fn accept(stored: &HostRecord, served: &ProductId, cover: &Cover, kind: Kind
     if cover.boot_id.is_empty() || cover.boot_id.len() > BOOT_ID_BYTES_MAX {
         return refused(Refusal::Malformed("the boot id is none"));
     }
+    if cover.agent.version.to_string().len() > AGENT_VERSION_BYTES_MAX {
+        return refused(Refusal::Malformed("the agent's version is longer than 64 bytes"));
+    }
+    if !cover.configs.values().flat_map(|config| &config.layers).all(|layer| layer.file.starts_with('/')) {
+        return refused(Refusal::Malformed("a layer of a configuration has no absolute path"));
+    }
     if cover.resumed && kind == Kind::Heartbeat {
         return refused(Refusal::Malformed("a host resumes with full evidence"));
     }
@@ -204,6 +212,9 @@ mod tests {
         assert_eq!(code(decide(&record, |c| c.sequence += SEQUENCE_JUMP_MAX - 1, now)), "new");
         assert_eq!(code(decide(&record, |c| c.product = "other".parse().unwrap(), now)), "wrong-product");
         assert_eq!(code(decide(&record, |c| c.pass_started = at(1), now)), "malformed");
+        let version = |bytes: usize| format!("1.0.0-{}", "a".repeat(bytes - 6)).parse().unwrap();
+        assert_eq!(code(decide(&record, |c| c.agent.version = version(64), now)), "new");
+        assert_eq!(code(decide(&record, |c| c.agent.version = version(65), now)), "malformed");
     }
 
     #[test]

@@ -101,7 +101,14 @@ impl Fleet {
                 let permit = host.permit.clone().ok_or(none);
                 return Ok(self.answer(id, permit));
             }
-            Accept::New(record) => host.record = *record,
+            Accept::New(record) => {
+                if let Document::Evidence { evidence, .. } = &document
+                    && let Err(why) = evidence.state.check()
+                {
+                    return Err(self.refused(id, Refusal::Malformed(why), now, change));
+                }
+                host.record = *record;
+            }
         }
         let before = host.reusable(&document, now);
         match document {

@@ -6,7 +6,7 @@ use super::{Change, Fleet};
 use crate::api::{EventKind, StopView};
 use crate::digest::Digest;
 use crate::id::{HostId, SiteCode};
-use crate::stop::{Lift, REASON_BYTES_MAX, Scope, Stop, StopRef};
+use crate::stop::{Lift, REASON_BYTES_MAX, Scope, Stop, StopRef, is_reason};
 use crate::time::Time;
 
 /// A stop of the chain.
@@ -25,7 +25,7 @@ pub struct KnownStop {
 #[non_exhaustive]
 pub enum StopError {
     /// No reason, or one too long.
-    #[error("a stop has a reason of 1 to {REASON_BYTES_MAX} bytes")]
+    #[error("a stop has a reason: one line of 1 to {REASON_BYTES_MAX} bytes, without control characters")]
     Reason,
     /// Names no site, or a kind of scope unknown here.
     #[error("the scope names nobody")]
@@ -75,7 +75,7 @@ impl Fleet {
     /// # Errors
     /// [`StopError`] if it would stop nobody or gives no reason.
     pub fn next_stop(&self, scope: Scope, reason: String, operator: String, now: Time) -> Result<Stop, StopError> {
-        if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
+        if !is_reason(&reason) {
             return Err(StopError::Reason);
         }
         match &scope {

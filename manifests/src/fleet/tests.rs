@@ -277,7 +277,12 @@ fn a_stop_that_stops_nobody_or_says_nothing_is_refused() {
     assert_eq!(scope(Scope::Prefecture { prefecture: 48 }), "malformed");
     assert_eq!(scope(Scope::Sites { sites: vec![host(AP).site().clone(), host(AP).site().clone()] }), "malformed");
     assert_eq!(scope(serde_json::from_str(r#"{"kind":"moon-phase"}"#).unwrap()), "malformed");
-    assert!(fleet.next_stop(Scope::All, " ".to_owned(), "ops".to_owned(), at(0)).is_err());
+    for reason in ["", " ", "a\nb", "a\0", "\u{1b}[2J", "\u{7f}", "\u{85}", "\u{2028}", "\u{202e}", &"a".repeat(1001)] {
+        assert!(fleet.next_stop(Scope::All, reason.to_owned(), "ops".to_owned(), at(0)).is_err(), "{reason:?}");
+    }
+    for reason in ["証明書の誤交付の報告", "a", &"a".repeat(1000)] {
+        assert!(fleet.next_stop(Scope::All, reason.to_owned(), "ops".to_owned(), at(0)).is_ok(), "{reason:?}");
+    }
 }
 
 #[test]
