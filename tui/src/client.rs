@@ -207,6 +207,14 @@ impl Client {
         self.get(api::ITEMS).await
     }
 
+    /// Every stop, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn stops(&self) -> Result<Vec<StopView>, ClientError> {
+        self.get(api::STOPS).await
+    }
+
     /// Stops sites, at once.
     ///
     /// # Errors

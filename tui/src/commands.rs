@@ -15,6 +15,7 @@ pub mod hosts;
 pub mod items;
 pub mod sites;
 pub mod stop;
+pub mod stops;
 mod table;
 
 /// How a command ends.
@@ -56,8 +57,9 @@ pub async fn run(
         Command::Sites(form) => sites::print(&client.fleet().await?, form.output, style, out),
         Command::Hosts(form) => hosts::print(&client.hosts().await?, form.output, style, now, out),
         Command::Items(form) => items::print(&client.items().await?, form.output, style, out),
+        Command::Stops(form) => stops::print(&client.stops().await?, form.output, style, out),
         Command::Stop(stop) => {
-            let view = client.stop(&stop::request(&stop)).await?;
+            let view = stop::settled(client, client.stop(&stop::request(&stop)).await?).await;
             stop::print(&view, stop.output.output, style, out)
         }
     };

@@ -50,6 +50,14 @@ head-kind = kind
 head-title = title
 head-outcomes = hosts by outcome
 head-holds = sites held
+head-number = number
+head-time = time
+head-scope = scope
+head-operator = operator
+head-acknowledged = acknowledged
+head-outstanding = outstanding
+head-lifted = lifted
+head-digest = digest
 
 # The fleet.
 more-reasons = +{ $count }
@@ -141,6 +149,8 @@ stop-outstanding = Outstanding ({ $count }), able to issue until their permit en
 stop-nobody = none
 stop-permit-end = { $host } until { $time }
 stop-permit-none = { $host } has no permit
+stops-none = No stop was ever made.
+stops-lifted-all = all of it
 
 # Ages and waits.
 age-seconds = { $count } s

@@ -47,6 +47,14 @@ head-kind = 種類
 head-title = 名称
 head-outcomes = 判定別サーバー数
 head-holds = 保留団体
+head-number = 番号
+head-time = 日時
+head-scope = 範囲
+head-operator = 実施者
+head-acknowledged = 受領済み
+head-outstanding = 未受領
+head-lifted = 解除済み
+head-digest = ダイジェスト
 
 # The fleet.
 more-reasons = +{ $count }
@@ -132,6 +140,8 @@ stop-outstanding = 未受領 ({ $count })。許可の期限までは発行でき
 stop-nobody = なし
 stop-permit-end = { $host } { $time } まで
 stop-permit-none = { $host } 許可なし
+stops-none = 停止はまだありません。
+stops-lifted-all = すべて解除
 
 # Ages and waits.
 age-seconds = { $count } 秒

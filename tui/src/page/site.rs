@@ -85,6 +85,8 @@ impl Writer<'_> {
             ],
         );
         self.push_marked(0, if lifted { Tone::Dim } else { Tone::Bad }, &head);
+        // Alone on its line: it is copied into the lift, and has 71 cells.
+        self.push(INDENT, Tone::Plain, &stop.stop.digest.to_string());
         let reason = self.say("stop-reason", &[("reason", stop.reason.as_str().into())]);
         self.push(INDENT, Tone::Plain, &reason);
         if lifted {
