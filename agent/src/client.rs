@@ -7,6 +7,7 @@ use std::time::Duration;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, ErrorBody, HostEvent};
+use manifests::chain::chain;
 use manifests::durable::{self, DurableError};
 use manifests::tuf::{Fetch, FetchError};
 use reqwest::{Response, StatusCode};
@@ -208,7 +209,7 @@ impl Client {
 
     async fn fetch(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
         let address = format!("{}{path}", self.controller());
-        let unreachable = |error: &dyn std::error::Error| FetchError::Unreachable(chain(error));
+        let unreachable = |error: &(dyn std::error::Error + 'static)| FetchError::Unreachable(chain(error));
         let request = self.http.get(address).timeout(REQUEST_TIMEOUT);
         let mut response = request.send().await.map_err(|error| unreachable(&error))?;
         match response.status() {
@@ -236,18 +237,6 @@ fn parse_event(name: &str, data: &str) -> Result<HostEvent, String> {
         data => serde_json::json!({ "event": name, "data": data }),
     };
     serde_json::from_value(event).map_err(|error| format!("an event {name:?} that cannot be read: {error}"))
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Lets the trust core, which waits, use the client, which does not. For a thread that may block.

@@ -1,17 +1,16 @@
 //! The host's two clocks, and which boot they belong to.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use manifests::gate::Clocks;
 use manifests::time::Time;
 
 /// Reads both clocks now.
 pub fn now() -> Clocks {
-    let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     // Both are positive and far from the limits of their types.
     let boot_ms = boot.tv_sec.unsigned_abs().saturating_mul(1000) + boot.tv_nsec.unsigned_abs() / 1_000_000;
-    Clocks { wall: Time::from_unix_ms(i64::try_from(wall_ms).unwrap_or(i64::MAX)), boot_ms }
+    Clocks { wall: Time::from(SystemTime::now()), boot_ms }
 }
 
 /// The kernel's boot id, a UUID in lower case.

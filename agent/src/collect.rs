@@ -13,6 +13,7 @@ mod prefix;
 mod process;
 mod program;
 mod read;
+mod remembered;
 mod setting;
 mod tree;
 mod wanted;
@@ -21,6 +22,7 @@ pub(crate) mod wildcard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use manifests::baseline::{Baseline, Config, FactSource, Program, Setting};
@@ -30,6 +32,7 @@ use manifests::evidence::{
 };
 use manifests::id::ItemId;
 use manifests::registry::Host;
+use manifests::tree::FileList;
 use manifests::version::Version;
 
 pub use capture::{CaptureError, capture};
@@ -42,6 +45,7 @@ pub use process::Processes;
 use process::{Spec, Table};
 use program::{ProgramLook, TreeRead};
 use read::Bounds;
+use remembered::Remembered;
 use setting::Sealer;
 pub use tree::Scope;
 use wanted::{Wanted, concerns};
@@ -102,6 +106,43 @@ impl Collector {
             history: History::default(),
             table: Table::default(),
         }
+    }
+
+    /// What is known of running processes in the boot `boot_id`, as JSON, with the file lists that it
+    /// names: to be kept, and given to [`Collector::recall`] at the next start.
+    pub fn remembered(&self, boot_id: &str) -> (Vec<u8>, BTreeMap<Digest, Arc<FileList>>) {
+        let mut lists = BTreeMap::new();
+        let processes = self.history.remembered(&mut lists);
+        let remembered = Remembered { boot_id: boot_id.to_owned(), running: self.table.remembered(), processes };
+        // Names of files are the only keys, and they are texts.
+        (serde_json::to_vec(&remembered).unwrap_or_default(), lists)
+    }
+
+    /// Takes up what was kept, if it is of the boot `boot_id`. `list` brings a file list's bytes.
+    ///
+    /// # Errors
+    /// If the JSON is damaged, or a list that it names is not there or another: nothing is taken up then.
+    pub fn recall<E: std::fmt::Display>(
+        &mut self,
+        kept: &[u8],
+        boot_id: &str,
+        mut list: impl FnMut(&Digest) -> Result<Vec<u8>, E>,
+    ) -> Result<(), String> {
+        let remembered: Remembered = serde_json::from_slice(kept).map_err(|error| error.to_string())?;
+        if remembered.boot_id != boot_id {
+            return Ok(());
+        }
+        let mut lists = BTreeMap::new();
+        for digest in remembered.processes.iter().flat_map(|process| &process.trees).map(|tree| tree.list) {
+            if let std::collections::btree_map::Entry::Vacant(entry) = lists.entry(digest) {
+                let bytes = list(&digest).map_err(|error| error.to_string())?;
+                let parsed = FileList::parse(&bytes).ok().filter(|_| Digest::of(&bytes) == digest);
+                entry.insert(Arc::new(parsed.ok_or_else(|| format!("file list {digest} is damaged"))?));
+            }
+        }
+        self.table.recall(remembered.running);
+        self.history.recall(remembered.processes, &lists);
+        Ok(())
     }
 
     /// What has to be watched for `baseline` on `host`. Set the watch to it before the pass: then
@@ -265,7 +306,7 @@ impl Collector {
                 continue;
             };
             let value = setting::value(setting, config, read, &self.sealer);
-            let in_force = in_force(setting, config, programs, &mut asked, deadline);
+            let in_force = in_force(baseline, setting, config, programs, &mut asked, deadline);
             settings.insert(setting.id.clone(), SettingSeen { value, in_force });
         }
         settings
@@ -279,6 +320,7 @@ fn shown(root: &str, path: &[u8]) -> String {
 
 /// The value in force, where the baseline says how to ask.
 fn in_force(
+    baseline: &Baseline,
     setting: &Setting,
     config: &Config,
     programs: &BTreeMap<ItemId, ProgramSeen>,
@@ -290,13 +332,17 @@ fn in_force(
         // Evidence has no sealed form of a value in force, and it must not leave in clear.
         return Some(InForceSeen::Unknown(Why::Unsupported));
     }
-    let runs = |program: &ProgramSeen| program.loaded != Loaded::NotRunning;
-    if config.program.as_ref().and_then(|program| programs.get(program)).is_some_and(|program| !runs(program)) {
+    // Of a program that names no process nobody can say that it does not run.
+    let named = |program: &&Program| config.program.as_ref().is_none_or(|id| *id == program.id);
+    let with_process = baseline.programs.iter().filter(named).filter(|program| program.process.is_some());
+    let loaded: Vec<_> = with_process.filter_map(|program| Some(&programs.get(&program.id)?.loaded)).collect();
+    let is_stopped = !loaded.is_empty() && loaded.iter().all(|loaded| **loaded == Loaded::NotRunning);
+    if config.program.is_some() && is_stopped {
         return Some(InForceSeen::NotRunning);
     }
     Some(match asked.value(at, deadline) {
         Ok(value) => InForceSeen::Value(value),
-        Err(NoAnswer::Refused) if !programs.values().any(runs) => InForceSeen::NotRunning,
+        Err(NoAnswer::Refused) if is_stopped => InForceSeen::NotRunning,
         Err(NoAnswer::Refused) => InForceSeen::Unknown(Why::NotAnswering),
         Err(NoAnswer::Because(why)) => InForceSeen::Unknown(why),
     })

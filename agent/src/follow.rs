@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use manifests::chain::chain;
 use manifests::gate::{self, Damage, Effect, Event};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +75,7 @@ impl Parts {
             Ok(Err(error)) => {
                 self.trouble(&format!("the signed set cannot be followed ({})", error.code()), &error);
                 if error.is_damage() {
-                    self.step(Event::Damaged(Damage::Trust, crate::client::chain(&error)));
+                    self.step(Event::Damaged(Damage::Trust, chain(&error)));
                 }
                 false
             }

@@ -12,8 +12,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use manifests::api::{GateAnswer, GateReason};
 use manifests::outcome::Verdict;
-use manifests::text::{self, Lang};
+use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -149,24 +150,15 @@ impl GateServer {
     async fn gate(&self, entry: Option<String>, transaction: Option<String>) -> Response<Full<Bytes>> {
         let Answer { decision, baseline } = self.keeper.ask().await;
         let number = self.answered.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:x}-{number}", self.started_ms);
-        let reasons: Vec<_> = decision
-            .reasons
-            .iter()
-            .map(|reason| {
-                let text = json!({ "en": text::reason(Lang::En, reason), "ja": text::reason(Lang::Ja, reason) });
-                json!({ "code": reason.code, "item": reason.item, "host": reason.host, "text": text })
-            })
-            .collect();
-        let body = json!({
-            "verdict": decision.verdict,
-            "reasons": reasons,
-            "baseline": baseline,
-            "until": decision.until,
-            "decision": id,
-            "entry": entry,
-            "transaction": transaction,
-        });
+        let body = GateAnswer {
+            verdict: decision.verdict,
+            reasons: decision.reasons.iter().map(GateReason::from).collect(),
+            baseline,
+            until: decision.until,
+            decision: format!("{:x}-{number}", self.started_ms),
+            entry,
+            transaction,
+        };
         let status = match decision.verdict {
             Verdict::Issue => StatusCode::OK,
             Verdict::Hold => StatusCode::FORBIDDEN,
@@ -182,19 +174,21 @@ impl GateServer {
         if !decision.reasons.is_empty() {
             set("x-sekisho-reason", &Keeper::codes(&decision.reasons));
         }
-        if let Some(version) = &baseline {
+        if let Some(version) = &body.baseline {
             set("x-sekisho-baseline", version);
         }
         if let Some(until) = decision.until {
             set("x-sekisho-expires", &until.to_string());
         }
-        set("x-sekisho-decision", &id);
+        set("x-sekisho-decision", &body.decision);
         response
     }
 }
 
-fn json_response(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+    // Cannot fail for what is answered here.
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(bytes)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

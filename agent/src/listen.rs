@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use manifests::api::HostEvent;
+use manifests::chain::chain;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::backoff::{Backoff, RETRY_MAX};
-use crate::client;
 use crate::parts::Parts;
 
 /// A stream that lasted longer than this ended by itself, not because it cannot last.
@@ -34,7 +34,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                 ended = listening => ended,
             };
             if let Err(error) = ended {
-                debug!("the stream ended: {}", client::chain(&error));
+                debug!("the stream ended: {}", chain(&error));
             }
             // A stream that ends as soon as it opens is no sign that the next one will not.
             if opened && began.elapsed() > STREAM_LASTS {

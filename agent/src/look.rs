@@ -7,7 +7,7 @@ use std::time::Duration;
 use manifests::appraise::appraise;
 use manifests::baseline::Baseline;
 use manifests::digest::Digest;
-use manifests::evidence::Evidence;
+use manifests::evidence::{Evidence, InForceSeen, Why};
 use manifests::gate::{Event, Local};
 use manifests::time::{Span, Time};
 use rustix::event::{PollFd, PollFlags};
@@ -28,6 +28,9 @@ const PROCESS_POLL: Duration = Duration::from_secs(1);
 const UNWATCHED_PASS: Duration = Duration::from_secs(2);
 /// The longest time between two passes, before a baseline says it.
 const PASS_MAX: Duration = Duration::from_secs(30);
+/// After a look at a program that does not tell a value in force it is asked again; twice as long each
+/// time, up to 32 times this.
+const ANSWER_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks while files keep changing, so that other work gets its turn.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
@@ -40,6 +43,10 @@ pub struct Eyes {
     processes: BTreeMap<Digest, Processes>,
     /// When the newest appraisals can change by themselves.
     changes_at: Option<Time>,
+    /// Looks in a row in which a program did not tell a value in force.
+    unanswered: u32,
+    /// What is kept of running processes.
+    kept: Vec<u8>,
     limits: Limits,
 }
 
@@ -52,6 +59,8 @@ impl Eyes {
             watching: false,
             processes: BTreeMap::new(),
             changes_at: None,
+            unanswered: 0,
+            kept: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -60,16 +69,12 @@ impl Eyes {
     fn look(&mut self, parts: &Parts) {
         let sets = parts.sets();
         let host = |set: &TrustedSet, now| set.registry.entry(&parts.config.host, now).map(|e| e.host.clone());
-        let now = clock::now();
-        let mut watched = WatchSet::default();
-        for set in &sets {
-            let host = host(set, now.wall);
-            watched.extend(self.collector.watch_set(set.reference.baseline(), host.as_ref()));
-        }
+        let watched = self.watched(parts, &sets);
         // The watch first, then the look: no change can fall between them.
         self.set_watch(parts, &watched);
         self.processes.clear();
         self.changes_at = None;
+        let mut is_unanswered = false;
         // The set to come first: where it says hold it rules at once, before the old one is asked again.
         for set in sets.iter().rev() {
             let started = clock::now();
@@ -77,6 +82,11 @@ impl Eyes {
             let baseline = set.reference.digest();
             let pass = self.collector.pass(set.reference.baseline(), host(set, started.wall).as_ref(), &self.limits);
             self.processes.insert(baseline, pass.processes);
+            is_unanswered |= pass
+                .state
+                .settings
+                .values()
+                .any(|seen| matches!(seen.in_force, Some(InForceSeen::Unknown(Why::NotAnswering))));
             let cover = parts.identity.cover(started, started.wall, baseline);
             let evidence = Evidence { cover, state: pass.state };
             let entry = set.registry.entry(&parts.config.host, started.wall);
@@ -93,6 +103,37 @@ impl Eyes {
                 changes,
             };
             parts.step(Event::Collected { baseline, local });
+        }
+        self.unanswered = if is_unanswered { self.unanswered.saturating_add(1) } else { 0 };
+        // A link that was switched, or a root that came, while its watch was being made was looked at
+        // and is not watched.
+        if self.watched(parts, &sets) != watched {
+            parts.step(Event::Changed); // Asks for a look.
+        }
+        self.keep(parts);
+    }
+
+    /// What is to be watched for all sets.
+    fn watched(&self, parts: &Parts, sets: &[Arc<TrustedSet>]) -> WatchSet {
+        let now = clock::now();
+        let mut watched = WatchSet::default();
+        for set in sets {
+            let entry = set.registry.entry(&parts.config.host, now.wall);
+            let host = entry.as_ref().map(|entry| entry.host);
+            watched.extend(self.collector.watch_set(set.reference.baseline(), host));
+        }
+        watched
+    }
+
+    /// Keeps what is known of running processes for the next start of this agent.
+    fn keep(&mut self, parts: &Parts) {
+        let (json, lists) = self.collector.remembered(&parts.identity.boot_id);
+        if json == self.kept {
+            return;
+        }
+        match parts.state.store_processes(&json, &lists) {
+            Ok(()) => self.kept = json,
+            Err(error) => parts.trouble("what running processes have loaded is not kept for the next start", &error),
         }
     }
 
@@ -203,6 +244,11 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         }
         let quarter = parts.sets().iter().map(|set| pass_interval(set.reference.baseline())).min();
         let interval = if eyes.watching { quarter.unwrap_or(PASS_MAX) } else { UNWATCHED_PASS };
+        // A program that has just been started does not answer yet.
+        let interval = match eyes.unanswered {
+            0 => interval,
+            looks => interval.min(ANSWER_AGAIN * (1 << (looks - 1).min(5))),
+        };
         let until_change = eyes.changes_at.map(|at| at.since(clock::now().wall).to_std());
         next_pass = Instant::now() + until_change.unwrap_or(interval).min(interval);
         notify_watchdog();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use manifests::chain::chain;
 use manifests::digest::Digest;
 use manifests::envelope::{Sealed, Verified};
 use manifests::evidence::{ConfigPrint, Cover, State};
@@ -15,7 +16,7 @@ use manifests::time::Time;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
-use crate::client::{Client, chain};
+use crate::client::Client;
 use crate::clock;
 use crate::config::Config;
 use crate::identity::Identity;
@@ -197,7 +198,7 @@ impl Parts {
     }
 
     /// Notes trouble for the log and for whoever asks.
-    pub fn trouble(&self, what: &str, error: &dyn std::error::Error) {
+    pub fn trouble(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
         let text = format!("{what}: {}", chain(error));
         warn!("{text}");
         self.shared().trouble = Some((clock::now().wall, text));

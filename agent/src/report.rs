@@ -114,7 +114,10 @@ impl Reporter {
         // that was named before, whatever happens next.
         let permit = parts.keeper.read(Gate::permit_number).unwrap_or_default();
         let sent = Sent { sequence, permit };
-        parts.state.store_sent(sent).map_err(ReportError::State)?;
+        // A disk that takes nothing silences nobody: after a restart this host resumes.
+        if let Err(error) = parts.state.store_sent(sent) {
+            parts.trouble("the sequence is not kept; after a restart the controller is resumed from", &error);
+        }
         self.sequence = sequence;
         parts.step(Event::Sending { sequence });
         let stop = parts.keeper.read(Gate::newest_stop).flatten();
@@ -131,7 +134,9 @@ impl Reporter {
             )
         };
         if self.resumed {
-            parts.state.store_resuming(&body).map_err(ReportError::State)?;
+            if let Err(error) = parts.state.store_resuming(&body) {
+                parts.trouble("the document by which this host resumes is not kept", &error);
+            }
             self.resuming = Some(body.clone());
             self.resumed = false;
             self.resume(parts, body).await?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use manifests::chain::chain;
 use manifests::durable::DurableError;
 use manifests::gate::{Damage, Event, Gate};
 use manifests::time::Time;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::acknowledge;
-use crate::client::{Client, ClientError, chain};
+use crate::client::{Client, ClientError};
 use crate::clock;
 use crate::collect::Collector;
 use crate::config::Config;
@@ -92,6 +93,12 @@ pub async fn run(
         Some(key) => key,
         None => state.make_sealing_key().map_err(StartError::State)?,
     };
+    let mut collector = Collector::new(sealing_key, config.prefix.clone());
+    if let Some(kept) = or_damaged(state.processes(), &mut damaged).flatten()
+        && let Err(why) = collector.recall(&kept, &identity.boot_id, |digest| state.loaded_list(digest))
+    {
+        damaged.push(format!("what was known of running processes in {}: {why}", config.state.display()));
+    }
     let gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
 
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
@@ -119,7 +126,6 @@ pub async fn run(
     let server = GateServer::new(keeper, status);
     on_ready(&addresses);
 
-    let collector = Collector::new(sealing_key, parts.config.prefix.clone());
     let eyes = Eyes::new(collector, watch);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(Arc::clone(&server).serve_tcp(http));

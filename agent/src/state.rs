@@ -1,9 +1,12 @@
 //! The state directory: everything an agent keeps. Each file is replaced atomically and synced; a
 //! file that is there and cannot be used is an error that names it, never "nothing stored".
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
 use manifests::envelope::{Document, Sealed, Verified};
 use manifests::gate::{Clocks, HeldPermit};
@@ -11,15 +14,18 @@ use manifests::key::{KeyError, PublicKey, SigningKey};
 use manifests::permit::Permit;
 use manifests::stop::Stop;
 use manifests::time::Time;
+use manifests::tree::FileList;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Readable by the agent's user alone.
-const PRIVATE: u32 = 0o600;
 /// The largest file of the state directory, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// What is known of running processes.
+const PROCESSES: &str = "processes.json";
+/// The largest such file, and the largest file list, in bytes.
+const PROCESSES_BYTES_MAX: u64 = 256 << 20;
 /// The most stops kept.
 const STOPS_MAX: usize = 100_000;
 
@@ -183,7 +189,7 @@ impl StateDirectory {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
-        durable::replace(&self.path.join(name), bytes, PRIVATE).map_err(StateError::Io)
+        durable::replace(&self.path.join(name), bytes, durable::PRIVATE).map_err(StateError::Io)
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), StateError> {
@@ -285,6 +291,53 @@ impl StateDirectory {
     /// [`StateError::Io`].
     pub fn store_resuming(&self, document: &[u8]) -> Result<(), StateError> {
         self.write("resuming.json", document)
+    }
+
+    /// What was known of running processes; none if nothing was kept. See [`crate::collect::Collector::recall`].
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn processes(&self) -> Result<Option<Vec<u8>>, StateError> {
+        match durable::read_limited(&self.path.join(PROCESSES), PROCESSES_BYTES_MAX) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(StateError::Io(error)),
+        }
+    }
+
+    /// A file list that [`StateDirectory::processes`] names.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn loaded_list(&self, digest: &Digest) -> Result<Vec<u8>, StateError> {
+        durable::read_limited(&self.loaded_path(digest), PROCESSES_BYTES_MAX).map_err(StateError::Io)
+    }
+
+    fn loaded_path(&self, digest: &Digest) -> PathBuf {
+        self.path.join("loaded").join(digest.hex())
+    }
+
+    /// Keeps what is known of running processes, and the file lists that it names; others go.
+    ///
+    /// # Errors
+    /// [`StateError::Io`]; what was kept before still is.
+    pub fn store_processes(&self, json: &[u8], lists: &BTreeMap<Digest, Arc<FileList>>) -> Result<(), StateError> {
+        durable::create_directory(&self.path.join("loaded")).map_err(StateError::Io)?;
+        for (digest, list) in lists {
+            let path = self.loaded_path(digest);
+            if !path.exists() {
+                durable::replace(&path, &list.to_bytes(), durable::PRIVATE).map_err(StateError::Io)?;
+            }
+        }
+        self.write(PROCESSES, json)?;
+        // Room is all that is lost if this fails, and the next change tries again.
+        for entry in std::fs::read_dir(self.path.join("loaded")).into_iter().flatten().flatten() {
+            let is_used = |name: &str| lists.keys().any(|digest| digest.hex() == name);
+            if !entry.file_name().to_str().is_some_and(is_used) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
     }
 
     /// It was answered.

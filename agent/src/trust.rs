@@ -13,14 +13,9 @@ use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
 use manifests::time::Time;
 use manifests::tuf::repository::LIFTS;
-use manifests::tuf::{Client, Fetch, FileStore, TargetFile, Trusted, TufError};
+use manifests::tuf::{Client, Fetch, FileStore, ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TargetFile, Trusted, TufError};
 
 use crate::config::Config;
-
-/// The largest first root read, in bytes.
-const ROOT_BYTES_MAX: u64 = 1 << 20;
-/// The largest target file kept, in bytes.
-const TARGET_BYTES_MAX: u64 = 64 << 20;
 
 /// The host's trust: the first root and what was verified from it.
 #[derive(Clone, Debug)]
@@ -230,12 +225,12 @@ impl Trust {
 
     fn kept(&self, file: &TargetFile) -> Result<Vec<u8>, TrustError> {
         let path = self.target_file(file).ok_or(TrustError::Tuf(TufError::NothingTrusted))?;
-        durable::read_limited(&path, TARGET_BYTES_MAX).map_err(TrustError::Keep)
+        durable::read_limited(&path, TARGET_FILE_BYTES_MAX).map_err(TrustError::Keep)
     }
 
     fn keep(&self, file: &TargetFile, bytes: &[u8]) -> Result<(), TrustError> {
         let path = self.target_file(file).ok_or(TrustError::Tuf(TufError::NothingTrusted))?;
         durable::create_directory(&self.directory.join("targets")).map_err(TrustError::Keep)?;
-        durable::replace(&path, bytes, 0o600).map_err(TrustError::Keep)
+        durable::replace(&path, bytes, durable::PRIVATE).map_err(TrustError::Keep)
     }
 }

@@ -224,6 +224,40 @@ fn what_was_seen_before_a_start_may_be_linked_and_touched_after_it() {
 }
 
 #[test]
+fn what_a_process_has_loaded_is_known_across_a_restart_of_the_agent() {
+    const BOOT: &str = "a boot";
+    let host = Host::new();
+    let baseline = host.plain();
+    let _running = host.start(&host.exe());
+    let mut collector = Collector::new([7; 32], None);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    let (kept, lists) = collector.remembered(BOOT);
+    let restarted = |boot: &str| {
+        let mut collector = Collector::new([7; 32], None);
+        let list = |digest: &_| lists.get(digest).map(|list| list.to_bytes()).ok_or("not there");
+        collector.recall(&kept, boot, list).unwrap();
+        collector
+    };
+    // Touched since, its content the same.
+    replace(&host.root.join("script"), b"one");
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("script"), "nobody knows");
+    assert_eq!(look(&mut restarted(BOOT), &baseline).loaded, Loaded::Current);
+    assert_eq!(look(&mut restarted("another"), &baseline).loaded, older("script"), "another boot's processes");
+    // Replaced while no agent was there.
+    replace(&host.root.join("lib/module"), b"two");
+    assert_eq!(look(&mut restarted(BOOT), &baseline).loaded, older("lib/module"));
+    // Moved away, so that no path tells any more whose process it is.
+    fs::rename(&host.root, host.root.with_extension("old")).unwrap();
+    host.install(&host.root, b"the next");
+    assert_eq!(look(&mut restarted(BOOT), &baseline).loaded, older("bin/issuingd"));
+
+    let mut fresh = Collector::new([7; 32], None);
+    assert!(fresh.recall(&[], BOOT, |_| Ok::<_, String>(Vec::new())).is_err());
+    assert!(fresh.recall(&kept, BOOT, |_| Ok::<_, String>(Vec::new())).is_err(), "a list that is damaged");
+    assert!(fresh.recall(&kept, BOOT, |_| Err("not there")).is_err());
+}
+
+#[test]
 fn a_file_overwritten_in_place_is_older_though_it_is_the_one_held() {
     let host = Host::new();
     let baseline = host.plain();

@@ -170,6 +170,31 @@ fn a_layer_that_cannot_be_read_makes_every_key_unknown() {
 }
 
 #[test]
+fn a_key_that_is_there_without_a_value_is_not_absent() {
+    let host = Host::new(&[
+        ("a.toml", b"list = []\ntables = {}\nlock = \"exclusive\"\n[[queue]]\nlock = 1\n"),
+        ("high.toml", b"lock = [\"exclusive\"]\n"),
+        ("a.xml", b"<n:a xmlns:n='x'><n:m>1</n:m><n:list><n:i/></n:list></n:a>"),
+        ("b.xml", b"<n:a xmlns:n='x'><n:m>2</n:m></n:a>"),
+    ]);
+    let there = ValueSeen::Unknown(Why::UnexpectedValue);
+    for key in ["list", "tables", "queue", "queue.0"] {
+        assert_eq!(host.value(&["a.toml"], "toml", "", key), there, "{key}");
+    }
+    for key in ["list.0", "q", "queue.1", "queue.lock"] {
+        assert_eq!(host.value(&["a.toml"], "toml", "", key), ValueSeen::Absent, "{key}");
+    }
+    // In the layer that wins; below another one it does not matter.
+    assert_eq!(host.value(&["a.toml", "high.toml"], "toml", "", "lock"), there);
+    assert_eq!(host.value(&["high.toml", "a.toml"], "toml", "", "lock"), host.found(text("exclusive"), "a.toml", 3));
+    for key in ["n:a/n:list", "a/m", "a/list", "m:a/n:m"] {
+        assert_eq!(host.value(&["a.xml"], "xml", "", key), there, "{key}");
+    }
+    assert_eq!(host.value(&["a.xml"], "xml", "", "n:a/n:m"), host.found(text("1"), "a.xml", 1));
+    assert_eq!(host.value(&["a.xml", "b.xml"], "xml", "", "a/@n"), ValueSeen::Absent);
+}
+
+#[test]
 fn every_format_gives_values_with_their_lines() {
     let host = Host::new(&[
         ("a.toml", b"[queue]\nlock = \"exclusive\"\nretries = 3\n"),
@@ -308,5 +333,16 @@ fn the_value_in_force_is_asked_of_the_running_program() {
     let seen = || host.pass(&part).state.settings[&id("s")].in_force.clone();
     assert_eq!(seen(), Some(InForceSeen::Value(text("shared"))));
     server.join().unwrap();
-    assert_eq!(seen(), Some(InForceSeen::NotRunning));
+    // Nobody can say that it does not run, so it has to answer.
+    assert_eq!(seen(), Some(InForceSeen::Unknown(Why::NotAnswering)));
+    let root = host.path().to_str().unwrap().to_owned();
+    let program = |process: &str| {
+        let program = format!(
+            "[[program]]\nid = \"p\"\nroot = {root:?}\n{process}enforce = \"hold\"\nowner = \"o\"\n\
+             remediation = {{ en = \"r\" }}\n[[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n"
+        );
+        host.pass(&format!("{part}{program}")).state.settings[&id("s")].in_force.clone()
+    };
+    assert_eq!(program("process = { exe = \"bin/p\" }\n"), Some(InForceSeen::NotRunning));
+    assert_eq!(program(""), Some(InForceSeen::Unknown(Why::NotAnswering)));
 }

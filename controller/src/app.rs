@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use manifests::api::FleetEvent;
+use manifests::api::{FleetEvent, HostEvent};
 use manifests::envelope::{Document, Sealed};
-use manifests::fleet::Fleet;
+use manifests::fleet::{Fleet, Policy};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey, SigningKey};
 use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::queue::Writer;
+use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
-use crate::store::Store;
-use crate::streams::Streams;
+use crate::store::{PublishRow, Store};
+use crate::streams::{Item, Streams};
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
@@ -30,7 +30,7 @@ pub struct App {
     pub store: Store,
     /// Changes what does.
     pub writer: Writer,
-    /// The fleet, at most one batch ahead of the store. Only the writer changes it.
+    /// The fleet, at most one batch ahead of the store. Once requests are served only the writer changes it.
     fleet: RwLock<Fleet>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
@@ -42,7 +42,7 @@ pub struct App {
     repository: Arc<tokio::sync::Mutex<Repository>>,
     /// Where its files lie, for those who only read them.
     pub tuf_directory: PathBuf,
-    /// Version of the timestamp in force.
+    /// Version of the timestamp that hosts were told of.
     timestamp: AtomicU64,
     /// Connected hosts.
     pub streams: Streams,
@@ -115,17 +115,37 @@ impl App {
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
     }
 
+    /// Whether another host has this key, under whatever id: keys stored before ids were held to one
+    /// form may have another.
+    pub(crate) fn is_of_another(&self, key: &PublicKey, host: &HostId) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|(owner, known)| owner != host && known.is_same_key(key))
+    }
+
     /// The repository, locked for as long as the guard lives.
     pub(crate) async fn repository_owned(&self) -> OwnedMutexGuard<Repository> {
         Arc::clone(&self.repository).lock_owned().await
     }
 
-    /// Version of the timestamp in force; 0 before the first publish.
+    /// Version of the timestamp that hosts are told of; 0 before the first publish.
     pub fn timestamp(&self) -> u64 {
         self.timestamp.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_timestamp(&self, version: u64) {
+    /// Timestamp and snapshot of the repository are signed anew: the fleet learns until when they are
+    /// good, what was published with them is put in force, and only then hosts are told to refresh.
+    ///
+    /// # Errors
+    /// If it was not written. Hosts have not been told then, and [`App::timestamp`] is the one before.
+    pub(crate) async fn refresh(
+        &self,
+        repository: &Repository,
+        published: Option<(Policy, PublishRow)>,
+    ) -> Result<(), WriteError> {
+        let version = repository.versions().timestamp;
+        self.writer.install(repository.online_until(), published).await?;
         self.timestamp.store(version, Ordering::Release);
+        self.streams.push_all(&Item::new(&HostEvent::Refresh(version)));
+        Ok(())
     }
 }

@@ -2,29 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use manifests::controller::PublicHalf;
 use manifests::durable::{self, DurableError};
-use manifests::id::ControllerId;
-use manifests::key::{KeyError, PublicKey, SigningKey};
-use serde::{Deserialize, Serialize};
+use manifests::key::{KeyError, SigningKey};
 
 /// Longest file read from the directory: keys, certificates and `controller.json` are far shorter.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-
-/// Public half of a controller, `controller.json`: what release managers write into root and registry.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Public {
-    /// Its id.
-    pub id: ControllerId,
-    /// Signs permits and stops.
-    pub permit_key: PublicKey,
-    /// Signs log checkpoints.
-    pub log_key: PublicKey,
-    /// Signs TUF snapshots.
-    pub snapshot_key: PublicKey,
-    /// Signs TUF timestamps.
-    pub timestamp_key: PublicKey,
-}
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +98,7 @@ impl Data {
     ///
     /// # Errors
     /// [`DataError`].
-    pub fn public(&self) -> Result<Public, DataError> {
+    pub fn public(&self) -> Result<PublicHalf, DataError> {
         let json = |source| DataError::Json { path: self.path("controller.json"), source };
         serde_json::from_slice(&self.read("controller.json")?).map_err(json)
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use manifests::controller::PublicHalf;
 use manifests::durable;
 use manifests::id::{ControllerId, ProductId};
 use manifests::key::SigningKey;
@@ -13,7 +14,7 @@ use rcgen::{
 };
 
 use crate::clock;
-use crate::data::{Data, Public};
+use crate::data::Data;
 use crate::role::Role;
 use crate::{store, token};
 
@@ -67,10 +68,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let mut connection = store::create(data.directory(), args.id.as_str(), &args.product).await?;
     let admin = token::random()?;
-    store::add_operator(&mut connection, &admin, "admin", Role::Admin, clock::now()).await?;
+    connection.add_operator(&admin, "admin", Role::Admin, clock::now()).await?;
     data.write("admin.token", format!("{}\n", admin.as_str()).as_bytes())?;
     // Last: a directory without it is not a controller's.
-    let public = Public { id: args.id, permit_key, log_key, snapshot_key, timestamp_key };
+    let public = PublicHalf { id: args.id, permit_key, log_key, snapshot_key, timestamp_key };
     data.write("controller.json", format!("{}\n", serde_json::to_string_pretty(&public)?).as_bytes())?;
     Ok(())
 }

@@ -4,12 +4,11 @@
 //! Invariants:
 //! - An answer 2xx means that what it answers is on disk.
 //! - All rules are [`manifests::fleet`]'s; here is what carries them: store, wire and time.
-//! - One task writes ([`writer`]); everybody else asks it.
+//! - While it serves, one task changes the fleet and what is stored of it ([`writer`]); everybody else asks it.
 
 pub mod app;
 pub mod auth;
 pub mod body;
-mod chain;
 pub mod clock;
 pub mod data;
 pub mod error;
@@ -27,3 +26,5 @@ pub mod store;
 pub mod streams;
 pub mod token;
 pub mod writer;
+
+use manifests::chain;

@@ -1,18 +1,18 @@
 //! The fleet as the store remembers it.
 
+use std::sync::Arc;
+
 use manifests::envelope::Sealed;
-use manifests::fleet::{Fleet, Previous};
+use manifests::fleet::{Fleet, Policy, Previous};
 use manifests::id::ProductId;
 use manifests::key::PublicKey;
 use manifests::set::VerifiedSet;
 use manifests::stop::Stop;
 use manifests::time::Time;
-use sqlx::SqliteConnection;
-use std::sync::Arc;
 
 use crate::app::Keys;
 use crate::repository::{Repository, RepositoryError};
-use crate::store::{self, PublishRow, StoreError};
+use crate::store::{Connection, PublishRow, StoreError};
 
 /// What a restart needs.
 #[derive(Debug)]
@@ -30,30 +30,41 @@ pub struct Loaded {
 /// # Errors
 /// [`StoreError`]: a damaged row is an error, never a host less.
 pub async fn load(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     product: ProductId,
     permit_key: &PublicKey,
 ) -> Result<Loaded, StoreError> {
-    let mut fleet = Fleet::new(product, store::newest_event(connection).await?);
+    let mut fleet = Fleet::new(product, connection.newest_event().await?);
     let mut keys = Keys::new();
-    for (id, host, key) in store::hosts(connection).await? {
+    for (id, host, key) in connection.hosts().await? {
         if let Some(key) = key {
             keys.insert(key.id(), (id.clone(), key));
         }
         fleet.restore_host(id, host);
     }
-    for (code, standing, since) in store::sites(connection).await? {
+    for (code, standing, since) in connection.sites().await? {
         fleet.restore_site(code, standing, since);
     }
     let mut stops = Vec::new();
-    for (known, sealed) in store::stops(connection, permit_key).await? {
+    for (known, sealed) in connection.stops(permit_key).await? {
         fleet.restore_stop(known);
         stops.push(sealed);
     }
-    for digest in store::stored_lists(connection).await? {
+    for digest in connection.stored_lists().await? {
         fleet.list_stored(digest);
     }
     Ok(Loaded { fleet, keys, stops })
+}
+
+/// As the fleet is judged by a set.
+pub fn policy(set: VerifiedSet, previous: Vec<Previous>) -> Policy {
+    Policy {
+        current: Arc::new(set.reference),
+        previous,
+        registry: set.registry,
+        expires: set.expires,
+        lifts: set.lifts,
+    }
 }
 
 /// The most baselines before the one in force under which hosts may report: nobody publishes so

@@ -7,6 +7,7 @@ use manifests::fleet::{Answer, Document, EnrolError, Policy, Refusal, StopError}
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
+use manifests::time::Time;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::PublishRow;
@@ -72,7 +73,7 @@ pub(crate) enum Command {
     Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
     Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
-    Install { policy: Box<Policy>, row: PublishRow, reply: Reply<()> },
+    Install { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
     Probe(Reply<()>),
     Tick,
 }
@@ -160,12 +161,12 @@ impl Writer {
         self.ask(|reply| Command::Stop { scope, reason, operator, reply }).await
     }
 
-    /// Puts what was published in force.
+    /// Timestamp and snapshot are good until then, and what was published with them is in force.
     ///
     /// # Errors
     /// If it was not written.
-    pub async fn install(&self, policy: Policy, row: PublishRow) -> Result<(), WriteError> {
-        self.ask(|reply| Command::Install { policy: Box::new(policy), row, reply }).await
+    pub async fn install(&self, until: Time, published: Option<(Policy, PublishRow)>) -> Result<(), WriteError> {
+        self.ask(|reply| Command::Install { until, published: published.map(Box::new), reply }).await
     }
 
     /// Whether the store can be written.

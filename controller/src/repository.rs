@@ -212,9 +212,14 @@ impl Repository {
         for (name, bytes) in &files {
             self.write(name, bytes)?;
         }
-        let first: Root = writer::read_unverified(&self.first_root)?;
-        self.current = self.load(first.version)?;
+        self.current = self.load(self.first_version()?)?;
         Ok(true)
+    }
+
+    // It was verified when the repository was opened.
+    fn first_version(&self) -> Result<u64, RepositoryError> {
+        let first: Root = writer::read_unverified(&self.first_root)?;
+        Ok(first.version)
     }
 
     /// Puts a verified candidate in place.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use manifests::api::HostEvent;
 use manifests::durable;
 use manifests::fleet::Change;
 use manifests::tuf::ROOT_BYTES_MAX;
@@ -21,13 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::chain::chain;
 use crate::data::Data;
-use crate::handlers::publish::policy;
 use crate::queue::Writer;
 use crate::repository::{Identity, Repository};
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
-use crate::streams::Item;
-use crate::{clock, load, router, server, store, writer};
+use crate::{clock, load, router, server, writer};
 
 /// Events that a reader may lag behind before it must read the store.
 const EVENTS_WAITING_MAX: usize = 1024;
@@ -59,7 +56,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let store = Store::open(data.directory()).await.context("cannot open the store")?;
     durable::remove_temporaries(data.directory()).context("what a killed controller left cannot be removed")?;
     let mut connection = store.writer().await?;
-    let (id, product) = store::controller(&mut connection).await.context("the directory was not made by init")?;
+    let (id, product) = connection.controller().await.context("the directory was not made by init")?;
     let public = data.public()?;
     if public.id.as_str() != id {
         bail!("controller.json is of {}, the database of {id}", public.id);
@@ -80,12 +77,14 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     }
     let set = repository.set().context("what is published cannot be read")?;
     let loaded = load::load(&mut connection, product, permit_key.public()).await.context("the store is damaged")?;
-    let mut publishes = store::publishes(&mut connection).await?;
+    let mut publishes = store.publishes().await?;
     if let Some(set) = &set {
         let row = PublishRow::new(set, repository.versions(), "restart".to_owned(), now);
         // A crash between the files and the row: the files are what is in force.
         if publishes.first().is_none_or(|newest| newest.baseline != row.baseline) {
-            store::publish(&mut connection, &row).await?;
+            let mut transaction = connection.begin().await?;
+            transaction.publish(&row).await?;
+            transaction.commit().await?;
             publishes.insert(0, row);
         }
     }
@@ -100,11 +99,17 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let (events, _) = broadcast::channel(EVENTS_WAITING_MAX);
     let sessions = Sessions::new().map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
     let stop = CancellationToken::new();
-    let online_until = repository.online_until();
+    // Before there is anybody to ask: the start reads all of it and changes what time alone has changed.
+    let mut change = Change::default();
+    let mut fleet = loaded.fleet;
+    fleet.set_online_until(repository.online_until());
+    if let Some(set) = set {
+        fleet.install(load::policy(set, previous), now, &mut change);
+    }
     let app = Arc::new(App::new(
         store,
         writer,
-        loaded.fleet,
+        fleet,
         loaded.keys,
         loaded.stops,
         permit_key,
@@ -113,14 +118,6 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         sessions,
         stop.clone(),
     ));
-    let mut change = Change::default();
-    {
-        let mut fleet = app.fleet_mut();
-        fleet.set_online_until(online_until);
-        if let Some(set) = set {
-            fleet.install(policy(set, previous), now, &mut change);
-        }
-    }
     writer::save_start(&mut connection, &app, &change).await?;
     let mut writing = tokio::spawn(writer::run(Arc::clone(&app), connection, queue));
     let renewing = tokio::spawn(renew(Arc::clone(&app)));
@@ -143,7 +140,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     ended.context("the writer failed")?.context("the disk failed")
 }
 
-/// Keeps timestamp and snapshot fresh.
+/// Keeps timestamp and snapshot fresh. The repository is held until everybody knows, so that no publish comes between.
 async fn renew(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RENEW_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -155,20 +152,25 @@ async fn renew(app: Arc<App>) {
         let mut repository = app.repository_owned().await;
         let work = tokio::task::spawn_blocking(move || {
             let renewed = repository.renew(clock::now());
-            (renewed, repository.online_until(), repository.versions())
+            (renewed, repository)
         });
-        match work.await {
-            Ok((Ok(false), ..)) => {}
-            Ok((Ok(true), until, versions)) => {
-                app.fleet_mut().set_online_until(until);
-                app.set_timestamp(versions.timestamp);
-                app.streams.push_all(&Item::new(&HostEvent::Refresh(versions.timestamp)));
-                tracing::info!(version = versions.timestamp, %until, "timestamp signed anew");
+        let (renewed, repository) = match work.await {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "renewing broke off");
+                continue;
             }
-            Ok((Err(error), until, _)) => {
-                tracing::error!(error = chain(&error), %until, "timestamp and snapshot cannot be signed");
+        };
+        let (version, until) = (repository.versions().timestamp, repository.online_until());
+        if let Err(error) = renewed {
+            tracing::error!(error = chain(&error), %until, "timestamp and snapshot cannot be signed");
+        }
+        // Asked by version: what could not be told the last time is told now.
+        if version != app.timestamp() {
+            match app.refresh(&repository, None).await {
+                Ok(()) => tracing::info!(version, %until, "timestamp signed anew"),
+                Err(error) => tracing::error!(error = chain(&error), version, "hosts are not told of the timestamp"),
             }
-            Err(error) => tracing::error!(%error, "renewing broke off"),
         }
     }
 }

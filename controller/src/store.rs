@@ -5,27 +5,29 @@
 //! with `BEGIN IMMEDIATE`: one that reads first and then asks for the write lock loses to any other.
 //! A lock file beside it keeps a second controller out, and is held while migrations run, which take
 //! no lock of their own.
+//!
+//! The database's library is named here and below only; one SQL text with `$n` serves every database
+//! to come.
 
-mod rows;
+mod columns;
+mod events;
+mod hosts;
+mod publishes;
+mod stops;
+mod tokens;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use manifests::digest::Digest;
-use manifests::id::{HostId, ProductId};
+use manifests::id::ProductId;
 use manifests::time::Time;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 
-pub use rows::{
-    PublishRow, TokenUse, acknowledge, controller, event, events_after, hosts, newest_event, peek_token, probe,
-    publish, publishes, save_controller, save_evidence, save_file_list, save_host, save_key, save_site, save_state,
-    save_stop, sites, stops, stored_lists, use_token,
-};
-
-use crate::role::Role;
+pub use publishes::PublishRow;
+pub use tokens::TokenUse;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -118,96 +120,90 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn writer(&self) -> Result<SqliteConnection, StoreError> {
-        Ok(SqliteConnection::connect_with(&options(&self.path)).await?)
+    pub async fn writer(&self) -> Result<Connection, StoreError> {
+        Connection::to(&self.path).await
+    }
+}
+
+/// A connection of its own: the writer's, or that of a command beside a serving controller.
+#[derive(Debug)]
+pub struct Connection(SqliteConnection);
+
+impl Connection {
+    /// A connection for a command that works beside a serving controller.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if there is no database yet.
+    pub async fn open(directory: &Path) -> Result<Self, StoreError> {
+        Self::to(&database(directory)).await
     }
 
-    /// Connections that only read.
-    pub fn readers(&self) -> &SqlitePool {
-        &self.readers
+    async fn to(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self(SqliteConnection::connect_with(&options(path)).await?))
     }
 
-    /// Whose token this is; none for an unknown one. Looked up by hash, so that the time it takes
-    /// tells nothing of the tokens there are.
+    /// Begins to write. Nobody else writes until it ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if another writer does not end in time.
+    pub async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        Ok(Transaction(self.0.begin_with("BEGIN IMMEDIATE").await?))
+    }
+
+    /// Whose database it is: id and product.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn operator(&self, token: &str) -> Result<Option<(String, Role)>, StoreError> {
-        let hash = Digest::of(token.as_bytes());
-        let row: Option<(String, String)> = sqlx::query_as("SELECT name, role FROM operators WHERE hash = $1")
-            .bind(hash.as_bytes().to_vec())
-            .fetch_optional(&self.readers)
-            .await?;
-        row.map(|(name, role)| {
-            let role = role.parse().map_err(|_| StoreError::Damaged { table: "operators", why: name.clone() })?;
-            Ok((name, role))
-        })
-        .transpose()
+    pub async fn controller(&mut self) -> Result<(String, ProductId), StoreError> {
+        let row: (String, String) = sqlx::query_as("SELECT id, product FROM controller").fetch_one(&mut self.0).await?;
+        Ok((row.0, columns::id("controller", &row.1)?))
+    }
+
+    /// Says whose database it is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn save_controller(&mut self, id: &str, product: &ProductId) -> Result<(), StoreError> {
+        let query = sqlx::query("INSERT INTO controller (id, product) VALUES ($1, $2)");
+        query.bind(id).bind(product.as_str()).execute(&mut self.0).await?;
+        Ok(())
     }
 }
 
-/// A connection for a command that works beside a serving controller.
-///
-/// # Errors
-/// [`StoreError::Database`] if there is no database yet.
-pub async fn connect(directory: &Path) -> Result<SqliteConnection, StoreError> {
-    Ok(SqliteConnection::connect_with(&options(&database(directory))).await?)
-}
+/// What is written together or not at all. Dropped without [`Transaction::commit`] it is rolled back.
+#[derive(Debug)]
+pub struct Transaction<'c>(sqlx::Transaction<'c, Sqlite>);
 
-/// Stores a one-time token's hash.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn add_token(
-    connection: &mut SqliteConnection,
-    token: &str,
-    host: &HostId,
-    replaces: bool,
-    made: Time,
-    expires: Time,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO tokens (hash, host, replaces, made, expires) VALUES ($1, $2, $3, $4, $5)")
-        .bind(Digest::of(token.as_bytes()).as_bytes().to_vec())
-        .bind(host.as_str())
-        .bind(replaces)
-        .bind(made.unix_ms())
-        .bind(expires.unix_ms())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
+impl Transaction<'_> {
+    /// Puts it on disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
 
-/// Stores an operator's token hash; an operator of that name gets the new token and role.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn add_operator(
-    connection: &mut SqliteConnection,
-    token: &str,
-    name: &str,
-    role: Role,
-    made: Time,
-) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO operators (hash, name, role, made) VALUES ($1, $2, $3, $4) \
-                       ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, role = excluded.role, made = excluded.made";
-    sqlx::query(SQL)
-        .bind(Digest::of(token.as_bytes()).as_bytes().to_vec())
-        .bind(name)
-        .bind(role.as_str())
-        .bind(made.unix_ms())
-        .execute(connection)
-        .await?;
-    Ok(())
+    /// Changes one row, to see that it can be done.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn probe(&mut self, now: Time) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO health (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at")
+            .bind(now.unix_ms())
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
 }
 
 /// Makes the database of a new controller.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<SqliteConnection, StoreError> {
+pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<Connection, StoreError> {
     let store = Store::open(directory).await?;
     let mut connection = store.writer().await?;
-    save_controller(&mut connection, id, product).await?;
+    connection.save_controller(id, product).await?;
     Ok(connection)
 }
 

@@ -8,8 +8,9 @@ use manifests::id::HostId;
 use manifests::time::Span;
 use ring::rand::SystemRandom;
 
+use crate::clock;
 use crate::role::Role;
-use crate::{clock, store};
+use crate::store::Connection;
 
 /// How long a host's token can be used.
 pub const HOST_TOKEN_LIFE: Span = Span::from_s(7 * 86_400);
@@ -50,17 +51,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let now = clock::now();
     match args {
         Args::Host { hosts, data, replace } => {
-            let mut connection = store::connect(&data).await?;
+            let mut connection = Connection::open(&data).await?;
             for host in hosts {
                 let token = random()?;
-                store::add_token(&mut connection, &token, &host, replace, now, now.after(HOST_TOKEN_LIFE)).await?;
+                connection.add_token(&token, &host, replace, now, now.after(HOST_TOKEN_LIFE)).await?;
                 println!("{host} {token}");
             }
         }
         Args::Operator { name, role, data } => {
-            let mut connection = store::connect(&data).await?;
+            let mut connection = Connection::open(&data).await?;
             let token = random()?;
-            store::add_operator(&mut connection, &token, &name, role, now).await?;
+            connection.add_operator(&token, &name, role, now).await?;
             println!("{token}");
         }
     }

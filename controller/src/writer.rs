@@ -14,12 +14,11 @@ use manifests::envelope::Sealed;
 use manifests::fleet::Change;
 use manifests::permit::Permit;
 use manifests::stop::Stop;
-use sqlx::{Connection, SqliteConnection};
 
 use crate::app::App;
 use crate::chain::chain;
 use crate::queue::{Command, Queue, Reply, WriteError};
-use crate::store::{self, StoreError};
+use crate::store::{Connection, StoreError, Transaction};
 use crate::streams::Item;
 use crate::{clock, load};
 
@@ -46,7 +45,7 @@ fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, WriteError>) -> 
 ///
 /// # Errors
 /// If the disk failed: the process must end, and start again from what is on it.
-pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut queue: Queue) -> Result<(), StoreError> {
+pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Queue) -> Result<(), StoreError> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut intact = true;
@@ -83,9 +82,9 @@ pub(crate) async fn run(app: Arc<App>, mut connection: SqliteConnection, mut que
     }
 }
 
-async fn write(app: &Arc<App>, connection: &mut SqliteConnection, batch: Vec<Command>) -> Result<(), StoreError> {
+async fn write(app: &Arc<App>, connection: &mut Connection, batch: Vec<Command>) -> Result<(), StoreError> {
     // Dropped without a commit it is rolled back, and so are the replies: 503.
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin().await?;
     let mut change = Change::default();
     let mut told = Vec::new();
     for command in batch {
@@ -101,21 +100,21 @@ async fn write(app: &Arc<App>, connection: &mut SqliteConnection, batch: Vec<Com
     Ok(())
 }
 
-async fn save(app: &App, connection: &mut SqliteConnection, change: &Change) -> Result<(), StoreError> {
+async fn save(app: &App, transaction: &mut Transaction<'_>, change: &Change) -> Result<(), StoreError> {
     for id in &change.hosts {
         let host = app.fleet().host(id).cloned();
         if let Some(host) = host {
-            store::save_host(connection, id, &host).await?;
+            transaction.save_host(id, &host).await?;
         }
     }
     for code in &change.sites {
         let site = app.fleet().site(code).cloned();
         if let Some(site) = site {
-            store::save_site(connection, code, &site).await?;
+            transaction.save_site(code, &site).await?;
         }
     }
     for event in &change.events {
-        store::event(connection, event, EVENTS_KEPT).await?;
+        transaction.event(event, EVENTS_KEPT).await?;
     }
     Ok(())
 }
@@ -155,7 +154,7 @@ fn push_stop(app: &App, stop: Sealed<Stop>) {
     app.stops_mut().push(stop);
 }
 
-async fn reload(app: &App, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError> {
     let product = app.fleet().product().clone();
     let mut loaded = load::load(connection, product, app.permit_key.public()).await?;
     let mut change = Change::default();
@@ -167,19 +166,15 @@ async fn reload(app: &App, connection: &mut SqliteConnection) -> Result<(), Stor
     }
     *app.keys_mut() = loaded.keys;
     *app.stops_mut() = loaded.stops;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin().await?;
     save(app, &mut transaction, &change).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 /// Writes what a start has changed: hosts that fell silent while nobody looked.
-pub(crate) async fn save_start(
-    connection: &mut SqliteConnection,
-    app: &App,
-    change: &Change,
-) -> Result<(), StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+pub(crate) async fn save_start(connection: &mut Connection, app: &App, change: &Change) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await?;
     save(app, &mut transaction, change).await?;
     transaction.commit().await?;
     Ok(())

@@ -5,10 +5,14 @@ mod support;
 
 use std::sync::Arc;
 
+use controller::store::Connection;
 use controller::token::HOST_TOKEN_LIFE;
-use manifests::key::SigningKey;
+use manifests::api;
+use manifests::envelope::Sealed;
+use manifests::key::{PublicKey, SigningKey};
 use manifests::time::Span;
-use support::{AP, OTHER, World, code};
+use reqwest::Method;
+use support::{AP, OTHER, World, code, host};
 
 #[tokio::test]
 async fn of_fifty_who_use_one_token_at_once_exactly_one_wins() {
@@ -67,4 +71,31 @@ async fn a_replaced_key_does_not_count_any_more() {
     let mut after = world.host(OTHER).await;
     assert_eq!(code(world.send(&before.heartbeat("exclusive")).await).await, (403, "not-enrolled".to_owned()));
     world.receipt(&after.evidence("exclusive")).await;
+}
+
+#[tokio::test]
+async fn a_key_is_one_hosts_however_it_is_spelled() {
+    let mut world = World::new().await;
+    let key = SigningKey::generate().unwrap();
+    let token = world.token(AP, false, HOST_TOKEN_LIFE).await;
+    assert_eq!(world.enrol(AP, &key, &token).await.status().as_u16(), 201);
+    let token = world.token(OTHER, false, HOST_TOKEN_LIFE).await;
+    let mut object = serde_json::to_value(key.public()).unwrap();
+    object["keyval"]["comment"] = "another".into();
+    let spelled: PublicKey = serde_json::from_value(object).unwrap();
+    let enrolment = world.enrolment(OTHER, &spelled, &token);
+    let mut sealed = serde_json::to_value(Sealed::seal(&enrolment, &key).unwrap()).unwrap();
+    sealed["signatures"][0]["keyid"] = spelled.id().as_str().into();
+    let answer = world.ask(Method::POST, api::ENROLMENTS, &token, Some(&sealed)).await;
+    assert_eq!(code(answer).await, (400, "malformed".to_owned()));
+
+    // As it may have been stored before.
+    world.stop().await;
+    let mut connection = Connection::open(&world.data()).await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    transaction.save_key(&host(AP), &spelled).await.unwrap();
+    transaction.commit().await.unwrap();
+    drop(connection);
+    world.start().await;
+    assert_eq!(code(world.enrol(OTHER, &key, &token).await).await, (409, "key-in-use".to_owned()));
 }

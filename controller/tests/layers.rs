@@ -31,6 +31,11 @@ fn who_names(library: &str) -> Vec<String> {
 }
 
 #[test]
+fn only_the_store_names_the_database() {
+    assert_eq!(who_names("sqlx"), ["store"]);
+}
+
+#[test]
 fn only_the_edge_names_http() {
     assert_eq!(who_names("axum"), ["auth", "body", "error", "handlers", "router", "server"]);
 }

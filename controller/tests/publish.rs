@@ -3,10 +3,10 @@
 
 mod support;
 
+use data_encoding::BASE64;
 use manifests::api::{self, Fleet, Published};
-use manifests::envelope::LIFT_TYPE;
 use manifests::key::SigningKey;
-use manifests::stop::{Lift, Scope};
+use manifests::stop::{LIFT_TYPE, Lift, Scope};
 use manifests::tuf::repository::{ROOT_LIFE, read_unverified, unsigned};
 use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, Root, TARGETS};
 use reqwest::{Method, StatusCode};
@@ -127,6 +127,58 @@ async fn a_stop_holds_until_a_lift_with_two_signatures_names_the_site() {
     (draft.targets_version, draft.lifts_version) = (3, 2);
     draft.lifts.clear();
     assert_eq!(failure(world.publish(&draft).await).await.1.code, "refused");
+}
+
+#[tokio::test]
+async fn nothing_is_written_that_was_not_verified() {
+    let world = World::new().await;
+    let tuf = world.data().join("tuf");
+    let first_root = std::fs::read(tuf.join("1.root.json")).unwrap();
+    let first: Root = read_unverified(&first_root).unwrap();
+    let root = |version: u64| {
+        let mut root = first.next(controller::clock::now().after(ROOT_LIFE));
+        root.version = version;
+        support::signed(&unsigned(&root).unwrap(), &world.managers, &[0, 1])
+    };
+    let send = async |publish: &api::Publish| world.ask(Method::POST, api::PUBLISH, &world.admin, Some(publish)).await;
+    let mut draft = world.draft();
+    let check = async |what: &str, status: u16, draft: &Draft, name: &str, bytes: &[u8]| {
+        let mut publish = world.signed(draft);
+        publish.metadata.insert(name.to_owned(), BASE64.encode(bytes));
+        let (answered, body) = failure(send(&publish).await).await;
+        assert_eq!(answered, status, "{what}: {body:?}");
+        assert!(!tuf.join(name).exists(), "{what}");
+    };
+    check("garbage above the newest root", 422, &draft, "3.root.json", b"garbage").await;
+    check("a gap before a genuine root", 422, &draft, "3.root.json", &root(3)).await;
+    check("the first root again, as the second", 422, &draft, "2.root.json", &first_root).await;
+    check("a name that nobody asks for", 400, &draft, "01.root.json", &first_root).await;
+
+    draft.targets_version = 3;
+    draft.baseline = baseline("3.0.0");
+    let older = world.signed(&Draft { targets_version: 2, ..draft.clone() });
+    let older = BASE64.decode(older.metadata["2.targets.json"].as_bytes()).unwrap();
+    check("a version that is skipped, beside a newer one", 422, &draft, "2.targets.json", &older).await;
+    check("garbage as a skipped version", 422, &draft, "2.targets.json", b"garbage").await;
+    assert!(!tuf.join("3.targets.json").exists());
+
+    // What is there already may come along, and roots that follow each other are all taken.
+    let mut publish = world.signed(&draft);
+    for version in 1..=3 {
+        let bytes = if version == 1 { first_root.clone() } else { root(version) };
+        publish.metadata.insert(format!("{version}.root.json"), BASE64.encode(&bytes));
+    }
+    let first_targets = BASE64.encode(&std::fs::read(tuf.join("1.targets.json")).unwrap());
+    publish.metadata.insert("1.targets.json".to_owned(), first_targets);
+    let answer = send(&publish).await;
+    assert_eq!(answer.status(), StatusCode::OK, "{:?}", answer.text().await);
+    // A whole directory, in which nothing is new.
+    let published: Published = send(&publish).await.json().await.unwrap();
+    assert_eq!((published.versions.root, published.versions.targets), (3, 3));
+    // An earlier version alone is no step back either.
+    publish.metadata.retain(|name, _| name == "1.targets.json");
+    let published: Published = send(&publish).await.json().await.unwrap();
+    assert_eq!(published.versions.targets, 3);
 }
 
 #[tokio::test]

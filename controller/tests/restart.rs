@@ -3,7 +3,7 @@
 
 mod support;
 
-use controller::store;
+use controller::store::Connection;
 use manifests::api::{self, Fleet};
 use manifests::outcome::Verdict;
 use manifests::reason::{Code, Reason};
@@ -16,14 +16,14 @@ async fn a_document_is_in_the_store_before_it_is_acknowledged() {
     let world = World::new().await;
     let mut other = world.host(OTHER).await;
     // Another connection sees only what was committed.
-    let mut connection = store::connect(&world.data()).await.unwrap();
+    let mut connection = Connection::open(&world.data()).await.unwrap();
     for round in 1..=50 {
         let receipt = if round == 1 {
             world.receipt(&other.evidence("exclusive")).await
         } else {
             world.receipt(&other.heartbeat("exclusive")).await
         };
-        let stored = store::hosts(&mut connection).await.unwrap();
+        let stored = connection.hosts().await.unwrap();
         let (_, host, key) = stored.into_iter().find(|(id, ..)| id.as_str() == OTHER).unwrap();
         assert_eq!(key.unwrap(), *other.key.public());
         assert_eq!((host.record.sequence, receipt.sequence), (round, round));
@@ -61,7 +61,7 @@ async fn a_restart_forgets_nothing() {
 
 #[tokio::test]
 async fn a_damaged_row_stops_the_start_and_names_its_table() {
-    use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+    use sqlx::{ConnectOptions, Connection as _, sqlite::SqliteConnectOptions};
     let mut world = World::new().await;
     let mut other = world.host(OTHER).await;
     world.receipt(&other.evidence("exclusive")).await;
@@ -142,19 +142,18 @@ async fn a_second_controller_on_the_same_directory_is_refused() {
 
 #[tokio::test]
 async fn what_cannot_be_written_is_not_acknowledged_and_is_taken_later() {
-    use sqlx::Connection;
     let world = World::new().await;
     let mut other = world.host(OTHER).await;
     world.receipt(&other.evidence("exclusive")).await;
     let sealed = other.evidence("shared");
-    let mut connection = store::connect(&world.data()).await.unwrap();
-    let lock = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut connection = Connection::open(&world.data()).await.unwrap();
+    let lock = connection.begin().await.unwrap();
     let answer = world.send(&sealed).await;
     assert_eq!(answer.headers()["retry-after"], "2");
     assert_eq!(code(answer).await, (503, "unavailable".to_owned()));
     let health = world.ask(Method::GET, api::HEALTH, "", None::<&()>).await;
     assert_eq!(health.status().as_u16(), 503);
-    lock.rollback().await.unwrap();
+    drop(lock);
     let fleet: Fleet = world.see(api::SITES).await;
     assert_eq!(fleet.counts.verified, 1, "it had no effect");
     world.receipt(&sealed).await;

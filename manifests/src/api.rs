@@ -9,8 +9,9 @@ use crate::envelope::Sealed;
 use crate::id::{HostId, ItemId, ProductId, Role, SiteCode};
 use crate::outcome::{Appraisal, ItemKind, Outcome, Verdict};
 use crate::permit::Permit;
-use crate::reason::Reason;
+use crate::reason::{Code, Reason};
 use crate::stop::{Scope, Stop, StopRef};
+use crate::text::{self, Lang};
 use crate::time::Time;
 
 /// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
@@ -391,6 +392,45 @@ pub struct Versions {
     pub snapshot: u64,
     /// `timestamp`
     pub timestamp: u64,
+}
+
+/// What a gate answers, beside its status: 200 for issue, 403 for hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateAnswer {
+    /// Issue or hold.
+    pub verdict: Verdict,
+    /// Why hold; empty for issue.
+    pub reasons: Vec<GateReason>,
+    /// Version of the baseline in use.
+    pub baseline: Option<String>,
+    /// Until when an issue counts if nothing changes.
+    pub until: Option<Time>,
+    /// Which answer of which start of the agent this is.
+    pub decision: String,
+    /// What the question named as its entry.
+    pub entry: Option<String>,
+    /// What the question named as its transaction.
+    pub transaction: Option<String>,
+}
+
+/// One reason of a gate's hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateReason {
+    /// The stable code.
+    pub code: Code,
+    /// The item, where it is one's.
+    pub item: Option<ItemId>,
+    /// The host, where it is another one's.
+    pub host: Option<HostId>,
+    /// The reason in words.
+    pub text: Localized,
+}
+
+impl From<&Reason> for GateReason {
+    fn from(reason: &Reason) -> Self {
+        let text = Localized { en: text::reason(Lang::En, reason), ja: Some(text::reason(Lang::Ja, reason)) };
+        Self { code: reason.code, item: reason.item.clone(), host: reason.host.clone(), text }
+    }
 }
 
 #[cfg(test)]

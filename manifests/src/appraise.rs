@@ -12,11 +12,11 @@ mod setting;
 
 use finding::Finding;
 
-use crate::baseline::{About, Baseline, Concerns, Config, Enforce, FactSource, Fix, Requires, SettingKind};
+use crate::baseline::{Baseline, Concerns, Config, Enforce, FactSource, Fix, Item, Requires};
 use crate::condition::{Condition, Known, Truth};
 use crate::evidence::{ConfigContent, Cover, Evidence, FactSeen, State};
 use crate::id::ItemId;
-use crate::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
+use crate::outcome::{Appraisal, Detail, Judged, Outcome, Verdict};
 use crate::reason::{Code, Reason};
 use crate::reference::Reference;
 use crate::registry::{Entry, Topology};
@@ -86,33 +86,18 @@ fn whole_host(reference: &Reference, evidence: &Evidence, now: Time) -> impl Ite
 }
 
 fn all_stale(baseline: &Baseline) -> Vec<Judged> {
-    items(baseline)
-        .map(|(item, kind, about)| Judged {
-            item: item.clone(),
-            kind,
+    baseline
+        .items()
+        .map(|item| Judged {
+            item: item.id().clone(),
+            kind: item.kind(),
             outcome: Outcome::Stale,
-            verdict: if about.enforce == Enforce::Hold { Verdict::Hold } else { Verdict::Issue },
+            verdict: if item.about().enforce == Enforce::Hold { Verdict::Hold } else { Verdict::Issue },
             code: Some(Code::Stale),
             waived_until: None,
             details: Vec::new(),
         })
         .collect()
-}
-
-/// Every item of a baseline: fixes, settings, programs, pinned configurations, in file order.
-pub fn items(baseline: &Baseline) -> impl Iterator<Item = (&ItemId, ItemKind, &About)> {
-    let fixes = baseline.fixes.iter().map(|fix| (&fix.id, ItemKind::Fix, &fix.about));
-    let settings = baseline.settings.iter().map(|setting| {
-        let kind = match setting.kind {
-            SettingKind::ExclusiveLock => ItemKind::Lock,
-            SettingKind::Plain => ItemKind::Setting,
-        };
-        (&setting.id, kind, &setting.about)
-    });
-    let programs = baseline.programs.iter().map(|program| (&program.id, ItemKind::Program, &program.about));
-    let pinned = baseline.configs.iter().filter(|config| !config.pinned.is_empty());
-    let configs = pinned.map(|config| (&config.id, ItemKind::Config, &config.about));
-    fixes.chain(settings).chain(programs).chain(configs)
 }
 
 /// When fresh evidence as a whole will count otherwise: it grows old, or `now` catches up with it.
@@ -141,29 +126,18 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn all_items(&self) -> AllItems {
-        let baseline = self.baseline();
         let mut all = AllItems { items: Vec::new(), any_concerns: false, changes_at: None };
-        let mut add = |item: &ItemId, kind, about: &About, finding: Finding| {
+        for item in self.baseline().items() {
+            let finding = match item {
+                Item::Fix(fix) => self.fix(fix),
+                Item::Setting(setting) => self.setting_item(setting),
+                Item::Program(program) => self.program_item(program),
+                Item::Config(config) => self.pinned(config),
+            };
             all.any_concerns |= finding.concerns;
-            let (judged, changes_at) = self.finish(item, kind, about, finding);
+            let (judged, changes_at) = self.finish(item, finding);
             all.changes_at = all.changes_at.into_iter().chain(changes_at).min();
             all.items.push(judged);
-        };
-        for fix in &baseline.fixes {
-            add(&fix.id, ItemKind::Fix, &fix.about, self.fix(fix));
-        }
-        for setting in &baseline.settings {
-            let kind = match setting.kind {
-                SettingKind::ExclusiveLock => ItemKind::Lock,
-                SettingKind::Plain => ItemKind::Setting,
-            };
-            add(&setting.id, kind, &setting.about, self.setting_item(setting));
-        }
-        for program in &baseline.programs {
-            add(&program.id, ItemKind::Program, &program.about, self.program_item(program));
-        }
-        for config in baseline.configs.iter().filter(|config| !config.pinned.is_empty()) {
-            add(&config.id, ItemKind::Config, &config.about, self.pinned(config));
         }
         all
     }
@@ -200,10 +174,7 @@ impl<'a> Judge<'a> {
     }
 
     fn concerned(&self, concerns: &Concerns) -> Truth {
-        let host = self.entry.host;
-        let role = concerns.roles.is_empty() || concerns.roles.iter().any(|role| host.roles.contains(role));
-        let site = concerns.sites.is_empty() || concerns.sites.contains(host.id.site());
-        if role && site { self.truth(concerns.when.as_ref()) } else { Truth::False }
+        if self.entry.host.is_among(concerns) { self.truth(concerns.when.as_ref()) } else { Truth::False }
     }
 
     /// Judges what concerns the host; what may concern it must be shown all the same.

@@ -11,6 +11,7 @@ use crate::condition::Condition;
 use crate::digest::Digest;
 use crate::exclude::Globs;
 use crate::id::{HostId, ItemId, ProductId, Role, SiteCode};
+use crate::outcome::ItemKind;
 use crate::time::{Span, Time};
 use crate::value::{Expect, Value};
 use crate::version::{Range, Scheme, Version};
@@ -62,6 +63,61 @@ impl Baseline {
     /// The setting of that id.
     pub fn setting(&self, id: &ItemId) -> Option<&Setting> {
         self.settings.iter().find(|setting| setting.id == *id)
+    }
+
+    /// Everything that is judged: fixes, settings, programs, pinned configurations, in file order.
+    pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
+        let pinned = self.configs.iter().filter(|config| !config.pinned.is_empty());
+        let fixes_and_settings = self.fixes.iter().map(Item::Fix).chain(self.settings.iter().map(Item::Setting));
+        fixes_and_settings.chain(self.programs.iter().map(Item::Program)).chain(pinned.map(Item::Config))
+    }
+}
+
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// A required fix.
+    Fix(&'a Fix),
+    /// A setting, an exclusive lock among them.
+    Setting(&'a Setting),
+    /// A program.
+    Program(&'a Program),
+    /// A pinned configuration.
+    Config(&'a Config),
+}
+
+impl<'a> Item<'a> {
+    /// Its id.
+    pub fn id(self) -> &'a ItemId {
+        match self {
+            Item::Fix(fix) => &fix.id,
+            Item::Setting(setting) => &setting.id,
+            Item::Program(program) => &program.id,
+            Item::Config(config) => &config.id,
+        }
+    }
+
+    /// Its kind.
+    pub fn kind(self) -> ItemKind {
+        match self {
+            Item::Fix(_) => ItemKind::Fix,
+            Item::Setting(setting) => match setting.kind {
+                SettingKind::ExclusiveLock => ItemKind::Lock,
+                SettingKind::Plain => ItemKind::Setting,
+            },
+            Item::Program(_) => ItemKind::Program,
+            Item::Config(_) => ItemKind::Config,
+        }
+    }
+
+    /// What it says about itself.
+    pub fn about(self) -> &'a About {
+        match self {
+            Item::Fix(fix) => &fix.about,
+            Item::Setting(setting) => &setting.about,
+            Item::Program(program) => &program.about,
+            Item::Config(config) => &config.about,
+        }
     }
 }
 
@@ -258,7 +314,7 @@ pub enum FactSource {
         /// The key, as [`Setting::key`].
         key: String,
     },
-    /// `registry = "topology"`: `single` or `split`, from the site's hosts and roles.
+    /// `registry = "topology"`: `single` or `split`, by the number of the site's listed hosts.
     Topology,
 }
 

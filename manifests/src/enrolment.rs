@@ -1,6 +1,7 @@
 //! Enrolment: a host shows a one-time token and proves that it holds the key it wants to speak with.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{HostId, ProductId};
@@ -15,10 +16,21 @@ pub struct Enrolment {
     pub product: ProductId,
     /// The host, which the token must be for.
     pub host: HostId,
-    /// The host's new key.
+    /// The host's new key: Ed25519, in its plain form.
+    #[serde(deserialize_with = "host_key")]
     pub key: PublicKey,
     /// SHA-256 of the token's text: binds this envelope to it.
     pub token: Digest,
     /// The host's wall clock.
     pub time: Time,
+}
+
+// Hosts are found by the ids of their keys, so a host's key has one id.
+fn host_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
+    let key = PublicKey::deserialize(deserializer)?;
+    if key.is_plain_ed25519() {
+        Ok(key)
+    } else {
+        Err(D::Error::custom("a host's key is an Ed25519 key object without further members, in lower case"))
+    }
 }

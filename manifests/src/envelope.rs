@@ -51,9 +51,6 @@ documents! {
     Enrolment, "enrolment", 4 << 10;
 }
 
-/// Payload type of [`crate::stop::Lift`], which is a TUF target and in no envelope.
-pub const LIFT_TYPE: &str = "application/vnd.sekisho.lift.v1+json";
-
 /// An envelope as received. Nothing in it may be acted on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire", bound = "T: Document")]

@@ -18,8 +18,6 @@ use crate::value::Value;
 pub const EVIDENCE_BYTES_MAX: usize = 4 << 20;
 /// A sequence may jump by at most this over the last one.
 pub const SEQUENCE_JUMP_MAX: u64 = 1_000_000;
-/// Integers in documents stay below 2^53, which every JSON reader keeps exactly.
-pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// Payload of an evidence envelope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -72,6 +72,8 @@ enum Material {
     Unknown,
 }
 
+const TEXT_PREFIX: &str = "ed25519:";
+
 impl PublicKey {
     /// An Ed25519 key from its 32 bytes.
     ///
@@ -83,6 +85,22 @@ impl PublicKey {
         let object =
             json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": HEXLOWER.encode(&bytes) } });
         Ok(Self { object, material: Material::Ed25519(bytes) })
+    }
+
+    /// An Ed25519 key from the text by which people write it, `ed25519:` and 64 lower-case hexadecimal
+    /// digits.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`] if it is no such text; [`KeyError::Weak`] as [`PublicKey::ed25519`].
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        let digits = text.strip_prefix(TEXT_PREFIX).ok_or(KeyError::Encoding)?;
+        let bytes = HEXLOWER.decode(digits.as_bytes()).map_err(|_| KeyError::Encoding)?;
+        Self::ed25519(bytes.try_into().map_err(|_| KeyError::Encoding)?)
+    }
+
+    /// That text; none for a key of another algorithm.
+    pub fn to_text(&self) -> Option<String> {
+        self.ed25519_bytes().map(|bytes| format!("{TEXT_PREFIX}{}", HEXLOWER.encode(bytes)))
     }
 
     /// The key's name: SHA-256 of its object's canonical JSON.
@@ -102,6 +120,13 @@ impl PublicKey {
     /// Whether this program can verify with it.
     pub fn is_usable(&self) -> bool {
         self.material != Material::Unknown
+    }
+
+    /// Whether it is an Ed25519 key in the one form in which this program writes it: then nobody can
+    /// bring the same key once more under another id, with a spare member or another spelling.
+    pub fn is_plain_ed25519(&self) -> bool {
+        let plain = self.ed25519_bytes().and_then(|bytes| Self::ed25519(*bytes).ok());
+        plain.is_some_and(|plain| plain.object == self.object)
     }
 
     /// The 32 bytes of an Ed25519 key.

@@ -6,6 +6,7 @@
 
 // What documents are written in, and how they are kept.
 pub mod canonical;
+pub mod chain;
 pub mod digest;
 pub mod durable;
 pub mod exclude;
@@ -24,6 +25,7 @@ pub mod registry;
 pub mod source;
 
 // What hosts and controllers write.
+pub mod controller;
 pub mod enrolment;
 pub mod envelope;
 pub mod evidence;

@@ -79,7 +79,6 @@ pub enum ItemKind {
 
 /// What was compared: for the human who repairs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Detail {
     /// What it is about: a program, setting, file, package or fact.
     pub subject: String,
@@ -97,7 +96,6 @@ pub struct Detail {
 
 /// One item, judged on one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Judged {
     /// The item.
     pub item: ItemId,
@@ -119,7 +117,6 @@ pub struct Judged {
 
 /// The answer of [`crate::appraise::appraise`] for one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Appraisal {
     /// The worst of the items and of what concerns the whole host.
     pub verdict: Verdict,
@@ -129,4 +126,17 @@ pub struct Appraisal {
     pub items: Vec<Judged>,
     /// The next moment at which this answer can change without new evidence.
     pub changes_at: Option<Time>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_controller_says_besides_is_ignored() {
+        let text = r#"{"verdict":"hold","reasons":[],"changes_at":null,"new":1,"items":[{"item":"FIX-1","kind":"fix",
+            "outcome":"missing","verdict":"hold","new":1,"details":[{"subject":"a","expected":"b","found":"c","new":1}]}]}"#;
+        let appraisal: Appraisal = serde_json::from_str(text).unwrap();
+        assert_eq!(appraisal.items[0].details[0].found, "c");
+    }
 }

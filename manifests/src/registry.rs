@@ -1,6 +1,6 @@
 //! The registry: sites, hosts, signers and controllers that exist. The fixed denominator.
 
-use crate::baseline::Localized;
+use crate::baseline::{Concerns, Localized};
 use crate::id::{ControllerId, HostId, ProductId, Role, SiteCode};
 use crate::key::PublicKey;
 use crate::time::Time;
@@ -69,13 +69,20 @@ pub struct Host {
 }
 
 impl Host {
+    /// Whether it is among those whom `concerns` names by role and site. `when` is not asked here:
+    /// evidence alone tells.
+    pub fn is_among(&self, concerns: &Concerns) -> bool {
+        (concerns.roles.is_empty() || concerns.roles.iter().any(|role| self.roles.contains(role)))
+            && (concerns.sites.is_empty() || concerns.sites.contains(self.id.site()))
+    }
+
     /// Whether it is listed at `now`.
     pub fn is_listed(&self, now: Time) -> bool {
         self.joined <= now && self.left.is_none_or(|left| now < left)
     }
 }
 
-/// How a site's roles are spread over its hosts.
+/// Whether a site has one listed host or several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// One host.
@@ -117,9 +124,13 @@ impl Registry {
             0 | 1 => Topology::Single,
             _ => Topology::Split,
         };
-        let changes = neighbours.iter().flat_map(|host| [Some(host.joined), host.left]);
-        let changes_at = changes.flatten().filter(|time| *time > now).min();
-        Some(Entry { host, site, topology, changes_at })
+        Some(Entry { host, site, topology, changes_at: self.changes_at(id.site(), now) })
+    }
+
+    /// When a host of the site joins or leaves next.
+    pub fn changes_at(&self, site: &SiteCode, now: Time) -> Option<Time> {
+        let changes = self.machines_of(site).iter().flat_map(|host| [Some(host.joined), host.left]);
+        changes.flatten().filter(|time| *time > now).min()
     }
 
     /// Hosts listed at `now`, in id order.

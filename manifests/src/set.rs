@@ -3,15 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::chain::chain;
 use crate::digest::Digest;
-use crate::envelope::LIFT_TYPE;
 use crate::id::ProductId;
 use crate::key::{KeyId, PublicKey};
 use crate::reference::{Reference, ReferenceError};
 use crate::registry::Registry;
 use crate::source::{self, Problem};
 use crate::stop::Lift;
-use crate::strict;
 use crate::time::Time;
 use crate::tree::{FileList, FileListError};
 
@@ -80,7 +79,7 @@ pub enum SetError {
         /// Where.
         source: FileListError,
     },
-    /// A lift that does not parse, or names another product or type.
+    /// A lift that does not parse, names another product or type, or lacks a site or a reason.
     #[error("lift {path} is refused: {why}")]
     Lift {
         /// Target path.
@@ -207,13 +206,7 @@ fn read_lifts(
             return Err(refused("another role lists other bytes for it".to_owned()));
         }
         let bytes = verified(path, file)?;
-        let lift: Lift = strict::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
-        if lift.kind != LIFT_TYPE {
-            return Err(refused(format!("its type is {:?}, not {LIFT_TYPE}", lift.kind)));
-        }
-        if lift.product != *product {
-            return Err(refused(format!("it is for product {}", lift.product)));
-        }
+        let lift = Lift::read(&bytes, product).map_err(|error| refused(chain(&error)))?;
         // The path is what people review; it must not say another stop than the lift does.
         if !path.starts_with(&format!("lifts/{}/", lift.stop.hex())) {
             return Err(refused(format!("it ends stop {}, which its path does not name", lift.stop)));

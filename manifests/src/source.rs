@@ -26,10 +26,8 @@ use crate::baseline::Baseline;
 use crate::registry::Registry;
 use sheet::Sheet;
 
-/// The largest `baseline.toml`, in bytes.
-pub const BASELINE_BYTES_MAX: usize = 8 << 20; // 8 MiB
-/// The largest `registry.toml`, in bytes.
-pub const REGISTRY_BYTES_MAX: usize = 8 << 20; // 8 MiB
+/// The largest `baseline.toml` or `registry.toml`, in bytes.
+pub const SOURCE_BYTES_MAX: usize = 8 << 20; // 8 MiB
 /// The most hosts of a registry.
 pub const HOSTS_MAX: usize = 100_000;
 /// The most sites of a registry.
@@ -40,6 +38,12 @@ pub const SIGNERS_MAX: usize = 64;
 pub const CONTROLLERS_MAX: usize = 32;
 /// The most entries of any list of a baseline that has no limit of its own.
 pub const LIST_MAX: usize = 10_000;
+/// The most globs under one `exclude`.
+pub(crate) const GLOBS_MAX: usize = 1000;
+/// The most roles of a host, or of what concerns hosts by role.
+pub(crate) const ROLES_MAX: usize = 64;
+/// The most values that a fact may have.
+pub(crate) const FACT_VALUES_MAX: usize = 1000;
 /// The most problems told of one file.
 pub const PROBLEMS_MAX: usize = 1000;
 /// The most dots in one line of a file.
@@ -58,7 +62,7 @@ pub fn baseline(text: &str) -> Result<Baseline, Vec<Problem>> {
 /// # Errors
 /// As [`baseline`].
 pub fn baseline_with_places(text: &str) -> Result<(Baseline, Places), Vec<Problem>> {
-    check_size(text.len(), BASELINE_BYTES_MAX)?;
+    check_size(text.len())?;
     let (sheet, root) = Sheet::parse(text);
     let value = baseline::document(&sheet, &root);
     sheet.finish(value)
@@ -69,7 +73,7 @@ pub fn baseline_with_places(text: &str) -> Result<(Baseline, Places), Vec<Proble
 /// A baseline of a later schema, or with keys of a later program, is no mistake of its writer: an
 /// agent older than this answers `agent-too-old`.
 pub fn min_agent(bytes: &[u8]) -> Option<semver::Version> {
-    check_size(bytes.len(), BASELINE_BYTES_MAX).ok()?;
+    check_size(bytes.len()).ok()?;
     let (_, root) = Sheet::parse(std::str::from_utf8(bytes).ok()?);
     root.get("min_agent")?.get_ref().as_str()?.parse().ok()
 }
@@ -79,7 +83,7 @@ pub fn min_agent(bytes: &[u8]) -> Option<semver::Version> {
 /// # Errors
 /// Every problem of the file, in file order; at most [`PROBLEMS_MAX`].
 pub fn registry(text: &str) -> Result<Registry, Vec<Problem>> {
-    check_size(text.len(), REGISTRY_BYTES_MAX)?;
+    check_size(text.len())?;
     let (sheet, root) = Sheet::parse(text);
     let value = registry::document(&sheet, &root);
     sheet.finish(value).map(|(registry, _)| registry)
@@ -90,7 +94,7 @@ pub fn registry(text: &str) -> Result<Registry, Vec<Problem>> {
 /// # Errors
 /// As [`baseline`], and `not-utf8`.
 pub fn baseline_from_bytes(bytes: &[u8]) -> Result<Baseline, Vec<Problem>> {
-    check_size(bytes.len(), BASELINE_BYTES_MAX)?;
+    check_size(bytes.len())?;
     baseline(utf8(bytes)?)
 }
 
@@ -99,15 +103,15 @@ pub fn baseline_from_bytes(bytes: &[u8]) -> Result<Baseline, Vec<Problem>> {
 /// # Errors
 /// As [`registry`], and `not-utf8`.
 pub fn registry_from_bytes(bytes: &[u8]) -> Result<Registry, Vec<Problem>> {
-    check_size(bytes.len(), REGISTRY_BYTES_MAX)?;
+    check_size(bytes.len())?;
     registry(utf8(bytes)?)
 }
 
-fn check_size(bytes: usize, most: usize) -> Result<(), Vec<Problem>> {
-    if bytes <= most {
+fn check_size(bytes: usize) -> Result<(), Vec<Problem>> {
+    if bytes <= SOURCE_BYTES_MAX {
         return Ok(());
     }
-    let message = format!("{bytes} bytes, at most {most} are allowed");
+    let message = format!("{bytes} bytes, at most {SOURCE_BYTES_MAX} are allowed");
     Err(vec![Problem { line: 1, column: 1, code: "too-large", message, hint: None, key: String::new() }])
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{HostId, ProductId, SiteCode};
+use crate::strict;
 use crate::time::Time;
 
 /// Which stop: the number orders, the digest identifies.
@@ -36,8 +37,18 @@ pub struct Stop {
     pub time: Time,
 }
 
+/// Type of a [`Lift`], which is a TUF target and in no envelope.
+pub const LIFT_TYPE: &str = "application/vnd.sekisho.lift.v1+json";
+/// The largest lift, in bytes.
+pub const LIFT_BYTES_MAX: usize = 1 << 20;
+
 /// The longest reason of a stop or lift, in bytes.
 pub const REASON_BYTES_MAX: usize = 1000;
+
+/// Whether `text` may be the reason of a stop or lift.
+pub fn is_reason(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= REASON_BYTES_MAX
+}
 
 /// Whom a stop stops. A site is in scope if one of its hosts is; later joiners are in scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +101,7 @@ pub struct Acknowledgement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lift {
-    /// Always `application/vnd.sekisho.lift.v1+json`.
+    /// Always [`LIFT_TYPE`].
     #[serde(rename = "type")]
     pub kind: String,
     /// The product.
@@ -105,7 +116,61 @@ pub struct Lift {
     pub time: Time,
 }
 
+/// Why bytes are no lift.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiftError {
+    /// Longer than [`LIFT_BYTES_MAX`].
+    #[error("it is larger than {LIFT_BYTES_MAX} bytes")]
+    TooLarge,
+    /// Not the JSON of a lift.
+    #[error("it is no lift")]
+    Json(#[source] serde_json::Error),
+    /// Another document.
+    #[error("its type is {found:?}, not {LIFT_TYPE}")]
+    Type {
+        /// The type it names.
+        found: String,
+    },
+    /// Another product's.
+    #[error("it is for product {found}")]
+    Product {
+        /// The product it names.
+        found: ProductId,
+    },
+    /// A stop that ends nowhere.
+    #[error("it names no site")]
+    NoSite,
+    /// No reason, or a longer one than is read.
+    #[error("its reason does not have 1 to {REASON_BYTES_MAX} bytes")]
+    Reason,
+}
+
 impl Lift {
+    /// Reads a lift of `product`. Whether its signatures hold is the metadata's to say.
+    ///
+    /// # Errors
+    /// [`LiftError`]; nothing of it counts then.
+    pub fn read(bytes: &[u8], product: &ProductId) -> Result<Self, LiftError> {
+        if bytes.len() > LIFT_BYTES_MAX {
+            return Err(LiftError::TooLarge);
+        }
+        let lift: Self = strict::from_slice(bytes).map_err(LiftError::Json)?;
+        if lift.kind != LIFT_TYPE {
+            return Err(LiftError::Type { found: lift.kind });
+        }
+        if lift.product != *product {
+            return Err(LiftError::Product { found: lift.product });
+        }
+        if lift.sites.is_empty() {
+            return Err(LiftError::NoSite);
+        }
+        if !is_reason(&lift.reason) {
+            return Err(LiftError::Reason);
+        }
+        Ok(lift)
+    }
+
     /// Whether it ends `stop` at `site`.
     pub fn frees(&self, stop: &Digest, site: &SiteCode) -> bool {
         self.stop == *stop && self.sites.contains(site)

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::evidence::INTEGER_MAX;
+use crate::value::INTEGER_MAX;
 
 /// Parses a document.
 ///

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,14 @@ impl Time {
     pub fn to_rfc3339_seconds(self) -> String {
         let text = self.to_string();
         format!("{}Z", text.get(..19).unwrap_or_default())
+    }
+}
+
+impl From<SystemTime> for Time {
+    /// A system's wall clock, held within [`Time::MIN`] and [`Time::MAX`].
+    fn from(clock: SystemTime) -> Self {
+        let since = clock.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
 

@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 /// The longest text value kept, in bytes; a longer one is reported as unreadable.
 pub const VALUE_BYTES_MAX: usize = 4096;
 
+/// The highest integer in any document, and with a minus the lowest: below 2^53, which every JSON
+/// reader keeps exactly.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
 /// A value as a configuration file gives it. Formats without types (ini, properties, xml) give
 /// only [`Value::Text`]; a number that is not a whole number stays the text it was written as.
 ///
-/// In JSON: a boolean, an integer within ±2^53, or a string.
+/// In JSON: a boolean, an integer within ±[`INTEGER_MAX`], or a string.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {

@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The longest version or range, in bytes.
+pub const VERSION_BYTES_MAX: usize = 128;
+
 /// How a program's versions are written and ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,11 +59,16 @@ impl Version {
     /// Reads `text` under `scheme`.
     ///
     /// # Errors
-    /// [`VersionError`] if it does not have the scheme's form, or is longer than 128 bytes.
+    /// [`VersionError`] if it does not have the scheme's form, or is longer than [`VERSION_BYTES_MAX`].
     pub fn parse(text: &str, scheme: Scheme) -> Result<Self, VersionError> {
-        let error = |why: String| VersionError { text: text.chars().take(128).collect(), what: "version", scheme, why };
-        if text.is_empty() || text.len() > 128 {
-            return Err(error("1 to 128 bytes".to_owned()));
+        let error = |why: String| VersionError {
+            text: text.chars().take(VERSION_BYTES_MAX).collect(),
+            what: "version",
+            scheme,
+            why,
+        };
+        if text.is_empty() || text.len() > VERSION_BYTES_MAX {
+            return Err(error(format!("1 to {VERSION_BYTES_MAX} bytes")));
         }
         match scheme {
             Scheme::Semver => semver::Version::parse(text).map(Version::Semver).map_err(|e| error(e.to_string())),
@@ -163,7 +171,12 @@ impl Range {
     /// # Errors
     /// [`VersionError`] if a comparison has no sign, or its version is none of the scheme.
     pub fn parse(text: &str, scheme: Scheme) -> Result<Self, VersionError> {
-        let error = |why: String| VersionError { text: text.chars().take(128).collect(), what: "range", scheme, why };
+        let error = |why: String| VersionError {
+            text: text.chars().take(VERSION_BYTES_MAX).collect(),
+            what: "range",
+            scheme,
+            why,
+        };
         if text.len() > 256 {
             return Err(error("longer than 256 bytes".to_owned()));
         }

@@ -56,8 +56,10 @@ fn without_one(value: &Value) -> Vec<Value> {
 
 fn enforced(reference: &Reference, item: &str, kind: ItemKind) -> bool {
     kind == ItemKind::Lock
-        || manifests::appraise::items(reference.baseline())
-            .any(|(id, _, about)| id.as_str() == item && about.enforce == Enforce::Hold)
+        || reference
+            .baseline()
+            .items()
+            .any(|judged| judged.id().as_str() == item && judged.about().enforce == Enforce::Hold)
 }
 
 proptest! {

@@ -9,9 +9,10 @@ mod papers;
 use data_encoding::{BASE64, HEXLOWER};
 use keys::test_key;
 use manifests::envelope::{Document, EnvelopeError, PAYLOAD_TYPES, Sealed, pre_authentication_encoding};
-use manifests::evidence::{Evidence, Heartbeat, INTEGER_MAX};
+use manifests::evidence::{Evidence, Heartbeat};
 use manifests::permit::Permit;
 use manifests::stop::{Acknowledgement, Stop};
+use manifests::value::INTEGER_MAX;
 use serde_json::{Value, json};
 
 fn permit() -> Permit {

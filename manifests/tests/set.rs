@@ -114,6 +114,14 @@ fn a_lift_must_say_what_its_path_says() {
     assert!(refused("lift-refused", put(foreign)).contains("it is for product tax"));
     let kind = "application/vnd.sekisho.stop.v1+json".to_owned();
     assert!(refused("lift-refused", put(Lift { kind, ..lift() })).contains("its type is"));
+    assert!(refused("lift-refused", put(Lift { sites: vec![], ..lift() })).contains("it names no site"));
+    for reason in [String::new(), " ".to_owned(), "x".repeat(1001)] {
+        assert!(refused("lift-refused", put(Lift { reason, ..lift() })).contains("its reason does not have"));
+    }
+    let mut longest = SignedSet::new();
+    let reason = "x".repeat(1000);
+    longest.lifts = [(lift_path(&stop_digest(), 1), lift_bytes(&Lift { reason, ..lift() }))].into();
+    assert!(longest.read().is_ok());
     refused("lift-refused", |set| {
         let twice = String::from_utf8(lift_bytes(&lift())).unwrap().replacen('{', "{\"sites\":[\"131211\"],", 1);
         set.lifts = [(lift_path(&stop_digest(), 1), twice.into_bytes())].into();

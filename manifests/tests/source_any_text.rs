@@ -112,7 +112,7 @@ fn nesting_does_not_exhaust_the_stack() {
 
 #[test]
 fn a_file_beyond_its_size_or_encoding_is_refused_unread() {
-    let big = vec![b'#'; source::BASELINE_BYTES_MAX + 1];
+    let big = vec![b'#'; source::SOURCE_BYTES_MAX + 1];
     assert_eq!(source::baseline_from_bytes(&big).unwrap_err()[0].code, "too-large");
     assert_eq!(source::registry_from_bytes(&big).unwrap_err()[0].code, "too-large");
     let problem = source::registry_from_bytes("schema = 1\n宗\u{50cf}".as_bytes().split_last().unwrap().1).unwrap_err();

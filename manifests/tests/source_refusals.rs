@@ -118,7 +118,7 @@ fn settings_and_locks() {
     check("expect = { equals = \"exclusive\" }", "expect = { matches = \"(\" }", &["bad-pattern"]);
     check("expect = { equals = \"exclusive\" }", "expect = { matches = \"a)|(b\" }", &["bad-pattern"]);
     check("expect = { equals = \"exclusive\" }", "expect = { present = false }", &["bad-word"]);
-    check("expect = { equals = \"exclusive\" }", "expect = { at_most = 9007199254740993 }", &["out-of-range"]);
+    check("expect = { equals = \"exclusive\" }", "expect = { at_most = 9007199254740992 }", &["out-of-range"]);
     check("expect = { equals = \"exclusive\" }", "expect = { equals = 0.5 }", &["wrong-type"]);
     check("pointer = \"/queue/lock\"", "pointer = \"queue.lock\"", &["bad-pointer"]);
     for url in [

@@ -17,12 +17,12 @@ use std::path::PathBuf;
 use manifests::canonical;
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
-use manifests::envelope::{Document, LIFT_TYPE, Sealed, pre_authentication_encoding};
+use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{Evidence, Heartbeat, State};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::permit::Permit;
 use manifests::source;
-use manifests::stop::{Acknowledgement, Lift, Stop};
+use manifests::stop::{Acknowledgement, LIFT_TYPE, Lift, Stop};
 use manifests::tree::FileList;
 use manifests::tuf::repository::{REGISTRY, baseline_path};
 

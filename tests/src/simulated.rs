@@ -164,8 +164,7 @@ pub async fn post_bytes(controller: &Controller, path: &str, bytes: Vec<u8>) -> 
 
 /// The wall clock.
 pub fn now() -> Time {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or_default())
+    Time::from(std::time::SystemTime::now())
 }
 
 fn semver_of_ours() -> semver::Version {

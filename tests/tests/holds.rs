@@ -237,6 +237,35 @@ async fn a_damaged_state_holds_and_an_untouched_one_issues_without_a_controller(
     case.holds("an empty state", "no-baseline", DEADLINE).await
 }
 
+#[tokio::test]
+async fn a_host_whose_disk_takes_nothing_goes_on_reporting() -> Result<()> {
+    let mut case = Case::new().await?;
+    case.start().await?;
+    case.issues().await?;
+    // A directory with something in it is in the way of every new version of the file.
+    let taken = case.state()?.join("sequence.json");
+    fs::remove_file(&taken)?;
+    fs::create_dir(&taken)?;
+    fs::write(taken.join("inside"), b"")?;
+    let heard = async |case: &Case| {
+        let rows = case.fleet.controller.hosts().await?;
+        anyhow::Ok(rows.into_iter().find(|row| row.host == case.ap).context("not shown")?.heard)
+    };
+    let deadline = Duration::from_secs(case.fleet.rhythm.evidence_max_age_s) + DEADLINE;
+    for _ in 0..3 {
+        let before = heard(&case).await?;
+        until("another document", deadline, async || {
+            ensure!(heard(&case).await? > before, "none");
+            Ok(())
+        })
+        .await?;
+    }
+    case.issues().await?;
+    let log = case.fleet.host_mut(&case.ap)?.agent()?.log();
+    ensure!(log.contains("the sequence is not kept"), "{log}");
+    Ok(())
+}
+
 /// Which signatures are left of those there were.
 type Choice = fn(&[Value]) -> Vec<Value>;
 

@@ -1,12 +1,11 @@
 //! Asks the controller: HTTPS under its own CA alone, no proxy, no redirects, bounded in time and size.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use manifests::api::{self, ErrorBody, Fleet, HostRow, ItemRow, SiteView, StopRequest, StopView};
+use manifests::durable::{self, DurableError};
 use manifests::id::SiteCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Certificate, RequestBuilder, Response, Url};
@@ -17,9 +16,9 @@ mod stream;
 /// The longest answer: 10,000 sites with a few reasons each take 8 MiB.
 pub const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The longest CA file.
-pub const CA_BYTES_MAX: u64 = 1 << 20;
+const CA_BYTES_MAX: u64 = 1 << 20;
 /// The longest token file.
-pub const TOKEN_BYTES_MAX: u64 = 4096;
+const TOKEN_BYTES_MAX: u64 = 4 << 10;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// A stream through a dead network path is noticed after at most two of these.
@@ -36,14 +35,12 @@ pub enum ClientError {
         text: String,
     },
     /// A file cannot be read, or is too long.
-    #[error("cannot read {what} {}", path.display())]
+    #[error("cannot read {what}")]
     Read {
         /// What it is for.
         what: &'static str,
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why, with the file.
+        source: DurableError,
     },
     /// The CA file holds no certificate, or the client cannot be made with it.
     #[error("{} holds no usable CA certificate in PEM form", path.display())]
@@ -149,7 +146,8 @@ impl Client {
         if url.scheme() != "https" || !plain {
             return Err(bad_address());
         }
-        let pem = read("the CA", ca, CA_BYTES_MAX)?;
+        let pem =
+            durable::read_limited(ca, CA_BYTES_MAX).map_err(|source| ClientError::Read { what: "the CA", source })?;
         let no_ca = |source| ClientError::Ca { path: ca.to_owned(), source };
         let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| no_ca(Some(e)))?;
         if certificates.is_empty() {
@@ -282,19 +280,9 @@ pub fn understand<T: DeserializeOwned>(url: &str, status: u16, body: &[u8]) -> R
     })
 }
 
-fn read(what: &'static str, path: &Path, bytes_max: u64) -> Result<Vec<u8>, ClientError> {
-    let failed = |source| ClientError::Read { what, path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
-        Ok(bytes)
-    } else {
-        Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {bytes_max} bytes"))))
-    }
-}
-
 fn authorization(path: &Path) -> Result<HeaderValue, ClientError> {
-    let bytes = read("the token", path, TOKEN_BYTES_MAX)?;
+    let bytes = durable::read_limited(path, TOKEN_BYTES_MAX)
+        .map_err(|source| ClientError::Read { what: "the token", source })?;
     let no_token = || ClientError::Token { path: path.to_owned() };
     let token = std::str::from_utf8(&bytes).map_err(|_| no_token())?.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -3,7 +3,7 @@
 //! The dashboard is one loop: an event changes the [`model`] in [`update`], which says what to do
 //! outside ([`effect`]), and [`view`] draws the model. Only the edge knows HTTP and the terminal.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crossterm::event::{Event as Input, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
@@ -45,9 +45,7 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let wall = Time::from_unix_ms(i64::try_from(wall.as_millis()).unwrap_or(0));
-        Self { wall, start: Instant::now() }
+        Self { wall: Time::from(SystemTime::now()), start: Instant::now() }
     }
 
     fn now(&self) -> Time {

@@ -82,6 +82,5 @@ fn run(args: Args, client: Client) -> anyhow::Result<End> {
 }
 
 fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(0))
+    Time::from(SystemTime::now())
 }

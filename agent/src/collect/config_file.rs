@@ -47,6 +47,9 @@ pub(crate) enum Found {
     Unclear(String),
     /// A text longer than values are kept: its digest.
     TooLong(Digest),
+    /// No value, but more keys below it, or nothing: a table, an array, an element with elements. The
+    /// key is there, so it is not absent.
+    Nested,
 }
 
 impl Found {
@@ -147,6 +150,7 @@ pub(crate) struct ConfigRead {
     /// Why it is not known which files there are.
     pub(crate) unlisted: Option<(String, Why)>,
     first_wins: bool,
+    format: Format,
 }
 
 /// What a configuration says of one key.
@@ -183,7 +187,7 @@ impl ConfigRead {
                 Err(why) => _ = unlisted.get_or_insert((pattern.clone(), why)),
             }
         }
-        Self { layers, unlisted, first_wins: config.first_wins }
+        Self { layers, unlisted, first_wins: config.first_wins, format: config.format }
     }
 
     /// Why its keys are not known, if they are not.
@@ -208,7 +212,13 @@ impl ConfigRead {
         }
         let given = |layer: &Layer| -> Option<(String, Vec<Entry>)> {
             let entries = layer.entries.as_ref().ok()?;
-            let entries: Vec<_> = entries.iter().filter(|entry| entry.key == key).cloned().collect();
+            let mut given: Vec<_> = entries.iter().filter(|entry| entry.key == key).cloned().collect();
+            if given.is_empty() && self.format == Format::Xml {
+                // The same name under another prefix may be the same name to a program.
+                let prefixed = entries.iter().filter(|entry| xml::same_but_for_prefixes(&entry.key, key));
+                given = prefixed.map(|entry| Entry { value: Found::Nested, ..entry.clone() }).collect();
+            }
+            let entries = given;
             (!entries.is_empty()).then(|| (layer.file.clone(), entries))
         };
         let winner = match self.first_wins {
@@ -222,6 +232,7 @@ impl ConfigRead {
         }
         let entry = if self.first_wins { entries.into_iter().next() } else { entries.into_iter().next_back() };
         match entry {
+            Some(Entry { value: Found::Nested, .. }) => Winner::Unknown(Why::UnexpectedValue),
             Some(Entry { value, line, .. }) => Winner::Value { value, file, line },
             None => Winner::Absent,
         }
@@ -240,7 +251,7 @@ impl ConfigRead {
         }
         for layer in layers {
             let mut here: BTreeMap<&str, BTreeSet<&Found>> = BTreeMap::new();
-            for entry in layer.iter() {
+            for entry in layer.iter().filter(|entry| entry.value != Found::Nested) {
                 here.entry(&entry.key).or_default().insert(&entry.value);
             }
             for (key, found) in here {

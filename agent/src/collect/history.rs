@@ -28,6 +28,7 @@ use manifests::tree::FileList;
 
 use crate::collect::config_file::Layer;
 use crate::collect::process::{HeldFile, TICKS_PER_SECOND};
+use crate::collect::remembered::{ConfigRecord, HeldRecord, Lists, Name, ProcessRecord, TreeRecord};
 use crate::collect::{read, tree};
 
 /// A process not seen in this many passes is forgotten; several, because two baselines may be
@@ -83,6 +84,8 @@ struct Loaded {
 struct LoadedTree {
     /// The tree at the first look.
     list: Arc<FileList>,
+    /// Its digest.
+    digest: Digest,
     /// Files that may have been changed between the process's start and the first look.
     uncertain: BTreeSet<Vec<u8>>,
     /// Files that it holds.
@@ -93,6 +96,54 @@ struct LoadedTree {
 struct HeldContent {
     file: (u64, u64),
     content: Option<Digest>,
+}
+
+impl Loaded {
+    fn record(&self, (pid, start): Process, lists: &mut Lists) -> ProcessRecord {
+        let config = |(files, layers): (&Vec<String>, &BTreeMap<PathBuf, Option<Digest>>)| {
+            let layers = layers.iter().map(|(path, digest)| (Name::of(path), *digest)).collect();
+            ConfigRecord { files: files.clone(), layers }
+        };
+        let tree = |((root, exclude), tree): (&TreeKey, &LoadedTree)| {
+            lists.insert(tree.digest, Arc::clone(&tree.list));
+            let held = |(path, held): (&Vec<u8>, &HeldContent)| {
+                (Name(path.clone()), HeldRecord { file: held.file, content: held.content })
+            };
+            TreeRecord {
+                root: Name::of(root),
+                exclude: exclude.clone(),
+                list: tree.digest,
+                uncertain: tree.uncertain.iter().cloned().map(Name).collect(),
+                held: tree.held.iter().map(held).collect(),
+            }
+        };
+        let (configs, trees) = (self.configs.iter().map(config).collect(), self.trees.iter().map(tree).collect());
+        ProcessRecord { pid, start, configs, trees }
+    }
+
+    fn from_record(record: ProcessRecord, lists: &Lists, seen_pass: u32) -> Self {
+        let config = |config: ConfigRecord| {
+            (config.files, config.layers.into_iter().map(|(name, digest)| (name.path(), digest)).collect())
+        };
+        let tree = |tree: TreeRecord| {
+            let list = Arc::clone(lists.get(&tree.list)?);
+            let held =
+                |(name, held): (Name, HeldRecord)| (name.0, HeldContent { file: held.file, content: held.content });
+            let loaded = LoadedTree {
+                list,
+                digest: tree.list,
+                uncertain: tree.uncertain.into_iter().map(|name| name.0).collect(),
+                held: tree.held.into_iter().map(held).collect(),
+            };
+            Some(((tree.root.path(), tree.exclude), loaded))
+        };
+        let (configs, trees) = (record.configs, record.trees);
+        Self {
+            configs: configs.into_iter().map(config).collect(),
+            trees: trees.into_iter().filter_map(tree).collect(),
+            seen_pass,
+        }
+    }
 }
 
 /// A tree as this pass read it.
@@ -193,7 +244,7 @@ impl History {
                 let start_ns = started_wall_ns(process.1) + TICK_NS;
                 let touched = tree.changed_ns.iter().filter(|(path, changed)| **changed >= start_ns && !stayed(path));
                 let uncertain = touched.map(|(path, _)| path.clone()).collect();
-                LoadedTree { list: Arc::clone(list), uncertain, held: BTreeMap::new() }
+                LoadedTree { list: Arc::clone(list), digest: list.digest(), uncertain, held: BTreeMap::new() }
             }
         };
         let mut older = BTreeSet::new();
@@ -241,6 +292,21 @@ impl History {
             seen_pass: self.pass,
         };
         self.trees.insert((root.to_owned(), scope.sources().to_vec()), content);
+    }
+
+    /// What processes have loaded, to be kept; the lists that it names go into `lists`.
+    pub(crate) fn remembered(&self, lists: &mut Lists) -> Vec<ProcessRecord> {
+        let mut records: Vec<_> =
+            self.processes.iter().map(|(process, loaded)| loaded.record(*process, lists)).collect();
+        records.sort();
+        records
+    }
+
+    /// Takes up what was kept. A tree whose list is not among `lists` was not kept.
+    pub(crate) fn recall(&mut self, records: Vec<ProcessRecord>, lists: &Lists) {
+        for record in records.into_iter().take(REMEMBERED_MAX) {
+            self.processes.insert((record.pid, record.start), Loaded::from_record(record, lists, self.pass));
+        }
     }
 
     /// Ends a pass: what was not met lately goes.

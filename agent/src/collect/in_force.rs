@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use manifests::baseline::InForce;
-use manifests::evidence::{INTEGER_MAX, Why};
-use manifests::value::{VALUE_BYTES_MAX, Value};
+use manifests::evidence::Why;
+use manifests::value::{INTEGER_MAX, VALUE_BYTES_MAX, Value};
 
 /// How long connecting, and the whole answer, may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);

@@ -42,6 +42,7 @@ pub(crate) fn value(setting: &Setting, config: &Config, read: &ConfigRead, seale
         // Whole: what any reader makes of `exclusive ; words`, it is not written as expected.
         Found::Unclear(text) => Value::Text(text),
         Found::TooLong(_) => return ValueSeen::Unknown(Why::TooLarge),
+        Found::Nested => return ValueSeen::Unknown(Why::UnexpectedValue),
     };
     if setting.sensitive || config.sensitive {
         let keyed = sealer.seal(value.to_string().as_bytes());
@@ -68,7 +69,7 @@ pub(crate) fn fact(fact: &Fact, key: &str, read: &ConfigRead) -> FactSeen {
         Found::Unclear(text) if listed(&Value::Text(text.clone())) => {
             FactSeen::Value { value: Value::Text(text), file, line }
         }
-        Found::Value(_) | Found::Unclear(_) => FactSeen::Unknown(Why::UnexpectedValue),
+        Found::Value(_) | Found::Unclear(_) | Found::Nested => FactSeen::Unknown(Why::UnexpectedValue),
         Found::TooLong(_) => FactSeen::Unknown(Why::TooLarge),
     }
 }
@@ -97,6 +98,8 @@ pub(crate) fn print(config: &Config, read: &ConfigRead, sealed: &BTreeSet<&str>,
                     Found::Value(value) => value.clone(),
                     Found::Unclear(text) => Value::Text(text.clone()),
                     Found::TooLong(digest) => Value::Text(digest.to_string()),
+                    // What lies below it stands for it.
+                    Found::Nested => continue,
                 };
                 let value = match sealed {
                     true => Value::Text(format!("hmac-{}", sealer.seal(value.to_string().as_bytes()))),

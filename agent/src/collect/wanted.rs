@@ -8,10 +8,7 @@ use manifests::version::Version;
 
 /// Whether an item concerns the host by role and site. Its `when` is the appraiser's to judge.
 pub(super) fn concerns(concerns: &Concerns, host: Option<&Host>) -> bool {
-    host.is_none_or(|host| {
-        (concerns.roles.is_empty() || concerns.roles.iter().any(|role| host.roles.contains(role)))
-            && (concerns.sites.is_empty() || concerns.sites.contains(host.id.site()))
-    })
+    host.is_none_or(|host| host.is_among(concerns))
 }
 
 /// What requirements of fixes name, of those that concern the host.

@@ -16,7 +16,6 @@ use super::host::KEEP_ALIVE;
 use crate::app::App;
 use crate::chain::chain;
 use crate::error::Failure;
-use crate::store;
 
 /// Events read from the store at once.
 const PAGE: u32 = 500;
@@ -67,7 +66,7 @@ async fn feed(
     let mut behind = from.is_some();
     loop {
         while let (true, Some(id)) = (behind, last) {
-            let page = match store::events_after(app.store.readers(), id, PAGE).await {
+            let page = match app.store.events_after(id, PAGE).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(error = chain(&error), "events cannot be read");

@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
-use manifests::api::{BaselineRef, HostEvent, Publish, Published};
-use manifests::fleet::{Policy, Previous};
-use manifests::set::VerifiedSet;
+use manifests::api::{BaselineRef, Publish, Published};
 
 use crate::app::App;
 use crate::auth::Operator;
 use crate::error::Failure;
-use crate::store::{self, PublishRow, StoreError};
-use crate::streams::Item;
+use crate::store::PublishRow;
 use crate::{body, clock, load};
 
 /// Largest publish, in bytes of its JSON.
@@ -41,7 +38,7 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
     // Under the repository's lock no other publish comes between; a stop may, and then a lift of it
     // is refused here and can be published again.
     let stops = app.fleet().stops().iter().map(|known| known.reference.digest).collect();
-    let mut publishes = store::publishes(&mut *app.store.readers().acquire().await.map_err(StoreError::from)?).await?;
+    let mut publishes = app.store.publishes().await?;
     let work = tokio::task::spawn_blocking(move || {
         let candidate = repository.candidate(publish, &stops, now)?;
         let set = candidate.set();
@@ -49,27 +46,12 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
         publishes.insert(0, row.clone());
         // Read before anything is written: a file that cannot be read must not leave a publish half done.
         let previous = load::previous(&repository, set, &publishes, now)?;
-        let policy = policy(repository.install(candidate)?, previous);
+        let policy = load::policy(repository.install(candidate)?, previous);
         Ok::<_, Failure>((repository, policy, row))
     });
     let (repository, policy, row) = work.await.map_err(|_| Failure::unavailable("the publish broke off"))??;
     let baseline = BaselineRef { version: row.version.clone(), digest: row.baseline };
     let versions = row.versions;
-    app.fleet_mut().set_online_until(repository.online_until());
-    app.set_timestamp(versions.timestamp);
-    app.writer.install(policy, row).await?;
-    app.streams.push_all(&Item::new(&HostEvent::Refresh(versions.timestamp)));
-    drop(repository);
+    app.refresh(&repository, Some((policy, row))).await?;
     Ok(Published { baseline: Some(baseline), versions })
-}
-
-/// As the fleet is judged by it.
-pub(crate) fn policy(set: VerifiedSet, previous: Vec<Previous>) -> Policy {
-    Policy {
-        current: Arc::new(set.reference),
-        previous,
-        registry: set.registry,
-        expires: set.expires,
-        lifts: set.lifts,
-    }
 }

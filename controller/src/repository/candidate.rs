@@ -89,12 +89,42 @@ impl Fetch for Overlay<'_> {
 /// What was sent, decoded, by the names it is served under.
 struct Upload {
     metadata: BTreeMap<String, Vec<u8>>,
-    /// Highest version sent of `targets` and `lifts`.
-    newest: BTreeMap<&'static str, u64>,
+    /// Of `metadata`, what is stored already with the same content. It is written no more.
+    stored: BTreeSet<String>,
     targets: BTreeMap<String, Vec<u8>>,
 }
 
 impl Upload {
+    /// Highest version sent of a role and not yet in force, with its bytes. What is stored may have been
+    /// in force before: a directory's whole history may be sent, and is no step back.
+    fn newest(&self, role: &str, in_force: u64) -> Option<(u64, &[u8])> {
+        let versions = self.metadata.iter().filter_map(|(name, bytes)| {
+            let version = version_of(name, role)?;
+            let is_history = version <= in_force && self.stored.contains(name);
+            (!is_history).then_some((version, bytes.as_slice()))
+        });
+        versions.max_by_key(|(version, _)| *version)
+    }
+
+    /// What is written for a set that verified. Every file here has been looked at by the TUF client:
+    /// whatever else was sent would be served, and stand in the way of the real file of its name.
+    fn verified(&self, root_before: u64, set: &Trusted) -> Result<Vec<(String, Vec<u8>)>, RepositoryError> {
+        let walked = root_before.saturating_add(1)..=set.root().version;
+        let listed: Vec<String> = [(TARGETS, Some(set.targets())), (LIFTS, set.delegated(LIFTS))]
+            .into_iter()
+            .filter_map(|(role, metadata)| Some(metadata_path(role, metadata?.version)))
+            .collect();
+        let (mut files, mut problems) = (Vec::new(), Vec::new());
+        for (name, bytes) in self.metadata.iter().filter(|(name, _)| !self.stored.contains(*name)) {
+            if listed.contains(name) || version_of(name, ROOT).is_some_and(|version| walked.contains(&version)) {
+                files.push((name.clone(), bytes.clone()));
+            } else {
+                problems.push(format!("{name}: nothing in the new set leads to this version; leave it out"));
+            }
+        }
+        if problems.is_empty() { Ok(files) } else { Err(RepositoryError::Refused { problems }) }
+    }
+
     fn decode(publish: Publish) -> Result<Self, RepositoryError> {
         let error = |name: &str, why| RepositoryError::Upload { name: name.chars().take(200).collect(), why };
         if publish.metadata.len() > METADATA_MAX || publish.targets.len() > TARGETS_MAX {
@@ -102,17 +132,13 @@ impl Upload {
         }
         let decode =
             |name: &str, text: &str| BASE64.decode(text.as_bytes()).map_err(|_| error(name, "it is not base64"));
-        let mut upload = Self { metadata: BTreeMap::new(), newest: BTreeMap::new(), targets: BTreeMap::new() };
+        let mut upload = Self { metadata: BTreeMap::new(), stored: BTreeSet::new(), targets: BTreeMap::new() };
         for (name, text) in publish.metadata {
-            let parts = name.strip_suffix(".json").and_then(|name| name.split_once('.'));
-            let version = parts.and_then(|(version, _)| version.parse::<u64>().ok()).filter(|version| *version > 0);
-            let role = parts.and_then(|(_, role)| [ROOT, TARGETS, LIFTS].into_iter().find(|known| *known == role));
-            let (Some(version), Some(role)) = (version, role) else {
+            if ![ROOT, TARGETS, LIFTS].into_iter().any(|role| version_of(&name, role).is_some()) {
                 return Err(error(&name, "metadata is called as 2.root.json, 5.targets.json or 3.lifts.json"));
-            };
-            let newest = upload.newest.entry(role).or_default();
-            *newest = (*newest).max(version);
-            upload.metadata.insert(metadata_path(role, version), decode(&name, &text)?);
+            }
+            let bytes = decode(&name, &text)?;
+            upload.metadata.insert(name, bytes);
         }
         for (path, text) in publish.targets {
             if !is_target_path(&path) {
@@ -125,6 +151,13 @@ impl Upload {
         }
         Ok(upload)
     }
+}
+
+/// The version in a metadata file's name, as `2.root.json`; `None` for another role's, or if it is
+/// spelled otherwise, as `02.root.json`.
+fn version_of(name: &str, role: &str) -> Option<u64> {
+    let version = name.strip_suffix(".json")?.strip_suffix(role)?.strip_suffix('.')?.parse().ok()?;
+    (version > 0 && metadata_path(role, version) == name).then_some(version)
 }
 
 /// Whether a path can be a file below a directory: no empty segment, none that begins with a dot.
@@ -169,6 +202,8 @@ impl Repository {
             client.delegated(LIFTS)?;
         }
         let trusted = client.trusted().cloned().ok_or(TufError::NothingTrusted)?;
+        let root_before = self.current.as_ref().map_or_else(|| self.first_version(), |set| Ok(set.root().version))?;
+        let verified = upload.verified(root_before, &trusted)?;
         let lifts = trusted.delegated(LIFTS);
         let paths: Vec<String> = trusted
             .targets()
@@ -200,7 +235,7 @@ impl Repository {
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
         let targets = upload.targets.into_iter().filter(|(name, _)| listed.contains(name));
         files.extend(targets.map(|(name, bytes)| (format!("targets/{name}"), bytes)));
-        files.extend(upload.metadata);
+        files.extend(verified);
         files.push(snapshot);
         files.push(timestamp);
         Ok(Candidate { files, trusted, set })
@@ -209,7 +244,8 @@ impl Repository {
     // A version has one content for ever, though TUF's client would take another one: who keeps the
     // first by its name would never see the second. The same content, signed once more, is no news.
     fn keep_published(&self, upload: &mut Upload) -> Result<(), RepositoryError> {
-        for (name, bytes) in &mut upload.metadata {
+        let Upload { metadata, stored: kept, .. } = upload;
+        for (name, bytes) in metadata {
             let Some(stored) = self.read(name, TARGETS_BYTES_MAX)? else { continue };
             if writer::signable_bytes(&stored)? != writer::signable_bytes(bytes)? {
                 return Err(RepositoryError::refused(format!(
@@ -217,6 +253,7 @@ impl Repository {
                 )));
             }
             *bytes = stored;
+            kept.insert(name.clone());
         }
         Ok(())
     }
@@ -231,12 +268,10 @@ impl Repository {
         let current = self.current.as_ref();
         let mut metas = current.map(|set| set.snapshot().meta.clone()).unwrap_or_default();
         for role in [TARGETS, LIFTS] {
-            if let Some((version, bytes)) = upload
-                .newest
-                .get(role)
-                .and_then(|version| Some((*version, upload.metadata.get(&metadata_path(role, *version))?)))
-            {
-                metas.insert(format!("{role}.json"), MetaFile::of(version, bytes));
+            let name = format!("{role}.json");
+            let in_force = metas.get(&name).map_or(0, |listed| listed.version);
+            if let Some((version, bytes)) = upload.newest(role, in_force) {
+                metas.insert(name, MetaFile::of(version, bytes));
             }
         }
         if !metas.contains_key("targets.json") {

@@ -3,29 +3,28 @@
 use manifests::api::StopView;
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
-use manifests::fleet::{Answer, Change, Document};
+use manifests::fleet::{Answer, Change, Document, EnrolError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
-use sqlx::SqliteConnection;
 
 use super::{Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
 use crate::queue::{Command, Report, TokenError, WriteError};
-use crate::store::{self, StoreError, TokenUse};
+use crate::store::{StoreError, TokenUse, Transaction};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
     app: &App,
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     command: Command,
     change: &mut Change,
 ) -> Result<Told, StoreError> {
     match command {
-        Command::Report(report, reply) => Ok(answer(reply, self::report(app, connection, *report, change).await?)),
+        Command::Report(report, reply) => Ok(answer(reply, self::report(app, transaction, *report, change).await?)),
         Command::Enrol { token, host, key, reply } => {
-            let result = enrol(app, connection, &token, &host, &key, change).await?;
+            let result = enrol(app, transaction, &token, &host, &key, change).await?;
             Ok(Box::new(move |app| {
                 if result.is_ok() {
                     let mut keys = app.keys_mut();
@@ -37,15 +36,15 @@ pub(super) async fn apply(
             }))
         }
         Command::Acknowledge { host, key, stop, envelope, reply } => {
-            Ok(answer(reply, acknowledge(app, connection, (&host, &key), stop, &envelope, change).await?))
+            Ok(answer(reply, acknowledge(app, transaction, (&host, &key), stop, &envelope, change).await?))
         }
         Command::FileList { digest, bytes, reply } => {
-            store::save_file_list(connection, &digest, clock::now(), &bytes).await?;
+            transaction.save_file_list(&digest, clock::now(), &bytes).await?;
             app.fleet_mut().list_stored(digest);
             Ok(answer(reply, Ok(())))
         }
         Command::Stop { scope, reason, operator, reply } => {
-            let result = stop(app, connection, scope, reason, operator, change).await?;
+            let result = stop(app, transaction, scope, reason, operator, change).await?;
             Ok(Box::new(move |app| {
                 let _ = reply.send(result.map(|(view, sealed)| {
                     push_stop(app, sealed);
@@ -53,13 +52,16 @@ pub(super) async fn apply(
                 }));
             }))
         }
-        Command::Install { policy, row, reply } => {
-            app.fleet_mut().publish(*policy, &row.operator, row.versions, clock::now(), change);
-            store::publish(connection, &row).await?;
+        Command::Install { until, published, reply } => {
+            app.fleet_mut().set_online_until(until);
+            if let Some((policy, row)) = published.map(|published| *published) {
+                app.fleet_mut().publish(policy, &row.operator, row.versions, clock::now(), change);
+                transaction.publish(&row).await?;
+            }
             Ok(answer(reply, Ok(())))
         }
         Command::Probe(reply) => {
-            store::probe(connection, clock::now()).await?;
+            transaction.probe(clock::now()).await?;
             Ok(answer(reply, Ok(())))
         }
         Command::Tick => {
@@ -71,7 +73,7 @@ pub(super) async fn apply(
 
 async fn report(
     app: &App,
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     report: Report,
     change: &mut Change,
 ) -> Result<Result<Answer, WriteError>, StoreError> {
@@ -97,8 +99,8 @@ async fn report(
     };
     let (answer, repeated) = answer;
     if let (false, Some((digest, state)), Some(envelope)) = (repeated, state, envelope) {
-        store::save_state(connection, &digest, now, &state).await?;
-        store::save_evidence(connection, &host, now, &envelope).await?;
+        transaction.save_state(&digest, now, &state).await?;
+        transaction.save_evidence(&host, now, &envelope).await?;
     }
     Ok(Ok(answer))
 }
@@ -110,7 +112,7 @@ fn speaks(app: &App, host: &HostId, key: &KeyId) -> bool {
 
 async fn enrol(
     app: &App,
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     token: &Digest,
     host: &HostId,
     key: &PublicKey,
@@ -119,7 +121,7 @@ async fn enrol(
     let now = clock::now();
     let id = key.id();
     // The token first: without one nobody learns which hosts and keys there are.
-    let (made_for, replaces) = match store::peek_token(connection, token, now).await? {
+    let (made_for, replaces) = match transaction.peek_token(token, now).await? {
         TokenUse::Usable { host, replaces } => (host, replaces),
         // The host did not hear the answer and asks again, with the same token and the same key.
         TokenUse::UsedBefore { host: used_by } if used_by == *host && speaks(app, host, &id) => return Ok(Ok(())),
@@ -130,22 +132,25 @@ async fn enrol(
     if made_for != *host {
         return Ok(Err(TokenError::WrongHost.into()));
     }
+    if app.is_of_another(key, host) {
+        return Ok(Err(EnrolError::KeyInUse.into()));
+    }
     if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
         return Ok(Err(error.into()));
     }
     // One writer, one transaction: between the look and this nobody else can have used it.
-    store::use_token(connection, token, now).await?;
+    transaction.use_token(token, now).await?;
     let saved = app.fleet().host(host).cloned();
     if let Some(saved) = saved {
-        store::save_host(connection, host, &saved).await?;
+        transaction.save_host(host, &saved).await?;
     }
-    store::save_key(connection, host, key).await?;
+    transaction.save_key(host, key).await?;
     Ok(Ok(()))
 }
 
 async fn acknowledge(
     app: &App,
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     (host, key): (&HostId, &KeyId),
     stop: StopRef,
     envelope: &str,
@@ -157,7 +162,7 @@ async fn acknowledge(
     let now = clock::now();
     let result = app.fleet_mut().acknowledge(host, stop, now, change);
     if result == Ok(true) {
-        store::acknowledge(connection, stop.number, host, now, envelope).await?;
+        transaction.acknowledge(stop.number, host, now, envelope).await?;
     }
     Ok(result.map(|_| ()).map_err(WriteError::from))
 }
@@ -166,7 +171,7 @@ type Signed = (StopView, Sealed<manifests::stop::Stop>);
 
 async fn stop(
     app: &App,
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     scope: Scope,
     reason: String,
     operator: String,
@@ -188,6 +193,6 @@ async fn stop(
             Err(error) => return Ok(Err(error.into())),
         }
     };
-    store::save_stop(connection, &view.stop, &sealed).await?;
+    transaction.save_stop(&view.stop, &sealed).await?;
     Ok(Ok((view, sealed)))
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use controller::role::Role;
-use controller::{clock, data::Data, init, serve, store, token};
+use controller::store::Connection;
+use controller::{clock, data::Data, init, serve, token};
 use data_encoding::BASE64;
 use manifests::api::{self, ErrorBody, Publish, Receipt};
 use manifests::digest::Digest;
@@ -249,29 +250,32 @@ impl World {
     }
 
     pub async fn operator(&self, name: &str, role: Role) -> String {
-        let mut connection = store::connect(&self.data()).await.unwrap();
+        let mut connection = Connection::open(&self.data()).await.unwrap();
         let token = token::random().unwrap();
-        store::add_operator(&mut connection, &token, name, role, clock::now()).await.unwrap();
+        connection.add_operator(&token, name, role, clock::now()).await.unwrap();
         token
     }
 
     pub async fn token(&self, id: &str, replaces: bool, life: Span) -> String {
-        let mut connection = store::connect(&self.data()).await.unwrap();
+        let mut connection = Connection::open(&self.data()).await.unwrap();
         let token = token::random().unwrap();
         let now = clock::now();
-        store::add_token(&mut connection, &token, &host(id), replaces, now, now.after(life)).await.unwrap();
+        connection.add_token(&token, &host(id), replaces, now, now.after(life)).await.unwrap();
         token
     }
 
-    pub async fn enrol(&self, id: &str, key: &SigningKey, token: &str) -> Response {
-        let enrolment = Enrolment {
+    pub fn enrolment(&self, id: &str, key: &PublicKey, token: &str) -> Enrolment {
+        Enrolment {
             product: product(),
             host: host(id),
-            key: key.public().clone(),
+            key: key.clone(),
             token: Digest::of(token.as_bytes()),
             time: clock::now(),
-        };
-        let sealed = Sealed::seal(&enrolment, key).unwrap();
+        }
+    }
+
+    pub async fn enrol(&self, id: &str, key: &SigningKey, token: &str) -> Response {
+        let sealed = Sealed::seal(&self.enrolment(id, key.public(), token), key).unwrap();
         self.ask(Method::POST, api::ENROLMENTS, token, Some(&sealed)).await
     }
 

@@ -8,17 +8,15 @@ use manifests::baseline::Baseline;
 use manifests::digest::Digest;
 use manifests::durable;
 use manifests::registry::Registry;
-use manifests::source::{self, Problem};
+use manifests::source::{self, Problem, SOURCE_BYTES_MAX};
 use manifests::time::Time;
 use manifests::tree::FileList;
 
 use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
+use crate::expiry;
 use crate::failure::Failure;
 use crate::people::People;
 use crate::roots::Roots;
-
-/// Most bytes read of a single file to check.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Finds every mistake of a baseline, a registry, or a whole directory.
 ///
@@ -59,10 +57,11 @@ pub(crate) struct Checked {
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     let mistakes = if args.path.is_dir() {
-        match directory(&Directory::open(&args.path)?, now)? {
-            Ok(_) => Vec::new(),
-            Err(mistakes) => mistakes,
+        let opened = Directory::open(&args.path)?;
+        for warning in expiry::warnings(&opened, now) {
+            eprintln!("warning: {warning}");
         }
+        directory(&opened, now)?.err().unwrap_or_default()
     } else {
         file(&args.path)?
     };
@@ -79,7 +78,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
 }
 
 fn file(path: &Path) -> Result<Vec<Mistake>, Failure> {
-    let bytes = durable::read_limited(path, FILE_BYTES_MAX).map_err(DirectoryError::from)?;
+    let bytes = durable::read_limited(path, SOURCE_BYTES_MAX as u64).map_err(DirectoryError::from)?;
     let text = String::from_utf8(bytes).map_err(|error| DirectoryError::Utf8 {
         path: path.to_owned(),
         valid_up_to: error.utf8_error().valid_up_to(),
@@ -147,29 +146,29 @@ pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Check
     }
 }
 
-// A patch says what it replaces; the rest of the tree is the release's, so its list must be at hand.
+// A patch says what it replaces, and the rest of the tree is the release's; where a host differs, only
+// the list can say in which file. A denied release holds by its digest alone, and its files may never
+// have been seen here.
 fn file_lists(baseline: &Baseline, files: &[(Digest, Vec<u8>)], text: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
     for program in &baseline.programs {
         let patched = |version| program.patches.iter().any(|patch| patch.over.contains(version));
-        for release in program.releases.iter().filter(|release| patched(&release.version)) {
+        for release in &program.releases {
             if !seen.insert(release.tree) {
                 continue;
             }
             let refuse = |code, message: String| {
                 let (line, column) = place_of(text, &release.tree.to_string());
-                let hint = format!("capture {} {} again", program.id, release.version);
+                let hint = format!("capture {} {} again, or restore the file from git", program.id, release.version);
                 Problem { line, column, code, message, hint: Some(hint), key: String::new() }
             };
             let name = release.tree.hex();
             match files.iter().find(|(digest, _)| *digest == release.tree) {
+                None if release.denied.is_some() && !patched(&release.version) => {}
                 None => problems.push(refuse(
                     "file-list-missing",
-                    format!(
-                        "a patch goes over release {} of {}, and files/{name} is missing",
-                        release.version, program.id
-                    ),
+                    format!("the file list of release {} of {}, files/{name}, is missing", release.version, program.id),
                 )),
                 Some((_, bytes)) => {
                     if let Err(error) = FileList::parse(bytes) {

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
+use manifests::source::SOURCE_BYTES_MAX;
+use manifests::stop::LIFT_BYTES_MAX;
 use manifests::tuf::{ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS_BYTES_MAX};
+use manifests::value::INTEGER_MAX;
 
 /// Name of the fix baseline.
 pub(crate) const BASELINE: &str = "baseline.toml";
@@ -19,10 +22,6 @@ pub(crate) const BASELINE: &str = "baseline.toml";
 pub(crate) const REGISTRY: &str = "registry.toml";
 /// Permission bits of what is written: everything here is published or reviewed, nothing is secret.
 const PUBLIC: u32 = 0o644;
-/// Most bytes read of a baseline or a registry.
-const SOURCE_BYTES_MAX: u64 = 16 << 20;
-/// Most bytes read of a lift.
-const LIFT_BYTES_MAX: u64 = 1 << 20;
 /// Most entries looked at in one of the subdirectories.
 const ENTRIES_MAX: usize = 100_000;
 
@@ -117,8 +116,8 @@ impl Directory {
             Some(("metadata", file)) if file.ends_with(".root.json") => ROOT_BYTES_MAX,
             Some(("metadata", _)) => TARGETS_BYTES_MAX,
             Some(("files", _)) => TARGET_FILE_BYTES_MAX,
-            Some(("lifts", _)) => LIFT_BYTES_MAX,
-            _ => SOURCE_BYTES_MAX,
+            Some(("lifts", _)) => LIFT_BYTES_MAX as u64,
+            _ => SOURCE_BYTES_MAX as u64,
         };
         Ok(durable::read_limited(&self.place(name), max)?)
     }
@@ -215,10 +214,10 @@ impl Directory {
     }
 }
 
-// A version or count as file names write it: from 1, without leading zeros, below 2^53.
+// A version or count as file names write it: from 1, without leading zeros, up to [`INTEGER_MAX`].
 fn number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
-    ((1..1 << 53).contains(&number) && number.to_string() == text).then_some(number)
+    ((1..=INTEGER_MAX).contains(&number) && number.to_string() == text).then_some(number)
 }
 
 #[cfg(test)]

@@ -93,6 +93,9 @@ pub(crate) enum DocumentError {
     /// Somebody else gave it another life than documents have.
     #[error("{name} expires at {expires}, which is not within the next 90 days; remove it to begin again")]
     Life { name: String, expires: Time },
+    /// A draft that waited too long for its second signature.
+    #[error("{name} expired at {expires}, and this machine's clock says {now}; remove it to begin again")]
+    Expired { name: String, expires: Time, now: Time },
 }
 
 impl DocumentError {
@@ -245,7 +248,10 @@ pub(crate) fn sign(
                 }
                 None => {
                     let expires = draft.targets.expires;
-                    if expires <= now || expires > now.after(TARGETS_LIFE).after(CLOCKS_APART) {
+                    if expires <= now {
+                        return Err(DocumentError::Expired { name: draft.name.clone(), expires, now });
+                    }
+                    if expires > now.after(TARGETS_LIFE).after(CLOCKS_APART) {
                         return Err(DocumentError::Life { name: draft.name.clone(), expires });
                     }
                     (version, draft.bytes.clone(), Step::Joined)

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use data_encoding::HEXLOWER;
+use manifests::controller::PublicHalf;
 use manifests::durable::{self, DurableError};
-use manifests::id::{ControllerId, ProductId};
+use manifests::id::ProductId;
 use manifests::key::PublicKey;
 use manifests::time::Time;
 use manifests::tuf::repository::{self, ROOT_LIFE};
 use manifests::tuf::{ROOT, Root, SNAPSHOT, TARGETS, TIMESTAMP, TufError};
-use serde::Deserialize;
 
 use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
 use crate::failure::Failure;
@@ -71,16 +70,10 @@ struct Signer<'a> {
     key: PublicKey,
 }
 
-/// `controller.json`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A controller, in service or standing by.
+#[derive(Debug)]
 struct Controller {
-    id: ControllerId,
-    permit_key: PublicKey,
-    log_key: PublicKey,
-    snapshot_key: PublicKey,
-    timestamp_key: PublicKey,
-    #[serde(skip)]
+    public: PublicHalf,
     standby: bool,
 }
 
@@ -185,12 +178,11 @@ fn controllers(args: &Args) -> Result<Vec<Controller>, InitError> {
     let serving =
         args.controllers.iter().enumerate().map(|(index, path)| (path, args.standbys.is_empty() && index > 0));
     for (path, standby) in serving.chain(args.standbys.iter().map(|path| (path, true))) {
-        let mut controller: Controller = read(path, "controller.json; `sekisho-controller init` writes it")?;
-        controller.standby = standby;
-        if [&controller.permit_key, &controller.log_key].iter().any(|key| key.ed25519_bytes().is_none()) {
+        let public: PublicHalf = read(path, "controller.json; `sekisho-controller init` writes it")?;
+        if [&public.permit_key, &public.log_key].iter().any(|key| key.ed25519_bytes().is_none()) {
             return Err(InitError::Algorithm { path: path.clone() });
         }
-        controllers.push(controller);
+        controllers.push(Controller { public, standby });
     }
     if controllers.iter().any(|controller| controller.standby) { Ok(controllers) } else { Err(InitError::NoStandby) }
 }
@@ -204,7 +196,7 @@ fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Resul
     let mut seen: Vec<(String, &PublicKey)> = Vec::new();
     let of_signers = signers.iter().map(|signer| (format!("signer {:?}", signer.name), &signer.key));
     let of_controllers = controllers.iter().flat_map(|controller| {
-        let Controller { id, permit_key, log_key, snapshot_key, timestamp_key, .. } = controller;
+        let PublicHalf { id, permit_key, log_key, snapshot_key, timestamp_key } = &controller.public;
         [("permit", permit_key), ("log", log_key), ("snapshot", snapshot_key), ("timestamp", timestamp_key)]
             .map(|(what, key)| (format!("controller {id} ({what})"), key))
     });
@@ -222,8 +214,8 @@ fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Resul
 
 fn root(signers: &[Signer<'_>], controllers: &[Controller], now: Time) -> Result<Vec<u8>, TufError> {
     let keys: Vec<_> = signers.iter().map(|signer| signer.key.clone()).collect();
-    let online = |key: fn(&Controller) -> &PublicKey| -> Vec<PublicKey> {
-        controllers.iter().map(|controller| key(controller).clone()).collect()
+    let online = |key: fn(&PublicHalf) -> &PublicKey| -> Vec<PublicKey> {
+        controllers.iter().map(|controller| key(&controller.public).clone()).collect()
     };
     let mut root = Root::new(now.after(ROOT_LIFE));
     root.set_role(ROOT, &keys, THRESHOLD);
@@ -239,7 +231,7 @@ fn registry(product: &ProductId, signers: &[Signer<'_>], controllers: &[Controll
         let (name, unit) = (toml::Value::from(*name), toml::Value::from(*unit));
         text += &format!("\n[[signer]]\nname = {name}\nunit = {unit}\nkey = \"{}\"\n", key_text(key));
     }
-    for Controller { id, permit_key, log_key, standby, .. } in controllers {
+    for Controller { public: PublicHalf { id, permit_key, log_key, .. }, standby } in controllers {
         let (permit, log) = (key_text(permit_key), key_text(log_key));
         text += &format!("\n[[controller]]\nid = \"{id}\"\n");
         if *standby {
@@ -250,8 +242,9 @@ fn registry(product: &ProductId, signers: &[Signer<'_>], controllers: &[Controll
     text + REGISTRY_FOOT
 }
 
+// All of them were found to be Ed25519 keys before.
 fn key_text(key: &PublicKey) -> String {
-    format!("ed25519:{}", HEXLOWER.encode(key.ed25519_bytes().map_or(&[], <[u8; 32]>::as_slice)))
+    key.to_text().unwrap_or_default()
 }
 
 const REGISTRY_HEAD: &str = "\

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use manifests::api::{SITES, STOPS, SiteView, StopView};
 use manifests::canonical;
+use manifests::chain::chain;
 use manifests::digest::Digest;
-use manifests::envelope::LIFT_TYPE;
 use manifests::id::{ProductId, SiteCode};
 use manifests::outcome::Verdict;
 use manifests::reason::Code;
-use manifests::stop::{Lift, REASON_BYTES_MAX};
+use manifests::stop::{LIFT_TYPE, Lift, REASON_BYTES_MAX, is_reason};
 use manifests::time::Time;
 use manifests::tuf::repository::lift_path;
 
@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() || text.len() > REASON_BYTES_MAX || text.contains(char::is_control) {
+    if !is_reason(text) || text.contains(char::is_control) {
         return Err(format!("a reason is one line of 1 to {REASON_BYTES_MAX} bytes"));
     }
     Ok(text.to_owned())
@@ -162,18 +162,9 @@ fn open_at(site: &SiteCode, view: &SiteView, stop: &StopView, now: Time) -> Vec<
 
 /// Reads a lift that must be of this product and end this stop.
 pub(crate) fn read(bytes: &[u8], product: &ProductId, stop: &Digest) -> Result<Lift, String> {
-    let lift: Lift = serde_json::from_slice(bytes).map_err(|error| format!("it is no lift: {error}"))?;
-    if lift.kind != LIFT_TYPE {
-        return Err(format!("its type is {:?}, not {LIFT_TYPE:?}", lift.kind));
-    }
-    if lift.product != *product {
-        return Err(format!("it is of the product {}, not {product}", lift.product));
-    }
+    let lift = Lift::read(bytes, product).map_err(|error| chain(&error))?;
     if lift.stop != *stop {
         return Err(format!("it ends another stop, {}", lift.stop));
-    }
-    if lift.sites.is_empty() || lift.reason.trim().is_empty() || lift.reason.len() > REASON_BYTES_MAX {
-        return Err(format!("it needs a site and a reason of at most {REASON_BYTES_MAX} bytes"));
     }
     // One lift has one text.
     if text(&lift).as_deref() == Some(bytes) {

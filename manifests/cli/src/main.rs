@@ -7,6 +7,7 @@ mod capture;
 mod check;
 mod directory;
 mod document;
+mod expiry;
 mod failure;
 mod init;
 mod key_file;
@@ -16,15 +17,17 @@ mod people;
 mod publish;
 mod remote;
 mod roots;
+mod served;
 mod sign;
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
+use manifests::chain::chain;
 use manifests::time::Time;
 
-use crate::failure::{Failure, USAGE, chain};
+use crate::failure::{Failure, USAGE};
 
 /// Writes, checks, signs and publishes fix baselines.
 ///
@@ -81,11 +84,10 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Check(args) => check::run(args, now()),
         Command::Sign(args) => sign::run(args, now()),
         Command::Lift(args) => lift::run(args, now()),
-        Command::Publish(args) => publish::run(args),
+        Command::Publish(args) => publish::run(args, now()),
     }
 }
 
 fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    Time::from(SystemTime::now())
 }

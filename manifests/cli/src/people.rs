@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use data_encoding::HEXLOWER;
 use manifests::id::ProductId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::tuf::Tally;
@@ -65,8 +64,8 @@ impl People {
             if [&name, &unit].iter().any(|text| text.contains(char::is_control)) {
                 return Err(PeopleError::Registry { why: format!("{name:?} or {unit:?} has control characters") });
             }
-            let key = key_of(&key)
-                .ok_or_else(|| PeopleError::Registry { why: format!("the key of {name:?} is no Ed25519 key") })?;
+            let key = PublicKey::from_text(&key)
+                .map_err(|_| PeopleError::Registry { why: format!("the key of {name:?} is no Ed25519 key") })?;
             signers.push(Person { name, unit, key });
         }
         Ok(Self { product: head.product, signers })
@@ -100,12 +99,6 @@ impl People {
     fn person(&self, key: &KeyId) -> Option<&Person> {
         self.signers.iter().find(|person| person.key.id() == *key)
     }
-}
-
-// `ed25519:` and 64 hexadecimal digits, as the registry writes keys.
-fn key_of(text: &str) -> Option<PublicKey> {
-    let bytes = HEXLOWER.decode(text.strip_prefix("ed25519:")?.as_bytes()).ok()?;
-    PublicKey::ed25519(bytes.try_into().ok()?).ok()
 }
 
 /// How far a document has come.
@@ -163,8 +156,8 @@ mod tests {
         let keys: Vec<_> = (0..3).map(|_| SigningKey::generate().unwrap().public().clone()).collect();
         let mut registry = "product = \"p\"\n".to_owned();
         for (key, (name, unit)) in keys.iter().zip([("A", "quality"), ("B", "quality"), ("C", "operations")]) {
-            let hex = HEXLOWER.encode(key.ed25519_bytes().unwrap());
-            registry += &format!("[[signer]]\nname = {name:?}\nunit = {unit:?}\nkey = \"ed25519:{hex}\"\n");
+            let key = key.to_text().unwrap();
+            registry += &format!("[[signer]]\nname = {name:?}\nunit = {unit:?}\nkey = {key:?}\n");
         }
         let people = People::parse(&registry).unwrap();
         let check = |valid: &[usize], complete: bool, text: &str| {

@@ -4,21 +4,27 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use data_encoding::BASE64;
-use manifests::api::{PUBLISH, Publish, Published, TUF};
-use manifests::tuf::repository::baseline_path;
-use manifests::tuf::{ROOT, TargetFile, metadata_path};
+use manifests::api::{PUBLISH, Publish, Published};
+use manifests::digest::Digest;
+use manifests::time::Time;
+use manifests::tuf::repository::{LIFTS, baseline_path, lift_path};
+use manifests::tuf::{ROOT, TARGETS, TargetFile, metadata_path};
 
-use crate::directory::{BASELINE, Directory};
+use crate::directory::{BASELINE, Directory, REGISTRY};
 use crate::document::{Documents, Kind};
+use crate::expiry;
 use crate::failure::Failure;
 use crate::people::{People, Standing};
 use crate::remote::{self, Remote};
 use crate::roots::Roots;
+use crate::served::{self, Found, InForce};
 
 /// Sends to the controller what it does not have yet of root, targets and lifts, and their files.
 ///
 /// What two release managers have signed is sent; a draft stays here as long as there is something
-/// signed to send. The controller verifies everything, and changes nothing unless all of it verifies.
+/// signed to send. If the controller has another file under a name that is signed here, nothing is
+/// sent. The controller verifies everything, and changes nothing unless all of it verifies. Says what
+/// is in force there afterwards, in any case.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The release managers' directory.
@@ -34,12 +40,20 @@ pub(crate) enum PublishError {
     /// The directory has gone on since it was signed.
     #[error("{file} is not the one that {name} lists; restore it (git), or `sign` what is here and publish that")]
     Changed { file: String, name: String },
+    /// Which of the two is right is for people to find out.
+    #[error(
+        "this directory and the controller have gone different ways; nothing was sent. If another directory (git) \
+             was published there, go on from that one"
+    )]
+    Conflict,
 }
 
 /// A metadata file that could be sent.
 struct Piece {
     /// Its name on a repository, `2.targets.json`.
     served: String,
+    role: &'static str,
+    version: u64,
     bytes: Vec<u8>,
     /// The target files that it lists.
     targets: BTreeMap<String, TargetFile>,
@@ -49,31 +63,36 @@ struct Piece {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     let directory = Directory::open(&args.directory)?;
+    for warning in expiry::warnings(&directory, now) {
+        eprintln!("warning: {warning}");
+    }
     let people = People::read(&directory)?;
     let pieces = pieces(&directory, &people)?;
     let remote = Remote::new(&args.remote)?;
-    let mut new = Vec::new();
-    for piece in pieces.iter().filter(|piece| piece.is_complete) {
-        if !remote.serves(&format!("{TUF}/{}", piece.served))? {
-            new.push(piece);
-        }
+    let root = newest(&pieces, ROOT).map_or(0, |piece| piece.version);
+    let in_force = InForce::read(&remote, people.product.as_str(), root)?;
+    for line in ahead(&in_force, &pieces) {
+        eprintln!("warning: the controller is ahead: {line}; get what was published there (git)");
     }
-    let drafts: Vec<_> = pieces.iter().filter(|piece| !piece.is_complete).collect();
-    let nothing_signed = new.is_empty();
-    for draft in drafts {
-        let Piece { served, standing, .. } = draft;
-        if nothing_signed {
-            // Not for this program to decide: the controller refuses it, and says so for the record.
-            eprintln!("warning: {served} has {standing}; the controller will refuse it");
-            new.push(draft);
-        } else {
-            eprintln!("note: {served} is not sent: {standing}");
+    let new = match lacking(&remote, &pieces, &in_force)? {
+        Ok(new) => new,
+        Err(conflicts) => {
+            for conflict in conflicts {
+                eprintln!("conflict: {conflict}");
+            }
+            println!("{in_force}");
+            return Err(PublishError::Conflict.into());
         }
+    };
+    for line in unsigned(&directory, &people, &pieces)? {
+        eprintln!("note: {line}");
     }
+    let new = chosen(new);
     if new.is_empty() {
         println!("{} has everything that is signed here", remote.address());
+        println!("{in_force}");
         return Ok(());
     }
     let mut body = Publish::default();
@@ -86,8 +105,98 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let published: Published = remote.send(PUBLISH, &body)?;
     println!("published: {}", body.metadata.keys().cloned().collect::<Vec<_>>().join(", "));
-    print(&published);
+    println!("{}", InForce::from(published));
     Ok(())
+}
+
+fn newest<'a>(pieces: &'a [Piece], role: &str) -> Option<&'a Piece> {
+    pieces.iter().filter(|piece| piece.role == role).max_by_key(|piece| piece.version)
+}
+
+fn ahead(in_force: &InForce, pieces: &[Piece]) -> Vec<String> {
+    let versions = in_force.versions();
+    let roles = [(ROOT, versions.root), (TARGETS, versions.targets), (LIFTS, versions.lifts)];
+    let here = |role| newest(pieces, role).map_or(0, |piece| piece.version);
+    let ahead = roles.into_iter().filter(|(role, there)| *there > here(role));
+    ahead.map(|(role, there)| format!("it has {role} {there}, the newest here is {}", here(role))).collect()
+}
+
+// What the controller has nothing of; or why the two do not belong together.
+fn lacking<'a>(
+    remote: &Remote,
+    pieces: &'a [Piece],
+    in_force: &InForce,
+) -> Result<Result<Vec<&'a Piece>, Vec<String>>, Failure> {
+    let versions = in_force.versions();
+    let (mut new, mut conflicts) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let Piece { served, role, version, bytes, .. } = piece;
+        let there = match *role {
+            ROOT => versions.root,
+            TARGETS => versions.targets,
+            _ => versions.lifts,
+        };
+        match served::compare(remote, served, bytes)? {
+            Found::Same => {}
+            Found::Other(digest) if *role == ROOT && *version == 1 => {
+                conflicts.push(format!(
+                    "the controller's first root is another one ({digest}): it belongs to other release managers, \
+                     or to another beginning of this product"
+                ));
+                // Whatever follows another root differs as well.
+                break;
+            }
+            Found::Other(digest) => {
+                let own = Digest::of(bytes);
+                conflicts.push(format!("the controller's {served} is another one ({digest}); here it is {own}"));
+            }
+            Found::Nothing if there > *version => {
+                conflicts.push(format!("{served} is not the controller's, which is at {role} {there} already"));
+            }
+            Found::Nothing => new.push(piece),
+        }
+    }
+    Ok(if conflicts.is_empty() { Ok(new) } else { Err(conflicts) })
+}
+
+// What is signed; and only if nothing is, the drafts.
+fn chosen(new: Vec<&Piece>) -> Vec<&Piece> {
+    let (mut chosen, drafts): (Vec<_>, Vec<_>) = new.into_iter().partition(|piece| piece.is_complete);
+    let nothing_signed = chosen.is_empty();
+    for draft in drafts {
+        let Piece { served, standing, .. } = draft;
+        if nothing_signed {
+            // Not for this program to decide: the controller refuses it, and says so for the record.
+            eprintln!("warning: {served} has {standing}; the controller will refuse it");
+            chosen.push(draft);
+        } else {
+            eprintln!("note: {served} is not sent: {standing}");
+        }
+    }
+    chosen
+}
+
+// What lies in the directory and no document lists, so that nobody takes it for published.
+fn unsigned(directory: &Directory, people: &People, pieces: &[Piece]) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    let lifts = newest(pieces, LIFTS);
+    for (stop, number) in directory.lifts()? {
+        let path = lift_path(&stop, number);
+        if !lifts.is_some_and(|piece| piece.targets.contains_key(&path)) {
+            lines.push(format!("{path} is signed by nobody; `sign` it"));
+        }
+    }
+    let Some(targets) = newest(pieces, TARGETS) else {
+        lines.push("no targets are here yet: `sign` makes them".to_owned());
+        return Ok(lines);
+    };
+    for (path, name) in [(baseline_path(people.product.as_str()), BASELINE), (REGISTRY.to_owned(), REGISTRY)] {
+        let bytes = directory.read_if_there(name)?.unwrap_or_default();
+        if targets.targets.get(&path).is_none_or(|listed| listed.verify(&bytes).is_err()) {
+            lines.push(format!("{name} has changed since {} and is signed by nobody as it is now", targets.served));
+        }
+    }
+    Ok(lines)
 }
 
 // Every root, and of targets and lifts the newest complete version and the draft behind it.
@@ -98,6 +207,8 @@ fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, Failure>
         let standings = roots.standings(file, people);
         pieces.push(Piece {
             served: metadata_path(ROOT, file.root.version),
+            role: ROOT,
+            version: file.root.version,
             bytes: file.bytes.clone(),
             targets: BTreeMap::new(),
             is_complete: standings.iter().all(Standing::is_complete),
@@ -109,6 +220,8 @@ fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, Failure>
         let Documents { complete, draft } = Documents::read(kind, directory, root.signers()?, people)?;
         pieces.extend(complete.into_iter().chain(draft).map(|document| Piece {
             served: metadata_path(kind.role(), document.targets.version),
+            role: kind.role(),
+            version: document.targets.version,
             is_complete: document.standing.is_complete(),
             standing: document.standing.to_string(),
             bytes: document.bytes,
@@ -134,16 +247,4 @@ fn file(
     let bytes = bytes.ok_or_else(changed)?;
     listed.verify(&bytes).map_err(|_| changed())?;
     Ok(bytes)
-}
-
-fn print(published: &Published) {
-    let versions = &published.versions;
-    match &published.baseline {
-        Some(baseline) => println!("in force: baseline {} ({})", baseline.version, baseline.digest),
-        None => println!("in force: no baseline yet"),
-    }
-    println!(
-        "root {}, targets {}, lifts {}, snapshot {}, timestamp {}",
-        versions.root, versions.targets, versions.lifts, versions.snapshot, versions.timestamp
-    );
 }

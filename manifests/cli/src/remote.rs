@@ -144,13 +144,20 @@ impl Remote {
         self.ask(Method::POST, path, |request| request.json(body))
     }
 
-    /// Whether the controller serves `path`.
-    pub(crate) fn serves(&self, path: &str) -> Result<bool, RemoteError> {
+    /// What the controller serves at `path`; `None` if there is nothing.
+    pub(crate) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, RemoteError> {
         match self.runtime.block_on(self.fetch(Method::GET, path, |request| request)) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+            Ok((_, bytes)) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The whole address of `path`.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
     }
 
     fn ask<T: DeserializeOwned>(
@@ -169,8 +176,7 @@ impl Remote {
         path: &str,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<(Url, Vec<u8>), RemoteError> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let url = self.url(path);
         let unreachable =
             |source: reqwest::Error| RemoteError::Unreachable { url: url.to_string(), source: source.without_url() };
         let request = self.client.request(method, url.clone()).bearer_auth(self.token.as_str());

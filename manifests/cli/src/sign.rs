@@ -8,6 +8,7 @@ mod targets;
 
 use std::path::PathBuf;
 
+use manifests::chain::chain;
 use manifests::key::SigningKey;
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, ROOT_LIFE};
@@ -15,7 +16,8 @@ use manifests::tuf::{ROOT, TARGETS};
 
 use crate::directory::Directory;
 use crate::document::{self, Content, Documents, Kind, Step};
-use crate::failure::{Failure, chain};
+use crate::expiry;
+use crate::failure::Failure;
 use crate::key_file::{self, Purpose};
 use crate::people::{People, Standing};
 use crate::roots::{RootFile, Roots};
@@ -91,6 +93,10 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
             }
         }
     }
+    // As it stands now: what was just signed may not be complete, so that the last one still counts.
+    for warning in expiry::warnings(&directory, now) {
+        eprintln!("warning: {warning}");
+    }
     worst.map_or(Ok(()), |code| Err(Failure::Partly { code }))
 }
 
@@ -134,8 +140,11 @@ impl Signing<'_> {
         if !root.consistent_snapshot {
             return refuse("consistent_snapshot is off");
         }
-        if root.expires <= self.now || root.expires > self.now.after(ROOT_LIFE).after(CLOCKS_APART) {
-            return refuse("it does not expire within the next 365 days");
+        if root.expires <= self.now {
+            return refuse(&format!("it expired at {}; this machine's clock says {}", root.expires, self.now));
+        }
+        if root.expires > self.now.after(ROOT_LIFE).after(CLOCKS_APART) {
+            return refuse(&format!("it expires at {}, which is not within the next 365 days", root.expires));
         }
         for role in [ROOT, TARGETS] {
             let Some(who) = root.roles.get(role) else { return refuse("a role has no keys") };
@@ -181,6 +190,11 @@ impl Signing<'_> {
             Step::Renewed => "renewed, as the version before it ends soon, and signed",
             Step::MadeAnew => "made anew from what is here, and signed",
         };
-        Ok(format!("{}: {step}; {}", kind.name(done.version), done.standing))
+        let under = if root.root.expires <= self.now && step != "nothing to sign" {
+            format!("; under {}, which has expired: it needs a new root to count for long", root.name)
+        } else {
+            String::new()
+        };
+        Ok(format!("{}: {step}; {}{under}", kind.name(done.version), done.standing))
     }
 }

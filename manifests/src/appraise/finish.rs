@@ -2,7 +2,7 @@
 
 use super::Judge;
 use super::finding::Finding;
-use crate::baseline::{About, Enforce, Requires};
+use crate::baseline::{Enforce, Fix, Item, Requires};
 use crate::id::ItemId;
 use crate::outcome::{ItemKind, Judged, Outcome, Verdict};
 use crate::reason::Code;
@@ -11,13 +11,8 @@ use crate::time::Time;
 impl Judge<'_> {
     /// A finding becomes the item's outcome: waivers count, and the policy says what holds. With it
     /// the next moment at which that is another.
-    pub(super) fn finish(
-        &self,
-        item: &ItemId,
-        kind: ItemKind,
-        about: &About,
-        finding: Finding,
-    ) -> (Judged, Option<Time>) {
+    pub(super) fn finish(&self, item: Item<'_>, finding: Finding) -> (Judged, Option<Time>) {
+        let (id, kind, about) = (item.id(), item.kind(), item.about());
         let Finding { mut outcome, beyond_waivers, details, .. } = finding;
         let mut code = code(kind, outcome);
         let can_be_waived = match outcome {
@@ -29,7 +24,7 @@ impl Judge<'_> {
             | Outcome::NoFix => kind != ItemKind::Lock && about.waivable, // Also refused when read.
             _ => false,
         };
-        let waiver_ends = if can_be_waived { self.waived_until(item) } else { None };
+        let waiver_ends = if can_be_waived { self.waived_until(id) } else { None };
         let mut waived_until = None;
         if waiver_ends.is_some() {
             match beyond_waivers {
@@ -40,7 +35,7 @@ impl Judge<'_> {
         }
         let holds = match outcome {
             Outcome::NotApplicable | Outcome::Applied | Outcome::Waived | Outcome::Pending => false,
-            Outcome::NoFix => self.due(item).is_none_or(|due| due <= self.now),
+            Outcome::NoFix => due(item).is_none_or(|due| due <= self.now),
             Outcome::Unknown
             | Outcome::Absent
             | Outcome::Ambiguous
@@ -55,11 +50,11 @@ impl Judge<'_> {
         let enforced = about.enforce == Enforce::Hold || kind == ItemKind::Lock;
         let verdict = if holds && enforced { Verdict::Hold } else { Verdict::Issue };
         let changes_at = match outcome {
-            Outcome::Pending => self.required_from(item),
-            Outcome::NoFix if enforced => self.due(item).filter(|due| *due > self.now),
+            Outcome::Pending => required_from(item),
+            Outcome::NoFix if enforced => due(item).filter(|due| *due > self.now),
             _ => waiver_ends,
         };
-        (Judged { item: item.clone(), kind, outcome, verdict, code, waived_until, details }, changes_at)
+        (Judged { item: id.clone(), kind, outcome, verdict, code, waived_until, details }, changes_at)
     }
 
     fn waived_until(&self, item: &ItemId) -> Option<Time> {
@@ -67,16 +62,19 @@ impl Judge<'_> {
         let mine = waivers.filter(|waiver| waiver.item == *item && waiver.hosts.contains(&self.entry.host.id));
         mine.map(|waiver| waiver.until).filter(|until| self.now < *until).max()
     }
+}
 
-    fn required_from(&self, item: &ItemId) -> Option<Time> {
-        self.baseline().fixes.iter().find(|fix| fix.id == *item).and_then(|fix| fix.required_from)
+fn required_from(item: Item<'_>) -> Option<Time> {
+    match item {
+        Item::Fix(fix) => fix.required_from,
+        Item::Setting(_) | Item::Program(_) | Item::Config(_) => None,
     }
+}
 
-    fn due(&self, item: &ItemId) -> Option<Time> {
-        match self.baseline().fixes.iter().find(|fix| fix.id == *item)?.requires {
-            Requires::NoFixYet { due, .. } => Some(due),
-            Requires::All(_) => None,
-        }
+fn due(item: Item<'_>) -> Option<Time> {
+    match item {
+        Item::Fix(Fix { requires: Requires::NoFixYet { due, .. }, .. }) => Some(*due),
+        Item::Fix(_) | Item::Setting(_) | Item::Program(_) | Item::Config(_) => None,
     }
 }
 

@@ -120,6 +120,8 @@ pub(super) fn registry(hosts: &[&str]) -> Registry {
         hosts.iter().map(|id| Site { code: host(id).site().clone(), name: name.clone() }).collect();
     sites.sort_by(|a, b| a.code.cmp(&b.code));
     sites.dedup_by(|a, b| a.code == b.code);
+    let mut hosts: Vec<&str> = hosts.to_vec();
+    hosts.sort_unstable();
     let entry = |id: &&str| Host { id: host(id), roles: vec!["ap".parse().unwrap()], joined: at(-86_400), left: None };
     Registry {
         product: product(),

@@ -1,10 +1,11 @@
 //! Which documents of a host count: sequences, resumption, clones, clocks.
 
 use crate::digest::Digest;
-use crate::evidence::{Cover, INTEGER_MAX, SEQUENCE_JUMP_MAX};
+use crate::evidence::{Cover, SEQUENCE_JUMP_MAX};
 use crate::id::ProductId;
 use crate::stop::StopRef;
 use crate::time::{Span, Time};
+use crate::value::INTEGER_MAX;
 
 /// A host may resume from the controller's sequence once in this time; twice looks like two machines.
 pub const RESUME_INTERVAL: Span = Span::from_s(24 * 3600);

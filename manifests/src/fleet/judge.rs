@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Change, Document, Fleet, Host, InForce, Previous, Site, Unsigned};
+use super::{Change, Document, Fleet, Host, Policy, Previous, Site, Unsigned};
 use crate::api::{EventKind, FleetEvent, Standing};
 use crate::appraise::appraise;
 use crate::id::{HostId, SiteCode};
@@ -12,7 +12,7 @@ use crate::reason::{Code, Reason};
 use crate::reference::Reference;
 use crate::time::Time;
 
-impl InForce {
+impl Policy {
     /// By which baseline the host is judged, and until when that one counts.
     ///
     /// Evidence under a baseline that was in force a moment ago is good for a while: a publish, or two,
@@ -58,12 +58,12 @@ impl Fleet {
     /// Appraises one host. Says whether its own verdict or reasons turned.
     pub(super) fn judge_host(&mut self, id: &HostId, now: Time, change: &mut Change) -> bool {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get_mut(id)) else { return false };
-        let entry = policy.roll.entry(id, now);
+        let entry = policy.registry.entry(id, now);
         let (reference, until) = policy.reference_for(host, now);
         let appraisal = appraise(reference, entry.as_ref(), host.evidence.as_ref(), now);
         let closes_at = Some(policy.closes_at(reference)).filter(|at| now < *at);
         // A host that is not listed yet has an appraisal without a next moment.
-        let listed = policy.roll.changes_at(id.site(), now);
+        let listed = policy.registry.changes_at(id.site(), now);
         let wake = [appraisal.changes_at, until, closes_at, listed].into_iter().flatten().min();
         host.judged_by = Some(Arc::clone(reference));
         host.appraisal = Arc::new(appraisal);
@@ -114,11 +114,11 @@ impl Fleet {
     /// Judges a site by its listed hosts and the stops.
     pub(super) fn judge_site(&mut self, code: &SiteCode, now: Time, change: &mut Change) {
         let Some(policy) = &self.policy else { return };
-        if policy.roll.site(code).is_none() {
+        if policy.registry.site(code).is_none() {
             return;
         }
         let hosts: Vec<&Host> =
-            policy.roll.hosts_of(code, now).filter_map(|listed| self.hosts.get(&listed.id)).collect();
+            policy.registry.hosts_of(code, now).filter_map(|listed| self.hosts.get(&listed.id)).collect();
         let mut reasons: Vec<Reason> = hosts.iter().flat_map(|host| host.reasons.iter().cloned()).collect();
         if hosts.is_empty() {
             reasons.push(Reason::of(Code::NothingJudged));
@@ -166,7 +166,7 @@ impl Fleet {
         };
         let mut reasons = host.reasons.clone();
         let mut verdict = host.verdict;
-        for other in policy.roll.hosts_of(id.site(), now).filter(|other| other.id != *id) {
+        for other in policy.registry.hosts_of(id.site(), now).filter(|other| other.id != *id) {
             if self.hosts.get(&other.id).is_none_or(|host| host.verdict == Verdict::Hold) {
                 reasons.push(Reason { host: Some(other.id.clone()), ..Reason::of(Code::SiteHold) });
             }
@@ -186,7 +186,7 @@ impl Fleet {
     /// may do now. `answered` gets its permit with its receipt.
     pub(super) fn settle(&mut self, code: &SiteCode, answered: Option<&HostId>, now: Time, change: &mut Change) {
         let Some(policy) = &self.policy else { return };
-        let ids: Vec<HostId> = policy.roll.hosts_of(code, now).map(|host| host.id.clone()).collect();
+        let ids: Vec<HostId> = policy.registry.hosts_of(code, now).map(|host| host.id.clone()).collect();
         for id in ids.iter().filter(|id| Some(*id) != answered) {
             let Some(host) = self.hosts.get(id) else { continue };
             if host.key.is_none() || host.record.sequence == 0 {

@@ -158,6 +158,16 @@ impl Fleet {
         &self.stops
     }
 
+    /// The newest stop.
+    pub fn newest_stop(&self) -> Option<StopRef> {
+        self.stops.last().map(|known| known.reference)
+    }
+
+    /// Whether the stop that a host names is one of this controller's.
+    pub(super) fn knows(&self, named: &StopRef) -> bool {
+        self.stops.iter().any(|known| known.reference == *named)
+    }
+
     /// Every lift in force.
     pub fn lifts(&self) -> &[Lift] {
         self.policy.as_ref().map_or(&[], |policy| &policy.lifts)

@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::fixture::{at, beat, fleet, host, next_policy, policy, reference, send};
 use super::*;
+use crate::api::Next;
 use crate::digest::Digest;
-use crate::stop::{Scope, Stop};
+use crate::permit::Permit;
+use crate::reason::Code;
+use crate::stop::{Scope, Stop, StopRef};
+use crate::time::Span;
 
 const AP: &str = "402206-ap1";
 const DB: &str = "402206-db1";
@@ -26,7 +30,7 @@ fn stop(fleet: &mut Fleet, scope: Scope, now: Time, change: &mut Change) -> Stop
 
 fn lifted(stop: StopRef, sites: &[&str]) -> Lift {
     Lift {
-        kind: crate::envelope::LIFT_TYPE.to_owned(),
+        kind: crate::stop::LIFT_TYPE.to_owned(),
         product: fixture::product(),
         stop: stop.digest,
         sites: sites.iter().map(|code| code.parse().unwrap()).collect(),

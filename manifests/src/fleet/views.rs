@@ -6,7 +6,7 @@ use super::{Fleet, Host, KnownStop};
 use crate::api::{
     self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
 };
-use crate::appraise::items;
+use crate::baseline::Item;
 use crate::id::{HostId, ItemId, SiteCode};
 use crate::outcome::{Outcome, Verdict};
 use crate::reason::{Code, Reason};
@@ -38,7 +38,7 @@ impl Fleet {
     pub fn site_view(&self, code: &SiteCode, now: Time) -> Option<SiteView> {
         let site = self.site_row(code, now)?;
         let policy = self.policy.as_ref()?;
-        let hosts = policy.roll.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
+        let hosts = policy.registry.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
         let covering = self.stops.iter().rev().filter(|known| known.stop.scope.covers(code));
         Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_view(known, now)).collect() })
     }
@@ -62,7 +62,7 @@ impl Fleet {
         let mut outcomes: BTreeMap<&ItemId, BTreeMap<Outcome, u32>> = BTreeMap::new();
         let mut holds: BTreeMap<&ItemId, Vec<SiteCode>> = BTreeMap::new();
         let mut listed = 0_u32;
-        for entry in policy.roll.registry().listed(now) {
+        for entry in policy.registry.listed(now) {
             listed = listed.saturating_add(1);
             let Some(host) = self.hosts.get(&entry.id) else { continue };
             for judged in &host.appraisal.items {
@@ -72,7 +72,8 @@ impl Fleet {
                 }
             }
         }
-        let row = |(id, kind, about): (&ItemId, _, &crate::baseline::About)| {
+        let row = |item: Item<'_>| {
+            let (id, about) = (item.id(), item.about());
             let mut counted = outcomes.remove(id).unwrap_or_default();
             // Judged by the baseline before this one, an item new in this one is not known of a host.
             let rest = listed.saturating_sub(counted.values().sum());
@@ -83,14 +84,14 @@ impl Fleet {
             holds.dedup(); // Hosts come in id order, and an id begins with its site.
             ItemRow {
                 item: id.clone(),
-                kind,
+                kind: item.kind(),
                 title: about.title.clone(),
                 remediation: about.remediation.clone(),
                 outcomes: counted.into_iter().collect(),
                 holds,
             }
         };
-        items(policy.current.baseline()).map(row).collect()
+        policy.current.baseline().items().map(row).collect()
     }
 
     /// Every stop, newest first.
@@ -126,10 +127,10 @@ impl Fleet {
 
     fn site_row(&self, code: &SiteCode, now: Time) -> Option<SiteRow> {
         let policy = self.policy.as_ref()?;
-        let (entry, site) = (policy.roll.site(code)?, self.sites.get(code)?);
+        let (entry, site) = (policy.registry.site(code)?, self.sites.get(code)?);
         let mut hosts = 0_u32;
         let mut verified_at = Some(Time::MAX);
-        for listed in policy.roll.hosts_of(code, now) {
+        for listed in policy.registry.hosts_of(code, now) {
             hosts = hosts.saturating_add(1);
             verified_at = verified_at.min(self.hosts.get(&listed.id).and_then(Host::seen));
         }
@@ -168,7 +169,7 @@ impl Fleet {
 
     fn host_row(&self, id: &HostId, now: Time) -> Option<HostRow> {
         let policy = self.policy.as_ref()?;
-        let entry = policy.roll.entry(id, now)?;
+        let entry = policy.registry.entry(id, now)?;
         let host = self.hosts.get(id)?;
         let cover = host.evidence.as_ref().map(|evidence| &evidence.cover);
         Some(HostRow {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::LIST_MAX;
 use super::names::{Kind, Names};
 use super::program::program;
 use super::reader::{Node, Table};
@@ -12,12 +11,15 @@ use super::required::fix;
 use super::setting::setting;
 use super::sheet::Sheet;
 use super::text::{about, concerns, config_key, digest, host_id, item_id, layer, product_id, prose, set, span};
+use super::{FACT_VALUES_MAX, LIST_MAX};
 use crate::baseline::{Baseline, Config, Encoding, Fact, FactSource, Format, GateRules, Reload, SCHEMA, Waiver};
 use crate::id::ItemId;
 use crate::registry::Topology;
 use crate::time::Span;
 use crate::value::Value;
 
+/// The longest version of a baseline or an agent, in bytes.
+const SEMVER_BYTES_MAX: usize = 64;
 /// The most layers that a configuration may name.
 pub(super) const LAYERS_MAX: usize = 64;
 
@@ -129,7 +131,7 @@ pub(super) fn schema(t: &mut Table<'_>) -> Option<()> {
 pub(super) fn semver(node: Node<'_>) -> Option<semver::Version> {
     let text = node.text("a version in quotes, as \"1.2.3\"")?;
     match semver::Version::parse(text) {
-        Ok(version) if text.len() <= 64 => Some(version),
+        Ok(version) if text.len() <= SEMVER_BYTES_MAX => Some(version),
         _ => node.refuse_with("bad-version", "not a semantic version", "three numbers, as \"2023.7.2\""),
     }
 }
@@ -231,7 +233,7 @@ fn fact(t: &mut Table<'_>, scope: &Scope) -> Option<Fact> {
     let topologies = [Topology::Single, Topology::Split].map(|topology| Value::Text(topology.as_str().to_owned()));
     let is_topology = source == Some(FactSource::Topology);
     let one_of = t.optional("one_of", |n| {
-        set(&n, 1000, |n| {
+        set(&n, FACT_VALUES_MAX, |n| {
             let value = super::condition::value(n.clone())?;
             if is_topology && !topologies.contains(&value) {
                 return n.refuse("not-one-of", "topology is `single` or `split`");

@@ -33,7 +33,7 @@ pub fn cross_check(baseline: &Baseline, places: &Places, registry: &Registry, no
     }
     for (index, fix) in baseline.fixes.iter().enumerate() {
         let path = format!("fix[{index}]");
-        let concerned = hosts.iter().filter(|host| is_concerned(host, &fix.concerns)).count();
+        let concerned = hosts.iter().filter(|host| host.is_among(&fix.concerns)).count();
         match (&fix.touches_nobody, concerned) {
             (Some(_), 0) => {}
             (Some(_), _) => {
@@ -61,11 +61,6 @@ pub fn cross_check(baseline: &Baseline, places: &Places, registry: &Registry, no
     problems.sort_by(|a, b| (a.line, a.column, a.code).cmp(&(b.line, b.column, b.code)));
     problems.truncate(super::PROBLEMS_MAX);
     problems
-}
-
-fn is_concerned(host: &Host, concerns: &Concerns) -> bool {
-    let has_role = concerns.roles.is_empty() || concerns.roles.iter().any(|role| host.roles.contains(role));
-    has_role && (concerns.sites.is_empty() || concerns.sites.contains(host.id.site()))
 }
 
 struct Check<'a> {

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::near::nearest;
 use super::sheet::{Sheet, printable};
 use crate::time::Time;
-use crate::value::Value;
+use crate::value::{INTEGER_MAX, Value};
 
 /// A value, with its place in the file and in the document.
 #[derive(Clone)]
@@ -94,14 +94,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// An integer within ±2^53, beyond which JSON readers lose digits.
+    /// An integer within ±[`INTEGER_MAX`].
     pub(super) fn integer(&self) -> Option<i64> {
-        const MAX: i64 = 1 << 53;
         match self.value.get_ref() {
             DeValue::Integer(integer) if self.value.span() != (0..0) => {
                 match i64::from_str_radix(integer.as_str(), integer.radix()) {
-                    Ok(number) if (-MAX..=MAX).contains(&number) => Some(number),
-                    _ => self.refuse("out-of-range", "integers stay within ±2^53"),
+                    Ok(number) if number.unsigned_abs() <= INTEGER_MAX => Some(number),
+                    _ => self.refuse("out-of-range", format!("integers stay within ±{INTEGER_MAX}")),
                 }
             }
             _ => self.wrong_type("an integer"),

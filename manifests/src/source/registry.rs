@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use data_encoding::HEXLOWER;
 use toml::de::DeTable;
 
 use super::baseline::schema;
 use super::reader::{Node, Table};
 use super::sheet::Sheet;
 use super::text::{any_id, host_id, label, localized, product_id, set, site_code};
-use super::{CONTROLLERS_MAX, HOSTS_MAX, SIGNERS_MAX, SITES_MAX};
+use super::{CONTROLLERS_MAX, HOSTS_MAX, ROLES_MAX, SIGNERS_MAX, SITES_MAX};
 use crate::id::{ControllerId, Role};
-use crate::key::PublicKey;
+use crate::key::{KeyError, PublicKey};
 use crate::registry::{Controller, Host, Registry, Signer, Site};
 
 /// Lines of what must not stand twice, by its text.
@@ -139,7 +138,7 @@ fn host(t: &mut Table<'_>, ids: &mut Lines, codes: Option<&Lines>) -> Option<Hos
         }
         Some(id)
     });
-    let roles = t.required("roles", |n| set(&n, 64, any_id::<Role>));
+    let roles = t.required("roles", |n| set(&n, ROLES_MAX, any_id::<Role>));
     let joined = t.required("joined", |n| n.time());
     let left = t.optional("left", |n| {
         let left = n.time()?;
@@ -154,15 +153,12 @@ fn host(t: &mut Table<'_>, ids: &mut Lines, codes: Option<&Lines>) -> Option<Hos
 // A key in two places would let one holder stand for two.
 fn public_key(node: &Node<'_>, keys: &mut Lines) -> Option<PublicKey> {
     let text = node.text("a key in quotes, ed25519: and 64 hexadecimal digits")?;
-    let bytes = text
-        .strip_prefix("ed25519:")
-        .and_then(|digits| HEXLOWER.decode(digits.as_bytes()).ok())
-        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let Some(bytes) = bytes else {
-        return node.refuse("bad-public-key", "a key is written ed25519: and 64 hexadecimal digits 0-9a-f");
-    };
-    let Ok(key) = PublicKey::ed25519(bytes) else {
-        return node.refuse("weak-key", "under this key a signature can hold that nobody made");
+    let key = match PublicKey::from_text(text) {
+        Ok(key) => key,
+        Err(KeyError::Weak) => {
+            return node.refuse("weak-key", "under this key a signature can hold that nobody made");
+        }
+        Err(_) => return node.refuse("bad-public-key", "a key is written ed25519: and 64 hexadecimal digits 0-9a-f"),
     };
     match keys.note(text, node) {
         None => Some(key),

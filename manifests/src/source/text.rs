@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::reader::{Node, Table};
 use super::sheet::{is_unprintable, printable};
-use super::{LIST_MAX, condition};
+use super::{GLOBS_MAX, LIST_MAX, ROLES_MAX, condition};
 use crate::baseline::{About, Concerns, Enforce, Localized, Pattern};
 use crate::digest::Digest;
 use crate::exclude::Globs;
@@ -264,7 +264,7 @@ pub(super) fn glob(node: Node<'_>) -> Option<String> {
 
 /// A list of gitignore globs.
 pub(super) fn globs(node: Node<'_>) -> Option<Globs> {
-    let sources = node.list(1000, glob)?;
+    let sources = node.list(GLOBS_MAX, glob)?;
     match Globs::new(sources) {
         // Together they must compile as well: the whole is one automaton with a size of its own.
         Ok(globs) => {
@@ -298,7 +298,7 @@ pub(super) fn concerns(t: &mut Table<'_>, scope: &super::baseline::Scope) -> Con
     Concerns {
         roles: t
             .optional("roles", |n| {
-                set(&n, 64, |n| {
+                set(&n, ROLES_MAX, |n| {
                     kept(&n);
                     any_id::<Role>(n)
                 })

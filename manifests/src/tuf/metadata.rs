@@ -14,13 +14,12 @@ use crate::key::{KeyId, PublicKey};
 use crate::time::Time;
 use crate::tuf::error::Listing;
 use crate::tuf::{ROLE_NAME_BYTES_MAX, ROOT, SNAPSHOT, TARGETS, TIMESTAMP};
+use crate::value::INTEGER_MAX;
 
 /// The specification that this library writes. Any 1.x is read (4.3, `SPEC_VERSION`).
 pub(crate) const SPEC_VERSION: &str = "1.0.34";
 /// Name of the one file that a timestamp lists.
 pub(crate) const SNAPSHOT_FILE: &str = "snapshot.json";
-/// Highest version: every JSON reader is exact below 2^53.
-const VERSION_MAX: u64 = (1 << 53) - 1;
 
 /// What the four kinds have in common.
 pub trait Signed: Serialize + DeserializeOwned {
@@ -365,10 +364,10 @@ pub(crate) fn length(bytes: &[u8]) -> u64 {
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let version = u64::deserialize(deserializer)?;
-    if (1..=VERSION_MAX).contains(&version) {
+    if (1..=INTEGER_MAX).contains(&version) {
         Ok(version)
     } else {
-        Err(D::Error::custom(format!("a version is an integer from 1 to {VERSION_MAX}")))
+        Err(D::Error::custom(format!("a version is an integer from 1 to {INTEGER_MAX}")))
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 
 use manifests::baseline::GateRules;
 use manifests::digest::Digest;
-use manifests::envelope::{Document, LIFT_TYPE, Sealed, Verified};
+use manifests::envelope::{Document, Sealed, Verified};
 use manifests::gate::{Clocks, Gate, Local, Set};
 use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::key::SigningKey;
 use manifests::outcome::Verdict;
 use manifests::permit::Permit;
 use manifests::reason::{Code, Reason};
-use manifests::stop::{Lift, Scope, Stop, StopRef};
+use manifests::stop::{LIFT_TYPE, Lift, Scope, Stop, StopRef};
 use manifests::time::{Span, Time};
 
 /// The host, another one of its site, and their site.

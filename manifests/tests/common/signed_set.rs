@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 use manifests::digest::Digest;
-use manifests::envelope::LIFT_TYPE;
 use manifests::key::PublicKey;
 use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
-use manifests::stop::Lift;
+use manifests::stop::{LIFT_TYPE, Lift};
 use manifests::time::{Span, Time};
 use manifests::tree::FileList;
 use manifests::tuf::repository::{self, LIFTS, REGISTRY, baseline_path, file_path, lift_path};

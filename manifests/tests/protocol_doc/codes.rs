@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use manifests::api;
-use manifests::envelope::{LIFT_TYPE, PAYLOAD_TYPES};
+use manifests::envelope::PAYLOAD_TYPES;
 use manifests::reason::Code;
+use manifests::stop::LIFT_TYPE;
 use regex::Regex;
 
 use super::{page, protocol, repository};

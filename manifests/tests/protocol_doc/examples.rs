@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    Allowed, BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, HostRow, HostView, ItemRow, Next, PermitRow,
-    Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView, Versions,
+    Allowed, BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, GateAnswer, GateReason, HostRow, HostView,
+    ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView,
+    Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
-use manifests::envelope::{Document, LIFT_TYPE, Sealed, pre_authentication_encoding};
+use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{
     Agent, ConfigPrint, Cover, Evidence, FactSeen, Heartbeat, Layer, Loaded, ProgramSeen, SettingSeen, State, TreeSeen,
     ValueSeen,
@@ -20,8 +21,7 @@ use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
 use manifests::permit::Permit;
 use manifests::reason::{Code, Reason};
-use manifests::stop::{Acknowledgement, Lift, Scope, Stop, StopRef};
-use manifests::text::{self, Lang};
+use manifests::stop::{Acknowledgement, LIFT_TYPE, Lift, Scope, Stop, StopRef};
 use manifests::time::Time;
 use manifests::tree::FileList;
 use manifests::tuf::repository::{self, LIFTS, REGISTRY, baseline_path, file_path, lift_path};
@@ -425,25 +425,24 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
 
 fn gate_answers(examples: &mut BTreeMap<&'static str, String>) {
     let reason = Reason::item(Code::FixMissing, &"FIX-2019-0007".parse().unwrap());
-    let text = json!({ "en": text::reason(Lang::En, &reason), "ja": text::reason(Lang::Ja, &reason) });
-    let hold = json!({
-        "verdict": Verdict::Hold,
-        "reasons": [{ "code": reason.code, "item": reason.item, "host": null, "text": text }],
-        "baseline": "2023.7.2",
-        "until": null,
-        "decision": "1a0f67a3800-17",
-        "entry": "store",
-        "transaction": "7f3a",
-    });
-    let issue = json!({
-        "verdict": Verdict::Issue,
-        "reasons": [],
-        "baseline": "2023.7.2",
-        "until": time("2026-10-01T09:10:02.900Z"),
-        "decision": "1a0f67a3800-18",
-        "entry": null,
-        "transaction": null,
-    });
+    let hold = GateAnswer {
+        verdict: Verdict::Hold,
+        reasons: vec![GateReason::from(&reason)],
+        baseline: Some("2023.7.2".to_owned()),
+        until: None,
+        decision: "1a0f67a3800-17".to_owned(),
+        entry: Some("store".to_owned()),
+        transaction: Some("7f3a".to_owned()),
+    };
+    let issue = GateAnswer {
+        verdict: Verdict::Issue,
+        reasons: Vec::new(),
+        baseline: Some("2023.7.2".to_owned()),
+        until: Some(time("2026-10-01T09:10:02.900Z")),
+        decision: "1a0f67a3800-18".to_owned(),
+        entry: None,
+        transaction: None,
+    };
     examples.insert("gate-hold", pretty(&hold));
     examples.insert("gate-issue", pretty(&issue));
 }

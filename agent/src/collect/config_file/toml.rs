@@ -1,8 +1,9 @@
-//! TOML: keys are dotted paths, an array's elements are numbered from 0.
+//! TOML: keys are dotted paths, an array's elements are numbered from 0. Tables and arrays are there
+//! without a value.
 
 use ::toml::de::{DeTable, DeValue};
-use manifests::evidence::{INTEGER_MAX, Why};
-use manifests::value::Value;
+use manifests::evidence::Why;
+use manifests::value::{INTEGER_MAX, Value};
 
 use super::{DEPTH_MAX, Entries, Entry, Found, Lines};
 
@@ -42,8 +43,12 @@ fn one(
         return Err(Why::TooLarge);
     }
     let found = match value {
-        DeValue::Table(table) => return table_entries(table, &path, depth, lines, entries),
+        DeValue::Table(table) => {
+            entries.push(path.clone(), Found::Nested, line)?;
+            return table_entries(table, &path, depth, lines, entries);
+        }
         DeValue::Array(array) => {
+            entries.push(path.clone(), Found::Nested, line)?;
             for (index, element) in array.iter().enumerate() {
                 let line = lines.at(element.span().start);
                 one(element.get_ref(), joined(&path, &index.to_string()), line, depth + 1, lines, entries)?;
@@ -79,7 +84,8 @@ mod tests {
     fn values_keep_their_type_and_line() {
         let text = "b = true\n[queue]\nlock = 'exclusive'\nretries = 0x1F\nx = 1.50\nbig = 9007199254740993\n\
                     day = 2023-05-01\n[[n]]\na.b = [1,\n 2]\n[[n]]\na.b = []\n";
-        let entries = parse(text).unwrap();
+        let mut entries = parse(text).unwrap();
+        entries.retain(|entry| entry.value != Found::Nested);
         let text = |t: &str| Value::Text(t.to_owned());
         let expected = [
             ("b", Value::Boolean(true), 1),
@@ -96,6 +102,14 @@ mod tests {
             .map(|(key, value, line)| Entry { key: key.to_owned(), value: Found::Value(value), line })
             .collect();
         assert_eq!(entries, expected);
+    }
+
+    #[test]
+    fn tables_and_arrays_are_there_without_a_value() {
+        let entries = parse("a = []\nb = { c = 1 }\nd = {}\n[e.f]\n[[g]]\n").unwrap();
+        let nested = entries.iter().filter(|entry| entry.value == Found::Nested);
+        let nested: Vec<_> = nested.map(|entry| (entry.key.as_str(), entry.line)).collect();
+        assert_eq!(nested, [("a", 1), ("b", 2), ("d", 3), ("e", 4), ("e.f", 4), ("g", 5), ("g.0", 5)]);
     }
 
     #[test]

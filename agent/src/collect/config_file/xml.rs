@@ -2,7 +2,8 @@
 //!
 //! - Names are compared as written, prefix included. Repeated elements share one key.
 //! - An element's text is its character data and CDATA joined, trimmed of blanks and line ends; it
-//!   is given where there is some, or where the element has no child element.
+//!   is given where there is some, or where the element has no child element. An element with child
+//!   elements alone is there without a value, and so is a name that differs in prefixes only.
 //! - An attribute's value has its line ends and tabs as blanks (XML 1.0, 3.3.3) and is not trimmed.
 //! - Only the five predefined entities and character references stand for anything. A document
 //!   type could define others, or pull in files: it is refused as malformed.
@@ -14,6 +15,18 @@ use quick_xml::{Reader, XmlVersion};
 use super::{DEPTH_MAX, Entries, Entry, Found, Lines};
 
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// Whether two keys have the same names without their prefixes. `xmlns:x` names no attribute `x`.
+pub(super) fn same_but_for_prefixes(one: &str, other: &str) -> bool {
+    fn local(part: &str) -> (bool, &str) {
+        let name = part.strip_prefix('@');
+        let is_attribute = name.is_some();
+        let name = name.unwrap_or(part);
+        let local = name.split_once(':').filter(|(prefix, _)| *prefix != "xmlns");
+        (is_attribute, local.map_or(name, |(_, local)| local))
+    }
+    one.split('/').map(local).eq(other.split('/').map(local))
+}
 
 struct Open {
     path_len: usize,
@@ -84,9 +97,9 @@ impl Document {
     fn close(&mut self) -> Result<(), Why> {
         let element = self.open.pop().ok_or(Why::Malformed)?;
         let text = element.text.trim_matches(BLANK);
-        if !text.is_empty() || !element.has_child {
-            self.entries.push(self.path.clone(), Found::text(text.to_owned()), element.line)?;
-        }
+        let is_nested = text.is_empty() && element.has_child;
+        let found = if is_nested { Found::Nested } else { Found::text(text.to_owned()) };
+        self.entries.push(self.path.clone(), found, element.line)?;
         self.path.truncate(element.path_len);
         Ok(())
     }
@@ -149,7 +162,9 @@ mod tests {
                 line: *line,
             })
             .collect();
-        assert_eq!(parse(text).as_ref(), Ok(&expected), "{text:?}");
+        let mut entries = parse(text).unwrap();
+        entries.retain(|entry| entry.value != Found::Nested);
+        assert_eq!(entries, expected, "{text:?}");
     }
 
     #[test]
@@ -169,6 +184,22 @@ mod tests {
         check("<a>&lt;&#x6392;&amp;<![CDATA[<b>&]]></a>", &[("a", "<排&<b>&", 1)]);
         check("<a b='&quot;&#65; '/>", &[("a/@b", "\"A ", 1), ("a", "", 1)]);
         check("<排他>1</排他>", &[("排他", "1", 1)]);
+    }
+
+    #[test]
+    fn an_element_of_elements_and_another_prefix_are_there_without_a_value() {
+        let entries = parse("<a>\n<b><c/></b></a>").unwrap();
+        let nested = entries.iter().filter(|entry| entry.value == Found::Nested);
+        assert_eq!(nested.map(|entry| (entry.key.as_str(), entry.line)).collect::<Vec<_>>(), [("a", 1), ("a/b", 2)]);
+        for (one, other, same) in [
+            ("n:a/n:b", "m:a/b", true),
+            ("a/@n:b", "a/@b", true),
+            ("a/@b", "a/b", false),
+            ("a/@xmlns:b", "a/@b", false),
+            ("a/b", "a", false),
+        ] {
+            assert_eq!(same_but_for_prefixes(one, other), same, "{one} {other}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use super::view::sees_the_same;
 use super::{COMMAND_BYTES_MAX, link, read_proc, stat, without_deleted};
 use crate::collect::prefix::Prefix;
+use crate::collect::remembered::RunningRecord;
 use crate::collect::wildcard;
 
 /// Polls in which a process new to the table is looked at again: it may be about to run something else.
@@ -137,6 +138,29 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// Whose processes are, to be kept.
+    pub(crate) fn remembered(&self) -> Vec<RunningRecord> {
+        let running = self.known.values().flat_map(|known| &known.running);
+        let record = |running: &Running| match running.kind {
+            Kind::Readable { file: Some(file), .. } => {
+                Some(RunningRecord { program: running.program.clone(), pid: running.pid, start: running.start, file })
+            }
+            _ => None,
+        };
+        let mut records: Vec<_> = running.filter_map(record).collect();
+        records.sort();
+        records
+    }
+
+    /// Takes up what was kept: whose a process is that was moved away since cannot be seen any more.
+    pub(crate) fn recall(&mut self, records: Vec<RunningRecord>) {
+        for RunningRecord { program, pid, start, file } in records {
+            let kind = Kind::Readable { exe: Vec::new(), file: Some(file) };
+            let known = Known { running: vec![], first_poll: self.poll, seen_poll: self.poll };
+            self.known.entry(pid).or_insert(known).running.push(Running { program, pid, start, kind });
+        }
+    }
+
     /// Looks at every process.
     pub(crate) fn all(&mut self, specs: &[Spec]) -> Result<Vec<Running>, Errno> {
         self.look(specs, usize::MAX)
@@ -156,7 +180,9 @@ impl Table {
         // A process stays with a program for as long as the baseline says the same of the program.
         let asked_before = |r: &Running| {
             let of = |specs: &[Spec]| specs.iter().find(|spec| spec.program == r.program).cloned();
-            of(specs).zip(of(&self.specs)).is_some_and(|(now, before)| now.asks_the_same(&before))
+            // Before the first look what was recalled has nothing else to go by.
+            self.specs.is_empty()
+                || of(specs).zip(of(&self.specs)).is_some_and(|(now, before)| now.asks_the_same(&before))
         };
         for known in self.known.values_mut() {
             known.running.retain(asked_before);

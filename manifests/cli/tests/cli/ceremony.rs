@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, LIFTS};
@@ -11,8 +11,7 @@ use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, MetaFile, TARGETS, 
 use crate::desk::{BASELINE, Desk, check, run};
 
 fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Time::from_unix_ms(i64::try_from(since.as_millis()).unwrap())
+    Time::from(SystemTime::now())
 }
 
 /// What a controller would serve.
@@ -198,6 +197,47 @@ fn a_root_that_the_registry_does_not_explain_is_not_signed() {
         check(&desk.sign("a"), 1, &["1.root.json is not signed", words]);
         assert_eq!(desk.signatures("1.root.json").len(), 0);
     }
+}
+
+/// Lets a signed document end `days` from now, as if a and b had signed it so.
+fn end_in(desk: &Desk, name: &str, days: i64) {
+    let path = desk.path(&format!("d/metadata/{name}"));
+    let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let expires = Time::from_unix_ms(now().unix_ms() + days * 86_400_000 - 60_000);
+    file["signed"]["expires"] = expires.to_rfc3339_seconds().into();
+    let bytes = ["a", "b"]
+        .iter()
+        .fold(file.to_string().into_bytes(), |bytes, who| resign(&bytes, &desk.read(&format!("{who}.pem"))));
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_end_that_is_near_or_past_is_told_by_check_and_sign() {
+    let desk = Desk::signed();
+    let text = check(&desk.check(), 0, &[]) + &check(&desk.sign("a"), 0, &[]);
+    assert!(!text.contains("warning"), "{text}");
+    end_in(&desk, "1.targets.json", 7);
+    end_in(&desk, "1.root.json", 30);
+    let words = ["warning: metadata/1.root.json expires within 30 days", "1.targets.json expires within 7 days"];
+    check(&desk.check(), 0, &words);
+    check(&desk.sign("a"), 0, &[words[0], words[1], "2.targets.json: renewed"]);
+    // Complete again: nothing to warn of.
+    let text = check(&desk.sign("b"), 0, &[words[0]]);
+    assert!(!text.contains(words[1]), "{text}");
+
+    end_in(&desk, "1.root.json", 0);
+    check(&desk.check(), 0, &["warning: metadata/1.root.json HAS EXPIRED, at 2", "this machine's clock: 2"]);
+    desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
+    check(&desk.sign("a"), 0, &["3.targets.json: made", "under metadata/1.root.json, which has expired"]);
+}
+
+#[test]
+fn what_expired_before_it_was_signed_is_said_to_have_expired() {
+    let desk = Desk::new();
+    end_in(&desk, "1.root.json", 0);
+    check(&desk.sign("c"), 0, &["nothing to sign"]);
+    desk.replace("d/metadata/1.root.json", "\"version\": 1", "\"x\": 1, \"version\": 1");
+    check(&desk.sign("c"), 1, &["1.root.json is not signed: it expired at 2", "this machine's clock says 2"]);
 }
 
 #[test]

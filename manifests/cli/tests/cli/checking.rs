@@ -1,6 +1,10 @@
 //! `check`: each mistake with its place.
 
-use crate::desk::{BASELINE, Desk, check, run};
+use std::fs;
+
+use manifests::digest::Digest;
+
+use crate::desk::{BASELINE, Desk, FILE_LIST, check, run};
 
 #[test]
 fn every_mistake_of_both_files_is_printed_with_its_place() {
@@ -52,19 +56,28 @@ fn one_file_is_recognised_by_what_it_holds() {
 }
 
 #[test]
-fn what_a_patch_goes_over_must_be_at_hand_and_whole() {
+fn the_file_list_of_every_release_must_be_at_hand_and_whole() {
     let desk = Desk::new();
-    let patch = "[[program.patch]]\nid = \"HF-1\"\nover = [\"3.4.1\"]\nreplaces = { \"lib/a.so\" = \
-                 \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }\n\n[[setting]]";
-    desk.replace("d/baseline.toml", "[[setting]]", patch);
+    fs::remove_file(desk.path(FILE_LIST)).unwrap();
     check(&desk.check(), 1, &["file-list-missing", "issuing-server"]);
-    let name = "d/files/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    desk.write(name, "not empty");
+    check(&desk.sign("a"), 1, &["file-list-missing"]);
+    desk.write(FILE_LIST, "not empty");
     check(&desk.check(), 1, &["file-damaged"]);
-    desk.write(name, "");
+    desk.write(FILE_LIST, "");
     check(&desk.check(), 0, &["no mistakes"]);
     desk.write("d/files/notes.txt", "");
     check(&desk.check(), 1, &["notes.txt"]);
+    fs::remove_file(desk.path("d/files/notes.txt")).unwrap();
+
+    // What is denied holds by its digest, unless a patch goes over it.
+    let other = Digest::of(b"other");
+    let denied = format!("[[program.release]]\nversion = \"3.3.0\"\ntree = \"{other}\"\ndenied = \"old\"\n");
+    let patch =
+        format!("[[program.patch]]\nid = \"HF-1\"\nover = [\"3.3.0\"]\nreplaces = {{ \"a.so\" = \"{other}\" }}\n");
+    desk.replace("d/baseline.toml", "[[setting]]", &format!("{denied}\n[[setting]]"));
+    check(&desk.check(), 0, &["no mistakes"]);
+    desk.replace("d/baseline.toml", "[[setting]]", &format!("{patch}\n[[setting]]"));
+    check(&desk.check(), 1, &["file-list-missing", &other.hex()]);
 }
 
 #[test]

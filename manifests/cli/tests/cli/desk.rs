@@ -52,6 +52,9 @@ expect = { equals = "exclusive" }
 enforce = "hold"
 "#;
 
+/// The file list of its release, which has no files.
+pub(crate) const FILE_LIST: &str = "d/files/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 const HOSTS: &str = r#"
 [[site]]
 code = "402206"
@@ -136,6 +139,7 @@ impl Desk {
         let registry = desk.read("d/registry.toml") + HOSTS;
         desk.write("d/registry.toml", &registry);
         desk.write("d/baseline.toml", BASELINE);
+        desk.write(FILE_LIST, "");
         desk
     }
 
@@ -145,6 +149,26 @@ impl Desk {
         check(&desk.sign("a"), 0, &["1.targets.json"]);
         check(&desk.sign("b"), 0, &["complete"]);
         desk
+    }
+
+    /// Another desk with the same files.
+    pub(crate) fn copy(&self) -> Self {
+        fn copy(from: &Path, to: &Path) {
+            for entry in fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                let to = to.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    fs::create_dir(&to).unwrap();
+                    copy(&entry.path(), &to);
+                } else {
+                    fs::copy(entry.path(), to).unwrap();
+                }
+            }
+        }
+        let temporary = tempfile::tempdir().unwrap();
+        copy(self.temporary.path(), temporary.path());
+        let new = || SigningKey::generate().unwrap();
+        Self { temporary, online: Online { snapshot: new(), timestamp: new() } }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

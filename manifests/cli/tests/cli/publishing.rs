@@ -1,11 +1,18 @@
 //! `publish`: what is sent, what stays, and what the controller says to it.
 
+use std::collections::BTreeMap;
+use std::fs;
+
 use data_encoding::BASE64;
 use manifests::api::Publish;
+use manifests::digest::Digest;
+use manifests::time::Time;
+use manifests::tuf::MetaFile;
+use manifests::tuf::repository;
 use serde_json::{Value, json};
 
 use crate::controller::{Asked, Controller};
-use crate::desk::{BASELINE, Desk, check, run};
+use crate::desk::{BASELINE, Desk, FILE_LIST, check, run};
 
 fn published() -> Value {
     json!({ "baseline": { "version": "1.0.0",
@@ -13,13 +20,44 @@ fn published() -> Value {
         "versions": { "root": 1, "targets": 1, "lifts": 1, "snapshot": 7, "timestamp": 8 } })
 }
 
-/// Serves the metadata named and takes everything.
-fn taking(desk: &Desk, served: &'static [&'static str]) -> Controller {
+/// What a controller would serve after the desk's metadata of these versions was published there.
+fn served(desk: &Desk, targets: u64, lifts: u64) -> BTreeMap<String, Value> {
+    let read = |name: &str| fs::read(desk.path(&format!("d/metadata/{name}"))).unwrap();
+    let mut served = BTreeMap::new();
+    let mut serve = |name: String, bytes: &[u8]| {
+        served.insert(name, serde_json::from_slice(bytes).unwrap());
+    };
+    serve("1.root.json".to_owned(), &read("1.root.json"));
+    let mut metas = BTreeMap::new();
+    for (role, newest) in [("targets", targets), ("lifts", lifts)] {
+        for version in 1..=newest {
+            let bytes = read(&format!("{version}.{role}.json"));
+            metas.insert(format!("{role}.json"), MetaFile::of(version, &bytes));
+            serve(format!("{version}.{role}.json"), &bytes);
+        }
+    }
+    let now = Time::from_unix_ms(1_700_000_000_000);
+    let snapshot = repository::snapshot(now, None, metas);
+    let bytes = repository::unsigned(&snapshot).unwrap();
+    serve(format!("{}.snapshot.json", snapshot.version), &bytes);
+    let timestamp = repository::timestamp(now, None, snapshot.version, &bytes);
+    serve("timestamp.json".to_owned(), &repository::unsigned(&timestamp).unwrap());
+    served
+}
+
+/// Serves these files and takes everything.
+fn taking(desk: &Desk, served: BTreeMap<String, Value>) -> Controller {
     Controller::start(desk, move |asked: &Asked| match asked.line.strip_prefix("GET /tuf/") {
-        Some(name) if served.contains(&name) => (200, json!({})),
-        Some(_) => (404, json!({ "code": "not-found", "message": "no such file" })),
+        Some(name) => match served.get(name) {
+            Some(file) => (200, file.clone()),
+            None => (404, json!({ "code": "not-found", "message": "no such file" })),
+        },
         None => (200, published()),
     })
+}
+
+fn publish(desk: &Desk, controller: &Controller, code: i32, words: &[&str]) -> String {
+    check(&controller.run(desk, &["publish", &desk.text("d")]), code, words)
 }
 
 fn sent(controller: &Controller) -> Vec<Publish> {
@@ -32,12 +70,13 @@ fn sent(controller: &Controller) -> Vec<Publish> {
 #[test]
 fn everything_signed_that_the_controller_lacks_is_sent_with_its_files() {
     let desk = Desk::signed();
-    let controller = taking(&desk, &[]);
+    let controller = taking(&desk, BTreeMap::new());
     let output = controller.run(&desk, &["publish", &desk.text("d")]);
     check(&output, 0, &["baseline 1.0.0", "targets 1", "timestamp 8"]);
     let [body] = sent(&controller).try_into().unwrap();
     assert_eq!(body.metadata.keys().collect::<Vec<_>>(), ["1.lifts.json", "1.root.json", "1.targets.json"]);
-    assert_eq!(body.targets.keys().collect::<Vec<_>>(), ["convenience-issuance/baseline.toml", "registry.toml"]);
+    let list = FILE_LIST.strip_prefix("d/").unwrap();
+    assert_eq!(body.targets.keys().collect::<Vec<_>>(), ["convenience-issuance/baseline.toml", list, "registry.toml"]);
     assert_eq!(body.targets["convenience-issuance/baseline.toml"], BASE64.encode(BASELINE.as_bytes()));
 }
 
@@ -47,7 +86,9 @@ fn a_draft_stays_as_long_as_something_signed_can_be_sent() {
     desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
     check(&desk.sign("a"), 0, &["2.targets.json"]);
     // Targets 1 is served already: its file, which has changed here, is not needed.
-    let controller = taking(&desk, &["1.root.json", "1.targets.json"]);
+    let mut served = served(&desk, 1, 1);
+    served.remove("1.lifts.json");
+    let controller = taking(&desk, served);
     check(&controller.run(&desk, &["publish", &desk.text("d")]), 0, &["2.targets.json is not sent: 1 of 2"]);
     let [body] = sent(&controller).try_into().unwrap();
     assert_eq!(body.metadata.keys().collect::<Vec<_>>(), ["1.lifts.json"]);
@@ -59,8 +100,9 @@ fn a_draft_alone_is_sent_with_a_warning_and_the_refusal_is_shown() {
     let desk = Desk::signed();
     desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
     check(&desk.sign("a"), 0, &["2.targets.json"]);
-    let controller = Controller::start(&desk, |asked| match asked.line.strip_prefix("GET /tuf/1.") {
-        Some(_) => (200, json!({})),
+    let served = served(&desk, 1, 1);
+    let controller = Controller::start(&desk, move |asked| match asked.line.strip_prefix("GET /tuf/") {
+        Some(name) => served.get(name).map_or((404, Value::Null), |file| (200, file.clone())),
         None => (422, json!({ "code": "threshold", "message": "signed by 1 of 2\u{1b}[2J" })),
     });
     let output = controller.run(&desk, &["publish", &desk.text("d")]);
@@ -72,21 +114,76 @@ fn a_draft_alone_is_sent_with_a_warning_and_the_refusal_is_shown() {
 #[test]
 fn nothing_is_sent_when_there_is_nothing_new_or_the_files_have_changed() {
     let desk = Desk::signed();
-    let controller = taking(&desk, &["1.root.json", "1.targets.json", "1.lifts.json"]);
-    check(&controller.run(&desk, &["publish", &desk.text("d")]), 0, &["has everything"]);
+    let controller = taking(&desk, served(&desk, 1, 1));
+    let text = publish(&desk, &controller, 0, &["has everything", "in force: baseline 1.0.0 (sha256:", "targets 1"]);
+    assert!(!text.contains("note") && !text.contains("warning"), "{text}");
     assert!(sent(&controller).is_empty());
     desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
-    let controller = taking(&desk, &[]);
+    let controller = taking(&desk, BTreeMap::new());
     check(&controller.run(&desk, &["publish", &desk.text("d")]), 1, &["baseline.toml is not the one"]);
+    assert!(sent(&controller).is_empty());
+}
+
+#[test]
+fn another_file_under_the_same_name_is_a_conflict_and_nothing_is_sent() {
+    let desk = Desk::signed();
+    let theirs = served(&desk, 1, 1);
+    // A third signature is no other content.
+    let mut more = theirs.clone();
+    more.get_mut("1.targets.json").unwrap()["signatures"].as_array_mut().unwrap().pop();
+    publish(&desk, &taking(&desk, more), 0, &["has everything"]);
+    // The same version with another baseline, signed by the same two.
+    let other = desk.copy();
+    fs::remove_file(other.path("d/metadata/1.targets.json")).unwrap();
+    other.replace("d/baseline.toml", "permit_ttl = \"30m\"", "permit_ttl = \"20m\"");
+    for who in ["a", "b"] {
+        check(&other.sign(who), 0, &[]);
+    }
+    let controller = taking(&desk, served(&other, 1, 1));
+    let digest = Digest::of(served(&other, 1, 1)["1.targets.json"].to_string().as_bytes());
+    let conflict = format!("conflict: the controller's 1.targets.json is another one ({digest})");
+    publish(&desk, &controller, 1, &[&conflict, "in force: baseline 1.0.0", "nothing was sent"]);
+    assert!(sent(&controller).is_empty());
+    // Another first root: nothing else needs saying.
+    let stranger = Desk::signed();
+    let controller = taking(&desk, served(&stranger, 1, 1));
+    let text = publish(&desk, &controller, 1, &["conflict: the controller's first root is another one (sha256:"]);
+    assert_eq!(text.matches("conflict:").count(), 1, "{text}");
+    assert!(sent(&controller).is_empty());
+}
+
+#[test]
+fn a_controller_that_is_ahead_is_named_and_so_is_what_nobody_signed() {
+    let desk = Desk::signed();
+    let ahead = desk.copy();
+    ahead.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
+    for who in ["a", "b"] {
+        check(&ahead.sign(who), 0, &[]);
+    }
+    let stop = Digest::of(b"stop");
+    fs::create_dir_all(desk.path(&format!("d/lifts/{}", stop.hex()))).unwrap();
+    desk.write(&format!("d/lifts/{}/1.json", stop.hex()), "{}");
+    desk.replace("d/registry.toml", "Munakata", "Munakata City");
+    let controller = taking(&desk, served(&ahead, 2, 1));
+    let lift = format!("lifts/{}/1.json is signed by nobody", stop.hex());
+    let words =
+        ["ahead: it has targets 2, the newest here is 1", "in force: baseline 1.0.1", &lift, "registry.toml has"];
+    publish(&desk, &controller, 0, &words);
+    assert!(sent(&controller).is_empty());
+    // What went another way is older than what is in force, and not there under its name.
+    let mut without = served(&ahead, 2, 1);
+    without.remove("1.targets.json");
+    let controller = taking(&desk, without);
+    publish(&desk, &controller, 1, &["conflict: 1.targets.json is not the controller's, which is at targets 2"]);
     assert!(sent(&controller).is_empty());
 }
 
 #[test]
 fn only_a_controller_of_the_ca_is_spoken_to() {
     let desk = Desk::signed();
-    let controller = taking(&desk, &[]);
+    let controller = taking(&desk, BTreeMap::new());
     // Another one puts its CA in place of the first's.
-    let _other = taking(&desk, &[]);
+    let _other = taking(&desk, BTreeMap::new());
     check(&controller.run(&desk, &["publish", &desk.text("d")]), 69, &["cannot be reached"]);
     assert!(controller.asked().is_empty());
     let publish = |url: &str, ca: &str| {

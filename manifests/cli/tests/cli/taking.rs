@@ -43,7 +43,7 @@ fn a_tree_is_taken_with_the_programs_own_globs_and_comments_stay() {
     check(&capture(&desk, &script, &release), 1, &["is listed already"]);
     check(&capture(&desk, &script, &["other", "--version", "1.0.0"]), 1, &["no [[program]]"]);
     assert_eq!(desk.read("d/baseline.toml"), baseline);
-    assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 2);
 }
 
 #[test]
@@ -63,5 +63,5 @@ fn an_agent_that_fails_or_writes_something_else_changes_nothing() {
     let arguments = ["capture", "/", "--agent", "/nowhere", "--dir", &directory, "--program"];
     check(&run(&[&arguments[..], &release].concat()), 74, &["/nowhere"]);
     assert_eq!(desk.read("d/baseline.toml"), baseline);
-    assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 1);
 }

@@ -1,0 +1,88 @@
+//! Stops, and which hosts have them.
+
+use std::collections::BTreeSet;
+
+use manifests::envelope::Sealed;
+use manifests::fleet::KnownStop;
+use manifests::id::HostId;
+use manifests::key::PublicKey;
+use manifests::stop::{Stop, StopRef};
+use manifests::time::Time;
+
+use super::columns::{damaged, id, integer, json, read, unsigned};
+use super::{Connection, StoreError, Transaction};
+
+impl Connection {
+    /// Every stop, oldest first, with its envelope.
+    ///
+    /// `key` is this controller's permit key: what it does not verify is not a stop of ours.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn stops(&mut self, key: &PublicKey) -> Result<Vec<(KnownStop, Sealed<Stop>)>, StoreError> {
+        const TABLE: &str = "stops";
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as("SELECT number, envelope FROM stops ORDER BY number").fetch_all(&mut self.0).await?;
+        let mut stops = Vec::new();
+        for (number, envelope) in rows {
+            let sealed: Sealed<Stop> = read(TABLE, &envelope)?;
+            let verified = sealed.clone().verify([key]);
+            let verified = verified.map_err(|error| damaged(TABLE, format!("{number}: {error}")))?;
+            let reference = StopRef { number: verified.number, digest: verified.digest() };
+            // Numbered from 1 without gaps, each naming the one before: a stop that is lost stops nobody.
+            let before = stops.last().map(|(known, _): &(KnownStop, _)| known.reference);
+            let follows = before.map_or(1, |before| before.number.saturating_add(1)) == verified.number
+                && before.map(|before| before.digest) == verified.previous;
+            if !follows || unsigned(TABLE, number)? != verified.number {
+                return Err(damaged(TABLE, format!("{number} does not follow the one before it")));
+            }
+            let hosts: Vec<(String,)> = sqlx::query_as("SELECT host FROM acknowledgements WHERE stop = $1")
+                .bind(number)
+                .fetch_all(&mut self.0)
+                .await?;
+            let acknowledged =
+                hosts.iter().map(|(host,)| id("acknowledgements", host)).collect::<Result<BTreeSet<HostId>, _>>()?;
+            stops.push((KnownStop { reference, stop: verified.into_document(), acknowledged }, sealed));
+        }
+        Ok(stops)
+    }
+}
+
+impl Transaction<'_> {
+    /// Appends a stop to the chain.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn save_stop(&mut self, stop: &StopRef, envelope: &Sealed<Stop>) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO stops (number, digest, envelope) VALUES ($1, $2, $3)")
+            .bind(integer("stops", stop.number)?)
+            .bind(stop.digest.as_bytes().to_vec())
+            .bind(json(envelope)?)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps an acknowledgement, as it was signed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn acknowledge(
+        &mut self,
+        stop: u64,
+        host: &HostId,
+        received: Time,
+        envelope: &str,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO acknowledgements (stop, host, received, envelope) VALUES ($1, $2, $3, $4) \
+            ON CONFLICT (stop, host) DO NOTHING";
+        sqlx::query(SQL)
+            .bind(integer("acknowledgements", stop)?)
+            .bind(host.as_str())
+            .bind(received.unix_ms())
+            .bind(envelope.to_owned())
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! Who may speak for a host.
+
+use super::{Change, Fleet, Host};
+use crate::api::EventKind;
+use crate::id::HostId;
+use crate::key::KeyId;
+use crate::time::Time;
+
+/// Why a host cannot be enrolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnrolError {
+    /// The registry does not have it.
+    #[error("the host is not listed in the registry")]
+    NotListed,
+    /// It has a key, and the token does not allow another.
+    #[error("the host has a key already; a token made with --replace allows another")]
+    Enrolled,
+    /// The key is another host's.
+    #[error("the key is another host's")]
+    KeyInUse,
+}
+
+impl EnrolError {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            EnrolError::NotListed => "not-listed",
+            EnrolError::Enrolled => "enrolled",
+            EnrolError::KeyInUse => "key-in-use",
+        }
+    }
+}
+
+impl Fleet {
+    /// Gives a host a key. With `replace` it may have one already; what the old one showed is forgotten.
+    ///
+    /// # Errors
+    /// [`EnrolError`]; nothing has changed then.
+    pub fn enrol(
+        &mut self,
+        id: &HostId,
+        key: KeyId,
+        replace: bool,
+        now: Time,
+        change: &mut Change,
+    ) -> Result<(), EnrolError> {
+        if !self.is_listed(id, now) {
+            return Err(EnrolError::NotListed);
+        }
+        if self.keys.get(&key).is_some_and(|owner| owner != id) {
+            return Err(EnrolError::KeyInUse);
+        }
+        let host = self.hosts.entry(id.clone()).or_default();
+        if host.key.is_some() && !replace {
+            return Err(EnrolError::Enrolled);
+        }
+        if let Some(old) = host.key.take() {
+            self.keys.remove(&old);
+        }
+        self.keys.insert(key.clone(), id.clone());
+        // A permit's number outlives the key: the host may have kept its state directory.
+        let kept = Host {
+            key: Some(key),
+            permit: host.permit.take(),
+            issue_until: host.issue_until,
+            acknowledged: host.acknowledged,
+            wake: host.wake,
+            verdict: host.verdict,
+            reasons: std::mem::take(&mut host.reasons),
+            ..Host::default()
+        };
+        *host = kept;
+        change.hosts.insert(id.clone());
+        self.note(change, now, EventKind::Enrolled, Some(id), "a key was enrolled".to_owned());
+        self.judge_host(id, now, change);
+        self.judge_site(id.site(), now, change);
+        self.settle(id.site(), None, now, change);
+        Ok(())
+    }
+}

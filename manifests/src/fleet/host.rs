@@ -1,0 +1,76 @@
+//! One host, as one controller knows it.
+
+use std::sync::Arc;
+
+use super::HostRecord;
+use crate::digest::Digest;
+use crate::evidence::Evidence;
+use crate::key::KeyId;
+use crate::outcome::{Appraisal, Verdict};
+use crate::permit::Permit;
+use crate::reason::{Code, Reason};
+use crate::reference::Reference;
+use crate::time::Time;
+
+/// One host. What is stored of it are the first fields; the rest follows from them.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its key; none before it was enrolled.
+    pub key: Option<KeyId>,
+    /// Its documents.
+    pub record: HostRecord,
+    /// The newest state it showed, with the newest cover.
+    pub evidence: Option<Evidence>,
+    /// Digest of that state.
+    pub state: Option<Digest>,
+    /// Its newest cover names another state, which it has not shown yet.
+    pub unshown: bool,
+    /// The newest permit made for it.
+    pub permit: Option<Permit>,
+    /// The end of the newest *issue* made for it: the latest moment at which it can issue.
+    pub issue_until: Option<Time>,
+    /// Number of the newest stop it acknowledged; 0 for none.
+    pub acknowledged: u64,
+
+    pub(super) appraisal: Arc<Appraisal>,
+    /// The baseline that it was judged by.
+    pub(super) judged_by: Option<Arc<Reference>>,
+    pub(super) verdict: Verdict,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) wake: Option<Time>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        let reasons = vec![Reason::of(Code::Stale)];
+        let appraisal =
+            Appraisal { verdict: Verdict::Hold, reasons: reasons.clone(), items: Vec::new(), changes_at: None };
+        Self {
+            key: None,
+            record: HostRecord::default(),
+            evidence: None,
+            state: None,
+            unshown: false,
+            permit: None,
+            issue_until: None,
+            acknowledged: 0,
+            appraisal: Arc::new(appraisal),
+            judged_by: None,
+            verdict: Verdict::Hold,
+            reasons,
+            wake: None,
+        }
+    }
+}
+
+impl Host {
+    /// Issue or hold by its own evidence.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Why hold, by its own evidence.
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+}

@@ -1,0 +1,157 @@
+//! What becomes of a host's document, and what it is answered.
+
+use super::{Accept, Change, Fleet, Kind, Refusal, accept};
+use crate::api::{EventKind, Next};
+use crate::digest::Digest;
+use crate::evidence::{Cover, Evidence, Heartbeat};
+use crate::id::HostId;
+use crate::permit::Permit;
+use crate::time::{Span, Time};
+
+/// The most file lists asked for in one answer.
+const WANTED_MAX: usize = 64;
+/// One refusal of a kind per host is an event in this time; more are only answered.
+const REFUSAL_EVENT_INTERVAL: Span = Span::from_s(60);
+
+/// A document of a host, its signature checked against that host's key.
+#[derive(Clone, Debug)]
+pub enum Document {
+    /// Cover and state.
+    Evidence {
+        /// The document.
+        evidence: Box<Evidence>,
+        /// [`crate::evidence::State::digest`] of its state.
+        state: Digest,
+    },
+    /// A cover and the digest of an unchanged state.
+    Heartbeat(Box<Heartbeat>),
+}
+
+impl Document {
+    pub(super) fn cover(&self) -> &Cover {
+        match self {
+            Document::Evidence { evidence, .. } => &evidence.cover,
+            Document::Heartbeat(heartbeat) => &heartbeat.cover,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Document::Evidence { .. } => Kind::Evidence,
+            Document::Heartbeat(_) => Kind::Heartbeat,
+        }
+    }
+}
+
+/// The answer to a document that counts.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The stored sequence.
+    pub sequence: u64,
+    /// What the host should do next.
+    pub next: Next,
+    /// The permit to be signed, or why there is none.
+    pub permit: Result<Permit, Unsigned>,
+    /// Stops above this number are news to the host.
+    pub stops_after: u64,
+    /// File lists to be sent.
+    pub wanted: Vec<Digest>,
+}
+
+/// Why no permit is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsigned {
+    /// Timestamp or snapshot have expired: this controller may have missed a publish.
+    Freeze,
+    /// Nothing was published yet.
+    NoBaseline,
+}
+
+impl Unsigned {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Unsigned::Freeze => "freeze",
+            Unsigned::NoBaseline => "no-baseline",
+        }
+    }
+}
+
+impl Fleet {
+    /// A document of `id`, signed with its key, arrives. `digest` is its payload's.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the document changed nothing. At most an event is in `change` then.
+    pub fn report(
+        &mut self,
+        id: &HostId,
+        document: Document,
+        digest: Digest,
+        now: Time,
+        change: &mut Change,
+    ) -> Result<Answer, Refusal> {
+        let Some(host) = self.hosts.get_mut(id) else { return Err(Refusal::NotListed) };
+        if self.policy.as_ref().is_some_and(|policy| policy.registry.entry(id, now).is_none()) {
+            return Err(self.refused(id, Refusal::NotListed, now, change));
+        }
+        match accept(&host.record, &self.product, document.cover(), document.kind(), digest, now) {
+            Accept::Refused(refusal) => return Err(self.refused(id, refusal, now, change)),
+            Accept::Repeated => {
+                let none = if self.policy.is_some() { Unsigned::Freeze } else { Unsigned::NoBaseline };
+                let permit = host.permit.clone().ok_or(none);
+                return Ok(self.answer(id, permit));
+            }
+            Accept::New(record) => host.record = *record,
+        }
+        let before = host.reusable(&document, now);
+        match document {
+            Document::Evidence { evidence, state } => {
+                host.evidence = Some(*evidence);
+                host.state = Some(state);
+                host.unshown = false;
+            }
+            Document::Heartbeat(heartbeat) => {
+                host.unshown = host.state != Some(heartbeat.state);
+                if let Some(evidence) = host.evidence.as_mut().filter(|_| !host.unshown) {
+                    evidence.cover = heartbeat.cover;
+                }
+            }
+        }
+        change.hosts.insert(id.clone());
+        let turned = if before { self.own_reasons(id, now, change) } else { self.judge_host(id, now, change) };
+        if turned {
+            self.judge_site(id.site(), now, change);
+            self.settle(id.site(), Some(id), now, change);
+        }
+        let permit = self.make_permit(id, now);
+        Ok(self.answer(id, permit))
+    }
+
+    fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> Answer {
+        let host = self.hosts.get(id);
+        let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover.lists.as_slice());
+        Answer {
+            sequence: host.map_or(0, |host| host.record.sequence),
+            next: if host.is_some_and(|host| host.unshown) { Next::SendFull } else { Next::Nothing },
+            permit,
+            stops_after: self.stops_after(id),
+            wanted: lists.iter().filter(|list| !self.lists.contains(list)).take(WANTED_MAX).copied().collect(),
+        }
+    }
+
+    fn refused(&mut self, id: &HostId, refusal: Refusal, now: Time, change: &mut Change) -> Refusal {
+        self.refused.retain(|_, at| now < at.after(REFUSAL_EVENT_INTERVAL));
+        let code = refusal.code();
+        if self.refused.insert((id.clone(), code), now).is_none() {
+            self.note(change, now, EventKind::Refused, Some(id), format!("{code}: {refusal}"));
+        }
+        refusal
+    }
+
+    /// Stops above this number are news to the host, as far as it has told.
+    pub fn stops_after(&self, id: &HostId) -> u64 {
+        let named = self.hosts.get(id).and_then(|host| host.record.stop_named);
+        // A stop that is not ours tells nothing of those it knows: all of them, then.
+        named.filter(|named| self.knows(named)).map_or(0, |named| named.number)
+    }
+}
