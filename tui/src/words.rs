@@ -11,6 +11,10 @@ use manifests::time::{Span, Time};
 use crate::cells;
 use crate::model::Shown;
 
+mod detail;
+
+pub use detail::{detail, expected};
+
 /// Japan is nine hours ahead all year, and has been since 1951: no time zone database is needed.
 const JST_AHEAD: Span = Span::from_s(9 * 3600);
 

@@ -97,6 +97,54 @@ detail-expected = { $subject }: 期待値 { $expected }、実際 { $found }
 waived-until = 例外の期限 { $time }
 to-do = 対応: { $action }
 
+# What the appraiser writes into details.
+detail-absent = なし
+detail-present = あり
+detail-unknown = 不明
+detail-not-running = 停止中
+detail-not-in-evidence = 証拠になし
+detail-not-required-yet = 適用期日前
+detail-a-listed-release = 登録された版
+detail-not-on-this-host = このサーバーには不要
+detail-known-bad-release = 使用禁止の版
+detail-in-force-not-in-evidence = 稼働中の値が証拠にない
+detail-in-force-incomparable = 稼働中の値を比較できない
+detail-different-values = { $after } 行目で値が異なる
+detail-one-of = { $after } のいずれか
+detail-matches = { $after } に一致
+detail-package = パッケージ { $after }
+detail-sealed = 非公開の値 { $after }
+detail-unknown-why = 不明: { $after }
+detail-in-force-unknown = 稼働中の値は不明: { $after }
+detail-process-unknown = { $before } を導入済み、プロセスは不明: { $after }
+detail-named-unknown = { $before } 不明: { $after }
+detail-process-older = { $before } を導入済み、プロセスは古い { $after } を使用中
+detail-process-another = { $before } を導入済み、プロセスから見えるのは別の { $after }
+detail-named-older = { $before } は古い { $after } を使用中
+detail-known-bad = { $before } (使用禁止: { $after })
+detail-file-older = { $before } を導入済み、プロセスは古いものを使用中
+detail-no-listed-release = { $before } (登録された版ではない)
+detail-named-not-in-evidence = { $before } は証拠になし
+detail-in-force = 稼働中の値は { $before }
+detail-or = { $before } または { $after }
+
+# Why something is not known.
+why-file-absent = ファイルなし
+why-key-absent = キーなし
+why-unreadable = 読み取り不可
+why-too-large = 大きすぎる
+why-timed-out = 時間切れ
+why-changing = 読み取り中に変化
+why-undecodable = 文字コードが異なる
+why-malformed = 書式の誤り
+why-ambiguous = 異なる値の重複
+why-unexpected-value = 想定外の値
+why-unsupported = 未対応
+why-not-a-file = ファイルではない
+why-process-unreadable = プロセスを調べられない
+why-not-answering = 応答なし
+why-io-error = 読み取り障害
+
 # Keys and help.
 help-title = キー操作
 help-close = Esc、q、? でこの画面を閉じます。

@@ -180,6 +180,10 @@ impl Writer<'_> {
         let outcome = self.say(&key_of("outcome", &item.outcome), &[]);
         let tone = if item.verdict == Verdict::Hold { Tone::Bad } else { Tone::Warn };
         self.push_marked(INDENT, tone, format!("{outcome}  {kind} {}  {title}", item.item).trim_end());
+        if item.outcome == Outcome::Stale {
+            // What it needs is not known. What the host needs is said with the host, once.
+            return;
+        }
         let inner = INDENT + super::MARK_CELLS;
         if let Some(code) = item.code {
             self.push(inner, Tone::Plain, &text(lang, &format!("reason-{code}")));
@@ -198,12 +202,13 @@ impl Writer<'_> {
     }
 
     fn detail(&mut self, indent: usize, detail: &Detail) {
+        let lang = self.model.lang;
         let compared = self.say(
             "detail-expected",
             &[
-                ("subject", detail.subject.as_str().into()),
-                ("expected", detail.expected.as_str().into()),
-                ("found", detail.found.as_str().into()),
+                ("subject", words::detail(lang, &detail.subject).into()),
+                ("expected", words::expected(lang, &detail.expected).into()),
+                ("found", words::detail(lang, &detail.found).into()),
             ],
         );
         self.push(indent, Tone::Plain, &compared);

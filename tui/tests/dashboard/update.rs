@@ -1,6 +1,8 @@
 //! What events do to the model.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use manifests::outcome::{Outcome, Verdict};
+use manifests::reason::{Code, Reason};
 use manifests::text::Lang;
 use tui::effect::Effect;
 use tui::event::{Event, Failure};
@@ -234,6 +236,42 @@ fn a_site_that_left_the_registry_says_so() {
     driver.fetched_site(None);
     let lines = tui::page::site::lines(&driver.model);
     assert!(lines[0].text.contains("not in the registry"), "{lines:?}");
+}
+
+#[test]
+fn what_is_stale_is_looked_for_not_repaired() {
+    let mut driver = live();
+    driver.press(KeyCode::Enter);
+    let mut view = site();
+    let stale = Reason::of(Code::Stale);
+    for host in &mut view.hosts {
+        host.appraisal.reasons = vec![stale.clone()];
+        host.host.allowed.reasons = vec![stale.clone()];
+        for item in &mut host.appraisal.items {
+            (item.outcome, item.verdict) = (Outcome::Stale, Verdict::Hold);
+            (item.code, item.details) = (Some(Code::Stale), vec![]);
+        }
+    }
+    let hosts = view.hosts.len();
+    driver.fetched_site(Some(view));
+    let lines = tui::page::site::lines(&driver.model);
+    let to_do: Vec<_> = lines.iter().filter(|line| line.text.starts_with("To do:")).collect();
+    assert_eq!(to_do.len(), hosts, "{to_do:?}");
+    assert!(to_do.iter().all(|line| line.text.contains("Check that the host is up")), "{to_do:?}");
+}
+
+#[test]
+fn details_are_read_in_the_readers_language() {
+    let mut driver = Driver::live(Lang::Ja, SIZE);
+    driver.press(KeyCode::Enter);
+    let mut view = site();
+    let detail = &mut view.hosts[0].appraisal.items[0].details[0];
+    detail.found = "3.4.2 on disk, process unknown: timed-out".to_owned();
+    driver.fetched_site(Some(view));
+    let lines: Vec<String> = tui::page::site::lines(&driver.model).into_iter().map(|line| line.text).collect();
+    let text = lines.concat();
+    assert!(text.contains("期待値 >=3.4.2 または HF-0042"), "{text}");
+    assert!(text.contains("3.4.2 を導入済み、プロセスは不明: 時間切れ"), "{text}");
 }
 
 #[test]
