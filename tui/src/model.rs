@@ -7,6 +7,7 @@ use manifests::id::{ItemId, SiteCode};
 use manifests::text::Lang;
 use manifests::time::{Span, Time};
 
+use crate::event::Failure;
 use crate::words;
 
 /// Rows of the screen above the table or page: title, counts, link; the table has a head as well.
@@ -92,7 +93,7 @@ impl Sort {
 }
 
 /// Contact with the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     /// The first attempt is under way.
     Connecting,
@@ -106,8 +107,8 @@ pub enum Link {
         attempt: u32,
         /// When it is tried again; none while it is being tried.
         retry_at: Option<Time>,
-        /// Text key `link-…`'s end.
-        why: &'static str,
+        /// Why.
+        why: Failure,
     },
 }
 

@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::event::Failure;
 use crate::keymap::{self, Place};
 use crate::model::{Link, Model, ROWS_ABOVE, SIZE_MIN, Shown};
 use crate::theme::Theme;
@@ -92,7 +93,10 @@ fn title<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
 
 /// Line two: the fleet's counts or the open site, and the time of the data.
 fn counts<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
-    let Some((fleet, _)) = &model.fleet else { return Line::raw(text(model.lang, "data-loading")) };
+    let Some((fleet, _)) = &model.fleet else {
+        let key = if model.is_old() { "data-none" } else { "data-loading" };
+        return Line::raw(text(model.lang, key));
+    };
     let old = model.is_old();
     let style = |style: Style| if old { theme.old() } else { style };
     let mut left = Vec::new();
@@ -150,18 +154,24 @@ fn state_text(lang: manifests::text::Lang, theme: Theme, shown: Shown) -> String
 /// Line three: contact, or a banner without it; and what the table is narrowed to.
 fn status<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
     let lang = model.lang;
-    match model.link {
+    match &model.link {
         Link::Lost { since, retry_at, why, .. } => {
             let key = if retry_at.is_some() { "link-lost" } else { "link-lost-trying" };
             let wait = retry_at.map_or(Length::ZERO, |at| round_up(at.since(model.now)));
-            let values = [
-                ("age", words::age(lang, model.now.since(since)).into()),
-                ("why", text(lang, &format!("link-{why}")).into()),
-                ("wait", words::age(lang, wait).into()),
-                ("controller", model.controller.as_str().into()),
-            ];
-            let banner = text_with(lang, key, &values);
-            Line::styled(cells::fit(&format!(" {banner}"), usize::from(width)), theme.banner())
+            let banner = |why: &str, controller: &str| {
+                let values = [
+                    ("age", words::age(lang, model.now.since(*since)).into()),
+                    ("why", why.into()),
+                    ("wait", words::age(lang, wait).into()),
+                    ("controller", controller.into()),
+                ];
+                format!(" {}", text_with(lang, key, &values))
+            };
+            // The controller's address may be cut off, the next attempt not.
+            let reasons = whys(lang, why);
+            let fits = |why: &&String| cells::width(banner(why, "").trim_end()) <= usize::from(width);
+            let why = reasons.iter().find(fits).or(reasons.last()).map_or("", String::as_str);
+            Line::styled(cells::fit(&banner(why, &model.controller), usize::from(width)), theme.banner())
         }
         Link::Connecting => {
             let connecting = text_with(lang, "link-connecting", &[("controller", model.controller.as_str().into())]);
@@ -175,6 +185,16 @@ fn status<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
             ends(vec![link], Span::raw(narrowed(model, theme)), width)
         }
     }
+}
+
+/// Why there is no contact, from all that is known to the least that tells it from others.
+fn whys(lang: manifests::text::Lang, why: &Failure) -> Vec<String> {
+    let words = text(lang, &format!("link-{}", why.code));
+    if why.cause.is_empty() {
+        return vec![words];
+    }
+    let end = why.cause.rsplit(": ").next().unwrap_or_default();
+    vec![format!("{words}: {}", why.cause), why.cause.clone(), format!("{words}: {end}"), end.to_owned()]
 }
 
 /// A countdown ends at one second, not at none.

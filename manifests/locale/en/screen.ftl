@@ -28,6 +28,7 @@ link-too-large = answer too large
 link-status = the controller reports a failure
 link-ended = the connection ended
 data-loading = loading
+data-none = No data yet: there is no contact with the controller.
 
 # Table heads.
 head-state = state

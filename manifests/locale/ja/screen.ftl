@@ -25,6 +25,7 @@ link-too-large = 応答が大きすぎます
 link-status = コントローラーが障害を通知しました
 link-ended = 接続が切れました
 data-loading = 読み込んでいます
+data-none = コントローラーと通信できないため、まだ情報がありません。
 
 # Table heads.
 head-state = 状態

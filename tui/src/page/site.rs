@@ -28,6 +28,7 @@ fn build(model: &Model) -> (Vec<Line>, Vec<usize>) {
     match &page.view {
         Some(view) => writer.site(view),
         None if page.loaded => writer.push(0, Tone::Bad, &text(model.lang, "reason-not-listed")),
+        None if model.is_old() => writer.push(0, Tone::Bad, &text(model.lang, "data-none")),
         None => writer.push(0, Tone::Dim, &text(model.lang, "data-loading")),
     }
     (writer.lines, writer.host_starts)

@@ -12,7 +12,7 @@ use manifests::stop::{Scope, StopRef};
 use manifests::text::Lang;
 use manifests::time::Time;
 use tui::effect::Effect;
-use tui::event::{Event, Fetched, FetchedSite};
+use tui::event::{Event, Failure, Fetched, FetchedSite};
 use tui::model::Model;
 use tui::update::{start, update};
 
@@ -201,6 +201,10 @@ pub(crate) fn items() -> Vec<ItemRow> {
 
 pub(crate) fn stop() -> StopView {
     site().stops.remove(0)
+}
+
+pub(crate) fn failure(code: &'static str) -> Failure {
+    Failure { code, cause: String::new() }
 }
 
 /// A dashboard and the clock that drives it.

@@ -175,7 +175,9 @@ async fn refusals_redirects_and_strangers_are_told_apart() {
     assert_eq!(fake.client().fleet().await.unwrap_err().code(), "refused");
     let stranger = Fake::start().await;
     let client = Client::new(&stranger.address, &fake.path("ca.pem"), &fake.path("token")).unwrap();
-    assert_eq!(client.fleet().await.unwrap_err().code(), "connect");
+    let error = client.fleet().await.unwrap_err();
+    assert_eq!(error.code(), "connect");
+    assert!(error.cause().starts_with("invalid peer certificate: "), "{}", error.cause());
     assert_eq!(stranger.last_request(), "", "no token is shown to a stranger");
 }
 

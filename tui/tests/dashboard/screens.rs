@@ -92,7 +92,7 @@ fn lost(lang: Lang, size: (u16, u16)) -> Driver {
     driver.fetched(crate::fixture::fleet());
     driver.later(2_000);
     for wait in [1_000, 2_000, 500] {
-        driver.happen(Event::StreamFailed(Failure { code: "connect" }));
+        driver.happen(Event::StreamFailed(crate::fixture::failure("connect")));
         driver.later(wait);
     }
     driver
@@ -158,10 +158,41 @@ fn before_the_first_answer_and_in_too_small_a_window() {
 }
 
 #[test]
+fn the_banner_says_why_there_is_no_contact_and_when_it_is_tried_again() {
+    let cause = "invalid peer certificate: UnknownIssuer".to_owned();
+    for (lang, width, said) in [
+        (
+            Lang::En,
+            120,
+            " NO CONTACT for 0 s: cannot connect: invalid peer certificate: UnknownIssuer. Next attempt in 1 s.",
+        ),
+        (Lang::En, 80, " NO CONTACT for 0 s: cannot connect: UnknownIssuer. Next attempt in 1 s. https"),
+        (Lang::En, 60, " NO CONTACT for 0 s: UnknownIssuer. Next attempt in 1 s. h"),
+        (Lang::Ja, 80, " 通信断 0 秒: invalid peer certificate: UnknownIssuer。次の接続まで 1 秒。http"),
+    ] {
+        let (mut driver, _) = Driver::start(lang, (width, 24));
+        driver.happen(Event::FetchFailed(Failure { code: "connect", cause: cause.clone() }));
+        let screen = text(&draw(&driver.model, COLOUR));
+        assert!(screen.lines().any(|line| line.starts_with(said)), "{screen}");
+        assert!(!screen.contains("loading") && !screen.contains("読み込んで"), "{screen}");
+    }
+}
+
+#[test]
+fn a_site_opened_without_contact_does_not_load_for_ever() {
+    let mut driver = Driver::live(Lang::En, (80, 24));
+    driver.press(KeyCode::Enter);
+    assert!(text(&draw(&driver.model, COLOUR)).contains("\nloading\n"));
+    driver.happen(Event::FetchFailed(crate::fixture::failure("connect")));
+    let screen = text(&draw(&driver.model, COLOUR));
+    assert!(screen.contains("\nNo data yet: there is no contact with the controller.\n"), "{screen}");
+}
+
+#[test]
 fn nothing_is_green_without_contact() {
     for build in [lost, |lang, size| {
         let mut driver = open_site(lang, size);
-        driver.happen(Event::StreamFailed(Failure { code: "timeout" }));
+        driver.happen(Event::StreamFailed(crate::fixture::failure("timeout")));
         driver
     }] {
         let buffer = draw(&build(Lang::En, (120, 40)).model, COLOUR);
@@ -187,7 +218,7 @@ fn a_host_that_may_not_issue_has_no_mark_of_a_good_one() {
     driver.fetched_site(Some(view));
     assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
     // Its permit ends at 14:30, and no answer came since 14:00.
-    driver.happen(Event::StreamFailed(Failure { code: "connect" }));
+    driver.happen(Event::StreamFailed(crate::fixture::failure("connect")));
     driver.later(29 * 60_000);
     assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
     driver.later(60_000);

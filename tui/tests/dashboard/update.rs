@@ -19,7 +19,7 @@ fn live() -> Driver {
 }
 
 fn failure() -> Failure {
-    Failure { code: "connect" }
+    crate::fixture::failure("connect")
 }
 
 #[test]
