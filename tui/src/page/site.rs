@@ -143,7 +143,7 @@ impl Writer<'_> {
         };
         let permit = match &row.permit {
             Some(permit) => {
-                let key = if permit.received { "host-permit" } else { "host-permit-unreceived" };
+                let key = if permit.overdue { "host-permit-unreceived" } else { "host-permit" };
                 let verdict = self.say(&key_of("verdict", &permit.verdict), &[]);
                 let until = words::moment(permit.until);
                 self.say(key, &[("verdict", verdict.into()), ("time", until.into())])

@@ -94,7 +94,8 @@ fn host(id: &str, role: &str, reasons: Vec<Reason>) -> HostRow {
             number: 7,
             verdict: Verdict::Hold,
             until: at("2023-05-09T14:30:00+09:00"),
-            received: id.ends_with("ap1"),
+            received: false,
+            overdue: !id.ends_with("ap1"),
         }),
         acknowledged: 0,
     }
