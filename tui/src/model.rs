@@ -7,6 +7,7 @@ use manifests::id::{ItemId, SiteCode};
 use manifests::text::Lang;
 use manifests::time::{Span, Time};
 
+use crate::cells;
 use crate::event::Failure;
 use crate::words;
 
@@ -131,7 +132,7 @@ pub struct Wanted {
 impl Filter {
     /// What it asks for.
     pub fn wanted(&self) -> Wanted {
-        let lower = self.text.to_lowercase();
+        let lower = cells::folded(&self.text);
         let (inverse, words) = match lower.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, lower.as_str()),
@@ -141,7 +142,7 @@ impl Filter {
 }
 
 impl Wanted {
-    /// Whether a site's lower-case search text passes. Asking for nothing, every one does.
+    /// Whether a site's folded search text passes. Asking for nothing, every one does.
     pub fn passes(&self, haystack: &str) -> bool {
         self.words.is_empty() || self.words.iter().all(|word| haystack.contains(word.as_str())) != self.inverse
     }
@@ -150,7 +151,7 @@ impl Wanted {
 /// The table of sites.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Lower-case search text of each site of the fleet, in the fleet's order.
+    /// Folded search text of each site of the fleet, in the fleet's order.
     pub haystacks: Vec<String>,
     /// Indices into the fleet's sites: what is shown, in order.
     pub rows: Vec<usize>,

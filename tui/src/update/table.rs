@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use manifests::api::{SiteRow, Standing};
 use manifests::text::{self, Lang};
 
+use crate::cells;
 use crate::keymap::Action;
 use crate::model::{Model, Shown, Sort};
 use crate::words;
@@ -42,7 +43,7 @@ fn haystack(row: &SiteRow, known: &mut BTreeMap<&'static str, String>) -> String
             known.entry(reason.code.as_str()).or_insert_with(|| both(&|lang| text::reason_short(lang, reason.code))),
         );
     }
-    text.to_lowercase()
+    cells::folded(&text)
 }
 
 /// Makes the rows anew; the cursor stays on the chosen site while that is shown.

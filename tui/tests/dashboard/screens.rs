@@ -189,6 +189,23 @@ fn a_site_opened_without_contact_does_not_load_for_ever() {
 }
 
 #[test]
+fn half_width_kana_do_not_shift_the_row() {
+    let mut driver = Driver::live(Lang::Ja, (80, 24));
+    let mut fleet = crate::fixture::fleet();
+    fleet.sites[2].name.ja = Some("ﾊﾟﾌﾞﾄﾞ".to_owned());
+    driver.fetched(fleet);
+    let buffer = draw(&driver.model, COLOUR);
+    let row = |begin: &str| {
+        let rows: Vec<String> = (0..24).map(|y| (0..80).map(|x| buffer[(x, y)].symbol()).collect()).collect();
+        let y = rows.iter().position(|row| row.contains(begin)).unwrap();
+        (0..80u16).rfind(|x| buffer[(*x, u16::try_from(y).unwrap())].symbol() == "-")
+    };
+    // The last column of a held and of a silent site begins in the same cell.
+    assert_eq!(row("402206"), row("372013"));
+    assert!(text(&buffer).contains("パブド"));
+}
+
+#[test]
 fn nothing_is_green_without_contact() {
     for build in [lost, |lang, size| {
         let mut driver = open_site(lang, size);
