@@ -158,6 +158,7 @@ why-io-error = io-error
 # Keys and help.
 help-title = Keys
 help-close = Esc, q or ? closes this help.
+page-more = { $count } more below
 help-states = States
 help-state-held = An item is not as it must be, or evidence is refused.
 help-state-silent = A host has not shown evidence in time.

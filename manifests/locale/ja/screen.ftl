@@ -149,6 +149,7 @@ why-io-error = 読み取り障害
 # Keys and help.
 help-title = キー操作
 help-close = Esc、q、? でこの画面を閉じます。
+page-more = 続き { $count } 行
 help-states = 状態
 help-state-held = 項目が基準を満たさないか、証拠が認められません。
 help-state-silent = 証拠が期限内に届いていないサーバーがあります。

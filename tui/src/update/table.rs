@@ -54,7 +54,7 @@ pub(super) fn refilter(model: &mut Model) {
         .filter(|index| {
             let passes = model.table.haystacks.get(*index).is_some_and(|text| wanted.passes(text));
             let row = fleet.sites.get(*index);
-            passes && row.is_some_and(|row| model.table.only.is_none_or(|only| model.shown(row) == only))
+            passes && row.is_some_and(|row| model.table.only.is_none_or(|only| is_counted(model, row, only)))
         })
         .collect();
     // The controller's order is not relied on: bad news comes first whatever it sends.
@@ -80,6 +80,11 @@ pub(super) fn refilter(model: &mut Model) {
         model.table.cursor = 0;
     }
     keep_cursor_visible(model);
+}
+
+/// Whether a site is among those counted as `only`.
+fn is_counted(model: &Model, row: &SiteRow, only: Shown) -> bool {
+    model.shown(row) == only || (only == Shown::Stopped && words::is_stopped(row))
 }
 
 /// Clamps the cursor to the rows and moves the window so that it is inside.

@@ -206,6 +206,34 @@ fn half_width_kana_do_not_shift_the_row() {
 }
 
 #[test]
+fn the_last_line_keeps_the_way_out_the_filters_end_and_what_is_below() {
+    let last = |driver: &Driver| text(&draw(&driver.model, COLOUR)).lines().last().unwrap().to_owned();
+    for lang in [Lang::En, Lang::Ja] {
+        let quit = format!("q {}", manifests::text::text(lang, "key-quit"));
+        for width in 60..100 {
+            let mut driver = Driver::live(lang, (width, 15));
+            assert!(last(&driver).contains(&quit), "{width}: {}", last(&driver));
+            driver.press(KeyCode::Char('/'));
+            driver.type_text(&"宗像".repeat(20));
+            driver.type_text("の終わり");
+            assert!(last(&driver).contains("..") && last(&driver).contains("の終わり"), "{width}: {}", last(&driver));
+            driver.press(KeyCode::Esc);
+            driver.press(KeyCode::Enter);
+            driver.fetched_site(Some(site()));
+            assert!(last(&driver).contains(&quit), "{width}: {}", last(&driver));
+            let more = manifests::text::text_with(lang, "page-more", &[("count", 7_u64.into())]);
+            let (before, after) = more.split_once('7').unwrap();
+            for key in ['?', 'g'] {
+                driver.press(KeyCode::Char(key));
+                assert!(last(&driver).contains(before) && last(&driver).ends_with(after), "{}", last(&driver));
+            }
+            driver.press(KeyCode::Char('G'));
+            assert!(!last(&driver).ends_with(after), "{width}: {}", last(&driver));
+        }
+    }
+}
+
+#[test]
 fn nothing_is_green_without_contact() {
     for build in [lost, |lang, size| {
         let mut driver = open_site(lang, size);

@@ -172,6 +172,26 @@ fn tab_shows_one_state_after_the_other() {
 }
 
 #[test]
+fn a_stop_is_counted_and_found_at_silent_and_held_sites_too() {
+    let mut driver = live();
+    let mut all = fleet();
+    for row in &mut all.sites {
+        row.reasons.push(Reason::of(Code::Stopped));
+    }
+    let said = |fleet: &_| {
+        let counts = tui::words::counts(Lang::En, fleet, 0);
+        counts.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(said(&fleet()), "3 of 7 verified, 2 held, 1 silent, 1 stopped");
+    assert_eq!(said(&all), "3 of 7 verified, 2 held, 1 silent, 7 stopped");
+    driver.fetched(all);
+    while driver.model.table.only != Some(Shown::Stopped) {
+        driver.press(KeyCode::Tab);
+    }
+    assert_eq!(driver.codes().len(), 7);
+}
+
+#[test]
 fn a_chosen_site_stays_chosen_when_rows_move() {
     let mut driver = live();
     driver.press(KeyCode::Down);
