@@ -33,6 +33,28 @@ impl End {
     }
 }
 
+/// A writer whose reader may leave: what nobody reads any more is dropped in silence, and the command
+/// ends as its answer says, not as its reader did.
+#[derive(Debug)]
+pub struct Unminding<W>(pub W);
+
+impl<W: Write> Write for Unminding<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unminded(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unminded(self.0.flush(), ())
+    }
+}
+
+fn unminded<T>(done: io::Result<T>, dropped: T) -> io::Result<T> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(dropped),
+        other => other,
+    }
+}
+
 /// How tables are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {

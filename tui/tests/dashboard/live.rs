@@ -214,10 +214,30 @@ async fn an_event_without_end_does_not_fill_the_memory() {
 
 /// Runs the program as a script would: no terminal.
 async fn sekisho(fake: &Fake, arguments: &[&str]) -> Output {
+    let mut command = command(fake, arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn command(fake: &Fake, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
     command.args(["--controller", &fake.address, "--lang", "ja"]).args(arguments).stdin(Stdio::null());
     command.arg("--ca").arg(fake.path("ca.pem")).arg("--token-file").arg(fake.path("token"));
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_changes_nothing() {
+    let fake = Fake::start().await;
+    for (arguments, code) in [(&["hosts"][..], 2), (&["stop", "--all", "--reason", "x"], 0)] {
+        let mut command = command(&fake, arguments);
+        let output = tokio::task::spawn_blocking(move || {
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            drop(child.stdout.take());
+            child.wait_with_output().unwrap()
+        });
+        let output = output.await.unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(code), &b""[..]), "{arguments:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
