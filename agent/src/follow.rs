@@ -74,6 +74,9 @@ impl Parts {
             }
             Ok(Err(error)) => {
                 self.trouble(&format!("the signed set cannot be followed ({})", error.code()), &error);
+                if error.asks_for_newer(&self.identity.agent) {
+                    self.step(Event::AgentTooOld);
+                }
                 if error.is_damage() {
                     self.step(Event::Damaged(Damage::Trust, chain(&error)));
                 }

@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use manifests::durable::{self, DurableError};
+use manifests::evidence::Agent;
 use manifests::id::ProductId;
 use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
@@ -76,6 +77,16 @@ impl TrustError {
     /// Whether a file on this host is at fault, not what the controller serves.
     pub fn is_damage(&self) -> bool {
         matches!(self, TrustError::Tuf(TufError::StoreDamaged { .. }))
+    }
+
+    /// Whether a signed baseline is refused that asks for an agent newer than `agent`.
+    pub fn asks_for_newer(&self, agent: &Agent) -> bool {
+        match self {
+            TrustError::Set(SetError::Refused { min_agent, .. }) => {
+                min_agent.as_ref().is_some_and(|least| agent.version.cmp_precedence(least).is_lt())
+            }
+            TrustError::Set(_) | TrustError::Tuf(_) | TrustError::Keep(_) | TrustError::Directory { .. } => false,
+        }
     }
 
     /// Whether what was signed is refused for what it says, though every byte of it verifies.

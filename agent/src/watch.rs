@@ -16,7 +16,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
@@ -229,13 +228,6 @@ impl Watch {
     /// The handle that the gate asks.
     pub fn pending(&self) -> Pending {
         self.pending.clone()
-    }
-
-    /// Waits until something is queued; false when `timeout` passed first.
-    pub fn wait(&self, timeout: Duration) -> bool {
-        let timeout = Timespec::try_from(timeout).ok();
-        let mut wanted = [PollFd::new(&self.pending, PollFlags::IN)];
-        poll(&mut wanted, timeout.as_ref()).is_ok_and(|ready| ready > 0) || self.pending.has_pending()
     }
 
     /// Takes what is queued. New directories of trees are watched before they are told of, so that

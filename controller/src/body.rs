@@ -35,7 +35,7 @@ pub async fn json<T: DeserializeOwned>(request: Request, max: usize) -> Result<T
 /// JSON from bytes.
 ///
 /// # Errors
-/// 400 with the parser's words; 413 or 400 for an envelope whose payload is refused.
+/// 400 with the parser's words, also for an envelope whose payload is refused, as one that is too large.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes).map_err(|error| Failure::malformed(error.to_string()))
 }

@@ -11,7 +11,8 @@ use manifests::stop::Stop;
 use manifests::time::Time;
 
 use crate::app::Keys;
-use crate::repository::{Repository, RepositoryError};
+use crate::chain::chain;
+use crate::repository::Repository;
 use crate::store::{Connection, PublishRow, StoreError};
 
 /// What a restart needs.
@@ -72,16 +73,9 @@ pub fn policy(set: VerifiedSet, previous: Vec<Previous>) -> Policy {
 const PREVIOUS_MAX: usize = 8;
 
 /// Baselines that were in force before that of `set` and under which hosts may still report, newest
-/// first. `publishes` has the newest first, which put `set` in force.
-///
-/// # Errors
-/// [`RepositoryError`] if their files are damaged.
-pub fn previous(
-    repository: &Repository,
-    set: &VerifiedSet,
-    publishes: &[PublishRow],
-    now: Time,
-) -> Result<Vec<Previous>, RepositoryError> {
+/// first. `publishes` has the newest first, which put `set` in force. One whose files are lost or
+/// damaged is left out: hosts that still report under it are outdated.
+pub fn previous(repository: &Repository, set: &VerifiedSet, publishes: &[PublishRow], now: Time) -> Vec<Previous> {
     let age = set.reference.baseline().gate.evidence_max_age;
     let mut previous = Vec::new();
     for (after, before) in publishes.iter().zip(publishes.iter().skip(1)) {
@@ -92,8 +86,10 @@ pub fn previous(
         if now >= until || previous.len() == PREVIOUS_MAX {
             break;
         }
-        let reference = Arc::new(repository.earlier_baseline(&before.baseline)?);
-        previous.push(Previous { reference, until });
+        match repository.earlier_baseline(&before.baseline) {
+            Ok(reference) => previous.push(Previous { reference: Arc::new(reference), until }),
+            Err(error) => tracing::warn!(version = before.version, error = chain(&error), "a baseline before is lost"),
+        }
     }
-    Ok(previous)
+    previous
 }

@@ -96,6 +96,9 @@ pub struct Repository {
     first_root: Vec<u8>,
     identity: Identity,
     current: Option<Trusted>,
+    /// What was in force once, where nothing is any more: a lost directory must not bring back an
+    /// older set, nor versions that hosts have seen already.
+    floor: Versions,
 }
 
 impl Repository {
@@ -105,7 +108,7 @@ impl Repository {
     /// [`RepositoryError`] if it is damaged, or `first_root` is no root.
     pub fn open(directory: PathBuf, first_root: Vec<u8>, identity: Identity) -> Result<Self, RepositoryError> {
         durable::create_directory(&directory)?;
-        let mut repository = Self { directory, first_root, identity, current: None };
+        let mut repository = Self { directory, first_root, identity, current: None, floor: Versions::default() };
         // The first root is served too: others start from it.
         let first: Root = writer::read_unverified(&repository.first_root)?;
         Client::new(&repository.first_root, MemoryStore::default(), candidate::Nothing)?;
@@ -120,6 +123,37 @@ impl Repository {
     /// The set in force; none before the first publish.
     pub fn current(&self) -> Option<&Trusted> {
         self.current.as_ref()
+    }
+
+    /// Holds the directory against what the database knows of the last publish.
+    ///
+    /// A directory without a set is accepted: the release managers publish what was in force, or
+    /// something newer, again. Timestamps since then are not in the database; there was one a minute at most.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Refused`] if the directory has an older set than was published.
+    pub fn expect(&mut self, last: Versions, at: Time, now: Time) -> Result<(), RepositoryError> {
+        if self.current.is_none() {
+            let since = (now.since(at).as_ms() / 60_000).saturating_add(1);
+            let online = |version: u64| version.saturating_add(since);
+            self.floor = Versions { snapshot: online(last.snapshot), timestamp: online(last.timestamp), ..last };
+            return Ok(());
+        }
+        let found = self.versions();
+        let pairs = [
+            ("root", found.root, last.root),
+            ("targets", found.targets, last.targets),
+            ("lifts", found.lifts, last.lifts),
+            ("snapshot", found.snapshot, last.snapshot),
+            ("timestamp", found.timestamp, last.timestamp),
+        ];
+        let older = pairs.iter().filter(|(_, found, last)| found < last);
+        let problems: Vec<String> = older
+            .map(|(role, found, last)| {
+                format!("{}: {role} {found} is older than {role} {last}, which was published", self.directory.display())
+            })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(RepositoryError::Refused { problems }) }
     }
 
     /// Versions of the set in force.
@@ -150,7 +184,7 @@ impl Repository {
     pub fn earlier_baseline(&self, digest: &Digest) -> Result<Reference, RepositoryError> {
         let path = format!("{}/baseline.toml", self.identity.product);
         let text = self.named_by(&path, digest)?;
-        let refused = |problems| SetError::Refused { path: path.clone(), problems };
+        let refused = |problems| SetError::Refused { path: path.clone(), problems, min_agent: None };
         let baseline = source::baseline_from_bytes(&text).map_err(refused)?;
         let mut lists = BTreeMap::new();
         for list in Reference::lists_needed(&baseline) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use manifests::api::Versions;
 use manifests::durable;
 use manifests::fleet::Change;
 use manifests::tuf::ROOT_BYTES_MAX;
@@ -72,12 +73,25 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     };
     let mut repository =
         Repository::open(data.repository(), first_root, identity).context("the TUF repository cannot be used")?;
+    let mut publishes = store.publishes().await?;
+    if let Some(last) = publishes.first() {
+        let directory = data.repository();
+        repository.expect(last.versions, last.time, now).context(
+            "the TUF repository was set back: restore it, or move it away and have the release managers publish again",
+        )?;
+        if repository.versions() == Versions::default() {
+            tracing::error!(
+                directory = %directory.display(),
+                baseline = last.version,
+                "the TUF repository is lost: all hosts hold until the release managers publish again, or it is restored"
+            );
+        }
+    }
     if let Err(error) = repository.renew(now) {
         tracing::error!(error = chain(&error), "timestamp and snapshot cannot be signed; no permits will be");
     }
     let set = repository.set().context("what is published cannot be read")?;
     let loaded = load::load(&mut connection, product, permit_key.public()).await.context("the store is damaged")?;
-    let mut publishes = store.publishes().await?;
     if let Some(set) = &set {
         let row = PublishRow::new(set, repository.versions(), "restart".to_owned(), now);
         // A crash between the files and the row: the files are what is in force.
@@ -89,7 +103,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         }
     }
     let previous = match &set {
-        Some(set) => load::previous(&repository, set, &publishes, now)?,
+        Some(set) => load::previous(&repository, set, &publishes, now),
         None => Vec::new(),
     };
     let tls = tls(&data)?;

@@ -34,7 +34,7 @@ pub enum Args {
     Operator {
         /// Name that stands in stops and publishes
         name: String,
-        /// What the operator may do
+        /// What the operator may do: viewer (look), operator (look and stop) or admin (also publish)
         #[arg(long)]
         role: Role,
         /// The controller's directory

@@ -155,6 +155,9 @@ fn push_stop(app: &App, stop: Sealed<Stop>) {
 }
 
 async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError> {
+    // On a full disk the database rolls back by itself, and the old connection does not know how deep
+    // in a transaction it is.
+    *connection = app.store.writer().await?;
     let product = app.fleet().product().clone();
     let mut loaded = load::load(connection, product, app.permit_key.public()).await?;
     let mut change = Change::default();

@@ -3,13 +3,17 @@
 
 mod support;
 
+use std::path::Path;
+
 use controller::store::Connection;
 use manifests::api::{self, Fleet};
 use manifests::outcome::Verdict;
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
+use manifests::tuf::Timestamp;
+use manifests::tuf::repository::read_unverified;
 use reqwest::Method;
-use support::{AP, OTHER, World, baseline, code};
+use support::{AP, OTHER, World, baseline, code, failure};
 
 #[tokio::test]
 async fn a_document_is_in_the_store_before_it_is_acknowledged() {
@@ -129,6 +133,61 @@ async fn evidence_under_baselines_replaced_a_moment_ago_counts_across_a_restart(
     other.baseline = baseline("0.9.0");
     let permit = world.receipt(&other.evidence("exclusive")).await.permit.unwrap().claimed().unwrap();
     assert_eq!(permit.reasons, [Reason::of(Code::BaselineOutdated)], "it was never in force here");
+}
+
+#[tokio::test]
+async fn a_lost_or_older_repository_brings_back_nothing_older() {
+    let mut world = World::new().await;
+    let tuf = world.data().join("tuf");
+    let kept = world.data().join("kept");
+    let next = |world: &World, number: u64| {
+        let mut draft = world.draft();
+        (draft.targets_version, draft.baseline) = (number, baseline(&format!("{number}.0.0")));
+        draft
+    };
+    world.stop().await;
+    copy(&tuf, &kept);
+    world.start().await;
+    let draft = next(&world, 2);
+    assert_eq!(world.publish(&draft).await.status(), 200);
+    let timestamp = world.ask(Method::GET, "/tuf/timestamp.json", "", None::<&()>).await.bytes().await.unwrap();
+    let before: Timestamp = read_unverified(&timestamp).unwrap();
+
+    // Set back to what was there before the last publish.
+    world.stop().await;
+    std::fs::remove_dir_all(&tuf).unwrap();
+    std::fs::rename(&kept, &tuf).unwrap();
+    let error = controller::serve::run(world.args(), |_| (), std::future::pending()).await.unwrap_err();
+    assert!(format!("{error:#}").contains("targets 1 is older than targets 2"), "{error:#}");
+
+    // Lost: nothing is in force, and nothing older comes to be.
+    std::fs::remove_dir_all(&tuf).unwrap();
+    world.start().await;
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!(fleet.baseline, None);
+    let (status, body) = failure(world.publish(&world.draft()).await).await;
+    assert_eq!(status, 422, "{body:?}");
+    assert!(body.message.contains("targets 1 is older than targets 2"), "{body:?}");
+    let answer = world.publish(&draft).await;
+    assert_eq!(answer.status(), 200, "what was in force: {:?}", answer.text().await);
+    // Hosts have seen the timestamps of before.
+    let timestamp = world.ask(Method::GET, "/tuf/timestamp.json", "", None::<&()>).await.bytes().await.unwrap();
+    let after: Timestamp = read_unverified(&timestamp).unwrap();
+    assert!(after.version > before.version, "{} {}", after.version, before.version);
+    assert!(after.snapshot().unwrap().version > before.snapshot().unwrap().version);
+    let fleet: Fleet = world.see(api::SITES).await;
+    assert_eq!(fleet.baseline.unwrap().version, "2.0.0");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
 }
 
 #[tokio::test]

@@ -170,3 +170,12 @@ async fn a_dashboard_goes_on_where_it_left_off() {
     ids.push(last.id);
     assert_eq!(ids, (1..=last.id).collect::<Vec<_>>(), "none is missing");
 }
+
+#[tokio::test]
+async fn a_reader_that_names_an_event_to_come_misses_nothing() {
+    let world = World::new().await;
+    let mut events = Events::open(&world, api::EVENTS, &world.admin, Some(u64::from(u32::MAX))).await;
+    world.host(AP).await;
+    let event: FleetEvent = events.named("change").await;
+    assert_eq!(event.host.unwrap().as_str(), AP);
+}

@@ -374,7 +374,8 @@ pub struct ConfigPrint {
 pub struct Layer {
     /// Absolute path.
     pub file: String,
-    /// SHA-256 of its bytes; none if it could not be read.
+    /// SHA-256 of its bytes, of a sensitive configuration that digest's HMAC-SHA-256 with a key that
+    /// only the host has; none if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
 }

@@ -39,7 +39,7 @@ use crate::stop::Lift;
 use crate::time::Time;
 
 /// What release managers signed, as it is in force here.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// The baseline.
     pub current: Arc<Reference>,

@@ -119,6 +119,8 @@ pub struct Gate {
     floor: Time,
     clock_moved: bool,
     damaged: BTreeMap<Damage, String>,
+    /// A baseline that counts could not be read, as it asks for a newer agent.
+    too_old: bool,
 }
 
 /// Which part of the state directory is damaged.
@@ -150,6 +152,9 @@ pub enum Event {
         /// All lifts in it.
         lifts: Vec<Lift>,
     },
+    /// A baseline was signed that this agent cannot read and that asks for a newer one. It rules at
+    /// once, as one that says hold does, until a set is verified that can be read.
+    AgentTooOld,
     /// A document with this sequence is about to be sent.
     Sending {
         /// Its sequence.
@@ -204,6 +209,7 @@ impl Gate {
             floor,
             clock_moved: clocks.wall < floor,
             damaged: BTreeMap::new(),
+            too_old: false,
         }
     }
 
@@ -325,6 +331,10 @@ impl Gate {
             }
             Event::Collected { baseline, local } => self.collected(baseline, local),
             Event::SetVerified { set, lifts } => self.set_verified(set, lifts),
+            Event::AgentTooOld => {
+                self.too_old = true;
+                vec![]
+            }
             Event::Sending { sequence } => {
                 self.sent = Some((self.sent.map_or(sequence, |(first, _)| first), sequence));
                 vec![]
@@ -378,6 +388,7 @@ impl Gate {
 
     fn set_verified(&mut self, set: Set, lifts: Vec<Lift>) -> Vec<Effect> {
         self.lifts = lifts;
+        self.too_old = false;
         let baseline = set.baseline;
         match &mut self.active {
             Some(used) if used.set.baseline == baseline => {

@@ -59,6 +59,8 @@ pub enum SetError {
         path: String,
         /// What is wrong with it.
         problems: Vec<Problem>,
+        /// Of a baseline, the agent version that it asks for: one that is older may be at fault itself.
+        min_agent: Option<semver::Version>,
     },
     /// Another product's.
     #[error("the set is for product {found}, not {expected}")]
@@ -160,18 +162,26 @@ where
         verified(path, file.ok_or_else(|| SetError::Trust(TufError::NoSuchTarget { path: path.to_owned() }))?)
     };
     let registry_bytes = target(REGISTRY)?;
-    let registry = source::registry_from_bytes(&registry_bytes)
-        .map_err(|problems| SetError::Refused { path: REGISTRY.to_owned(), problems })?;
+    let registry = source::registry_from_bytes(&registry_bytes).map_err(|problems| SetError::Refused {
+        path: REGISTRY.to_owned(),
+        problems,
+        min_agent: None,
+    })?;
     let path = baseline_path(product.as_str());
     let baseline_bytes = target(&path)?;
-    let baseline =
-        source::baseline_from_bytes(&baseline_bytes).map_err(|problems| SetError::Refused { path, problems })?;
-    for found in [&registry.product, &baseline.product] {
-        if found != product {
-            return Err(SetError::Product { expected: product.clone(), found: found.clone() });
-        }
-    }
+    let is_of = |found: &ProductId| {
+        let other = || SetError::Product { expected: product.clone(), found: found.clone() };
+        if found == product { Ok(()) } else { Err(other()) }
+    };
+    is_of(&registry.product)?;
+    // Before the baseline is read: what one that is refused asks for counts, too.
     check_units(trusted, &registry, before)?;
+    let baseline = source::baseline_from_bytes(&baseline_bytes).map_err(|problems| SetError::Refused {
+        path,
+        problems,
+        min_agent: source::min_agent(&baseline_bytes),
+    })?;
+    is_of(&baseline.product)?;
     let mut lists = BTreeMap::new();
     for list in Reference::lists_needed(&baseline) {
         let bytes = target(&file_path(&list))?;

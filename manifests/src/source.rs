@@ -7,6 +7,7 @@
 mod baseline;
 mod condition;
 mod cross;
+mod item;
 mod names;
 mod near;
 mod problem;

@@ -1,6 +1,8 @@
 //! Stops, their acknowledgements, and lifts.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::digest::Digest;
 use crate::id::{HostId, ProductId, SiteCode};
@@ -51,7 +53,7 @@ pub fn is_reason(text: &str) -> bool {
 }
 
 /// Whom a stop stops. A site is in scope if one of its hosts is; later joiners are in scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Scope {
     /// Every site.
@@ -66,16 +68,42 @@ pub enum Scope {
         /// 1 to 47 (JIS X 0401).
         prefecture: u8,
     },
-    /// A kind that this version does not know. Nobody can say whom it leaves out: everybody is in it.
-    #[serde(other)]
-    Unrecognized,
+    /// A kind that this version does not know, as it is written. Nobody can say whom it leaves out:
+    /// everybody is in it.
+    #[serde(untagged)]
+    Unrecognized(Map<String, Value>),
+}
+
+/// The kinds known here, each with its own members and no other.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+enum Known {
+    All {},
+    Sites { sites: Vec<SiteCode> },
+    Prefecture { prefecture: u8 },
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Map::<String, Value>::deserialize(deserializer)?;
+        match members.get("kind").and_then(Value::as_str) {
+            Some("all" | "sites" | "prefecture") => {}
+            Some(_) => return Ok(Scope::Unrecognized(members)),
+            None => return Err(D::Error::missing_field("kind")),
+        }
+        Ok(match Known::deserialize(Value::Object(members)).map_err(D::Error::custom)? {
+            Known::All {} => Scope::All,
+            Known::Sites { sites } => Scope::Sites { sites },
+            Known::Prefecture { prefecture } => Scope::Prefecture { prefecture },
+        })
+    }
 }
 
 impl Scope {
     /// Whether it stops `site`.
     pub fn covers(&self, site: &SiteCode) -> bool {
         match self {
-            Scope::All | Scope::Unrecognized => true,
+            Scope::All | Scope::Unrecognized(_) => true,
             Scope::Sites { sites } => sites.contains(site),
             Scope::Prefecture { prefecture } => site.prefecture() == *prefecture,
         }

@@ -42,48 +42,48 @@ impl Lang {
 
 /// A value that a text names, as `{ $count }`.
 #[derive(Clone, Debug)]
-pub enum Value<'a> {
+pub enum Argument<'a> {
     /// Goes in as it is. What came from outside is escaped where it is shown, not here.
     Text(Cow<'a, str>),
     /// Decides between singular and plural.
     Number(u64),
 }
 
-impl<'a> From<&'a str> for Value<'a> {
+impl<'a> From<&'a str> for Argument<'a> {
     fn from(text: &'a str) -> Self {
-        Value::Text(text.into())
+        Argument::Text(text.into())
     }
 }
 
-impl From<String> for Value<'_> {
+impl From<String> for Argument<'_> {
     fn from(text: String) -> Self {
-        Value::Text(text.into())
+        Argument::Text(text.into())
     }
 }
 
-impl From<u64> for Value<'_> {
+impl From<u64> for Argument<'_> {
     fn from(number: u64) -> Self {
-        Value::Number(number)
+        Argument::Number(number)
     }
 }
 
-impl From<u32> for Value<'_> {
+impl From<u32> for Argument<'_> {
     fn from(number: u32) -> Self {
-        Value::Number(number.into())
+        Argument::Number(number.into())
     }
 }
 
-impl From<usize> for Value<'_> {
+impl From<usize> for Argument<'_> {
     fn from(number: usize) -> Self {
-        Value::Number(u64::try_from(number).unwrap_or(u64::MAX))
+        Argument::Number(u64::try_from(number).unwrap_or(u64::MAX))
     }
 }
 
-impl<'a> From<Value<'a>> for FluentValue<'a> {
-    fn from(value: Value<'a>) -> Self {
+impl<'a> From<Argument<'a>> for FluentValue<'a> {
+    fn from(value: Argument<'a>) -> Self {
         match value {
-            Value::Text(text) => FluentValue::String(text),
-            Value::Number(number) => FluentValue::from(number),
+            Argument::Text(text) => FluentValue::String(text),
+            Argument::Number(number) => FluentValue::from(number),
         }
     }
 }
@@ -124,7 +124,7 @@ pub fn text(lang: Lang, key: &str) -> String {
 }
 
 /// [`text`] with values for its variables. A variable that is not given shows by its name.
-pub fn text_with(lang: Lang, key: &str, values: &[(&str, Value<'_>)]) -> String {
+pub fn text_with(lang: Lang, key: &str, values: &[(&str, Argument<'_>)]) -> String {
     let bundle = match lang {
         Lang::En => &*EN_TEXTS,
         Lang::Ja => &*JA_TEXTS,
@@ -232,7 +232,7 @@ mod tests {
                 }
             }
             for (key, variables) in keys(sources) {
-                let values: Vec<_> = variables.iter().map(|name| (name.as_str(), Value::Number(2))).collect();
+                let values: Vec<_> = variables.iter().map(|name| (name.as_str(), Argument::Number(2))).collect();
                 let text = text_with(lang, &key, &values);
                 assert!(!text.is_empty() && text != key && !text.contains(['{', '$', '\u{2068}']), "{key}: {text}");
             }

@@ -25,14 +25,14 @@ mod store;
 mod trusted;
 
 pub use client::{Client, TargetInfo};
-pub use envelope::{Ignored, Tally, Why};
-pub use error::{Listing, TufError};
+pub use envelope::Tally;
+pub use error::{Ignored, Listing, TufError, Why};
 pub use fetch::{Fetch, FetchError, metadata_path, target_path};
 pub use metadata::{
     Delegation, Delegations, Hashes, MetaFile, RoleKeys, Root, Signed, Snapshot, TargetFile, Targets, Timestamp,
 };
 pub use store::{FileStore, MemoryStore, Store, StoreError};
-pub use trusted::{Expiry, Trusted};
+pub use trusted::Trusted;
 
 /// Role that signs the keys of all others.
 pub const ROOT: &str = "root";

@@ -69,7 +69,7 @@ pub enum Expect {
     /// A whole number not above this.
     AtMost(i64),
     /// The whole text matches this regular expression.
-    Matches(Pattern),
+    Matches(Regex),
     /// The key is there, whatever its value.
     Present,
     /// The key is not there.
@@ -84,7 +84,7 @@ impl Expect {
             Expect::OneOf(values) => values.iter().any(|expected| found.is(expected)),
             Expect::AtLeast(least) => found.as_integer().is_some_and(|number| number >= *least),
             Expect::AtMost(most) => found.as_integer().is_some_and(|number| number <= *most),
-            Expect::Matches(pattern) => pattern.accepts(&found.to_string()),
+            Expect::Matches(regex) => regex.accepts(&found.to_string()),
             Expect::Present => true,
             Expect::Absent => false,
         }
@@ -101,7 +101,7 @@ impl fmt::Display for Expect {
             }
             Expect::AtLeast(least) => write!(f, "≥ {least}"),
             Expect::AtMost(most) => write!(f, "≤ {most}"),
-            Expect::Matches(pattern) => write!(f, "matches {}", pattern.source),
+            Expect::Matches(regex) => write!(f, "matches {}", regex.source),
             Expect::Present => f.write_str("present"),
             Expect::Absent => f.write_str("absent"),
         }
@@ -111,12 +111,12 @@ impl fmt::Display for Expect {
 /// A regular expression that must match a whole value (crate `regex`: linear time, no
 /// back-references).
 #[derive(Clone, Debug)]
-pub struct Pattern {
+pub struct Regex {
     source: String,
     whole: regex::Regex,
 }
 
-impl Pattern {
+impl Regex {
     /// The longest expression accepted, in bytes.
     pub const BYTES_MAX: usize = 1024;
 
@@ -159,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_matches_whole_values_only() {
-        let pattern = Pattern::new("ex|all").unwrap();
-        assert!(pattern.accepts("ex") && pattern.accepts("all"));
-        assert!(!pattern.accepts("exclusive") && !pattern.accepts("small"));
-        assert!(Pattern::new("(").is_err());
-        assert!(Pattern::new("ex)|(all").is_err());
+    fn a_regex_matches_whole_values_only() {
+        let regex = Regex::new("ex|all").unwrap();
+        assert!(regex.accepts("ex") && regex.accepts("all"));
+        assert!(!regex.accepts("exclusive") && !regex.accepts("small"));
+        assert!(Regex::new("(").is_err());
+        assert!(Regex::new("ex)|(all").is_err());
     }
 }

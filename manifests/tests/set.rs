@@ -207,3 +207,15 @@ fn bytes_that_are_not_the_ones_listed_are_refused() {
     }
     assert_eq!(served.targets.len(), 4);
 }
+
+#[test]
+fn a_baseline_that_cannot_be_read_still_says_for_whom_it_is() {
+    let mut set = SignedSet::new();
+    set.baseline = set.baseline.replace("schema = 1\n", "schema = 99\nmin_agent = \"7.0.0\"\n");
+    let error = set.read().unwrap_err();
+    let SetError::Refused { min_agent, .. } = &error else { panic!("{error}") };
+    assert_eq!(min_agent.as_ref().map(ToString::to_string).as_deref(), Some("7.0.0"));
+    // Of one unit's signatures nothing counts.
+    set.units = ["a", "a", "b"];
+    assert_eq!(set.read().unwrap_err().code(), "one-unit");
+}

@@ -12,9 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::client::Client;
-use crate::effect::{Effect, Runner};
+use crate::effect::Effect;
 use crate::event::Event;
 use crate::model::Model;
+use crate::runner::Runner;
 use crate::terminal::Terminal;
 use crate::theme::Theme;
 
@@ -27,6 +28,8 @@ pub mod event;
 pub mod keymap;
 pub mod model;
 pub mod page;
+pub mod runner;
+pub mod standing;
 pub mod terminal;
 pub mod theme;
 pub mod update;

@@ -9,54 +9,12 @@ use manifests::time::{Span, Time};
 
 use crate::cells;
 use crate::event::Failure;
-use crate::words;
+use crate::standing::Shown;
 
 /// Rows of the screen above the table or page: title, counts, link; the table has a head as well.
 pub const ROWS_ABOVE: u16 = 3;
 /// The smallest window that shows anything, columns and rows.
 pub const SIZE_MIN: (u16, u16) = (60, 15);
-
-/// How a site stands on the screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shown {
-    /// An item is not as it must be.
-    Held,
-    /// A host has not shown evidence in time.
-    Silent,
-    /// It was verified, and that has run out without news.
-    Lapsed,
-    /// A stop covers it.
-    Stopped,
-    /// May issue.
-    Verified,
-}
-
-impl Shown {
-    /// Worst first.
-    pub const ALL: [Shown; 5] = [Shown::Held, Shown::Silent, Shown::Lapsed, Shown::Stopped, Shown::Verified];
-
-    /// Its letter, the same in every language.
-    pub const fn letter(self) -> &'static str {
-        match self {
-            Shown::Held => "H",
-            Shown::Silent => "S",
-            Shown::Lapsed => "U",
-            Shown::Stopped => "X",
-            Shown::Verified => "V",
-        }
-    }
-
-    /// Key of its word.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Shown::Held => "standing-held",
-            Shown::Silent => "standing-silent",
-            Shown::Lapsed => "standing-lapsed",
-            Shown::Stopped => "standing-stopped",
-            Shown::Verified => "standing-verified",
-        }
-    }
-}
 
 /// How rows are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,7 +234,7 @@ impl Model {
 
     /// How a row stands now.
     pub fn shown(&self, row: &SiteRow) -> Shown {
-        words::shown(row.standing, row.verified_until, self.server_now())
+        Shown::of(row.standing, row.verified_until, self.server_now())
     }
 
     /// Sites counted as verified whose evidence has run out since.
@@ -300,10 +258,5 @@ impl Model {
     /// Lines of a page that fit on the screen.
     pub fn page_height(&self) -> usize {
         usize::from(self.size.1.saturating_sub(ROWS_ABOVE + 1))
-    }
-
-    /// Whether the window is too small to show anything.
-    pub fn is_too_small(&self) -> bool {
-        self.size.0 < SIZE_MIN.0 || self.size.1 < SIZE_MIN.1
     }
 }

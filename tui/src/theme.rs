@@ -6,8 +6,8 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::model::Shown;
 use crate::page::Tone;
+use crate::standing::Shown;
 
 /// How things look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

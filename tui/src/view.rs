@@ -10,7 +10,8 @@ use ratatui::text::{Line, Span};
 use crate::cells;
 use crate::event::Failure;
 use crate::keymap::{self, Place};
-use crate::model::{Link, Model, ROWS_ABOVE, SIZE_MIN, Shown};
+use crate::model::{Link, Model, ROWS_ABOVE, SIZE_MIN};
+use crate::standing::Shown;
 use crate::theme::Theme;
 use crate::words;
 

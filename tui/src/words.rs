@@ -1,15 +1,13 @@
 //! Times, ages, counts and reasons as people read them; no colours, no layout.
 
-use std::borrow::Cow;
-
-use manifests::api::{Counts, Fleet, SiteRow, Standing};
+use manifests::api::{Counts, Fleet};
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
 use manifests::time::{Span, Time};
 
 use crate::cells;
-use crate::model::Shown;
+use crate::standing::Shown;
 
 mod detail;
 
@@ -69,17 +67,12 @@ pub fn age(lang: Lang, span: Span) -> String {
     text_with(lang, key, &[("count", count.into())])
 }
 
-/// Whether a stop covers the site, however else it stands: its standing is its worst.
-pub fn is_stopped(row: &SiteRow) -> bool {
-    row.standing == Standing::Stopped || row.reasons.iter().any(|reason| reason.code == Code::Stopped)
-}
-
 /// The counts in words, verified ones first, what is zero left out. Never a percentage.
 /// `lapsed` of those counted as verified have run out since. Sites that are held or silent and stopped
 /// as well are counted as both: a stop in force is never left out.
 pub fn counts(lang: Lang, fleet: &Fleet, lapsed: u32) -> Vec<(Shown, String)> {
     let counts = &fleet.counts;
-    let stopped = fleet.sites.iter().filter(|row| is_stopped(row)).count();
+    let stopped = fleet.sites.iter().filter(|row| Shown::Stopped.counts(row)).count();
     let stopped = u32::try_from(stopped).unwrap_or(u32::MAX).max(counts.stopped);
     let verified = counts.verified.saturating_sub(lapsed);
     let first = text_with(lang, "count-verified", &[("verified", verified.into()), ("sites", counts.sites.into())]);
@@ -137,19 +130,6 @@ pub fn reasons(lang: Lang, reasons: &[Reason], cells: usize) -> String {
     format!("{}{more}", cells::cut(&named, room))
 }
 
-/// A site's reasons as it is shown: evidence that ran out here is one that the controller did not send.
-pub fn reasons_shown(row: &SiteRow, shown: Shown) -> Cow<'_, [Reason]> {
-    match shown {
-        Shown::Lapsed if row.reasons.is_empty() => Cow::Owned(vec![Reason::of(Code::Stale)]),
-        Shown::Lapsed | Shown::Held | Shown::Silent | Shown::Stopped | Shown::Verified => Cow::Borrowed(&row.reasons),
-    }
-}
-
-/// Until when a site is verified; nothing for one that is not.
-pub fn until_shown(row: &SiteRow, shown: Shown) -> Option<Time> {
-    row.verified_until.filter(|_| matches!(shown, Shown::Verified | Shown::Lapsed))
-}
-
 /// Whom a stop stops.
 pub fn scope(lang: Lang, scope: &Scope) -> String {
     match scope {
@@ -158,7 +138,7 @@ pub fn scope(lang: Lang, scope: &Scope) -> String {
         Scope::Prefecture { prefecture } => {
             text_with(lang, "stop-scope-prefecture", &[("prefecture", format!("{prefecture:02}").into())])
         }
-        Scope::Unrecognized => text(lang, "stop-scope-unrecognized"),
+        Scope::Unrecognized(_) => text(lang, "stop-scope-unrecognized"),
     }
 }
 
@@ -173,17 +153,6 @@ pub fn key_of(prefix: &str, value: &impl serde::Serialize) -> String {
 /// Whether everything is verified: a registry without sites is not.
 pub fn all_verified(counts: &Counts) -> bool {
     counts.sites > 0 && counts.verified == counts.sites
-}
-
-/// A standing of the wire as it is shown at `now`: evidence that has run out is not shown as verified.
-pub fn shown(standing: Standing, verified_until: Option<Time>, now: Time) -> Shown {
-    match standing {
-        Standing::Held => Shown::Held,
-        Standing::Silent => Shown::Silent,
-        Standing::Stopped => Shown::Stopped,
-        Standing::Verified if verified_until.is_some_and(|until| now < until) => Shown::Verified,
-        Standing::Verified => Shown::Lapsed,
-    }
 }
 
 #[cfg(test)]
@@ -218,15 +187,6 @@ mod tests {
         assert_eq!(said(Lang::En, 0), "119 of 123 verified · 1 held · 3 silent");
         assert_eq!(said(Lang::Ja, 0), "123 団体中 119 確認済み · 1 保留 · 3 無応答");
         assert_eq!(said(Lang::En, 9), "110 of 123 verified · 1 held · 3 silent · 9 unknown");
-    }
-
-    #[test]
-    fn evidence_that_ran_out_is_not_verified() {
-        let until = at("2023-05-01T00:00:00Z");
-        assert_eq!(shown(Standing::Verified, Some(until), at("2023-04-30T23:59:59Z")), Shown::Verified);
-        assert_eq!(shown(Standing::Verified, Some(until), until), Shown::Lapsed);
-        assert_eq!(shown(Standing::Verified, None, until), Shown::Lapsed);
-        assert_eq!(shown(Standing::Held, None, until), Shown::Held);
     }
 
     #[test]

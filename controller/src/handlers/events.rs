@@ -24,7 +24,7 @@ const WAITING_MAX: usize = 256;
 /// A reader that takes nothing for this long is cut; it comes back with its last id.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// Streams events behind `Last-Event-ID`, or from now on without one.
+/// Streams events behind `Last-Event-ID`, or from now on without one or with one above the newest.
 ///
 /// # Errors
 /// 400 for an id that is none.
@@ -33,13 +33,15 @@ pub async fn stream(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
     let last = headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
-    let last = match last {
-        Some(None) => return Err(Failure::malformed("Last-Event-ID is the id of an event")),
-        Some(Some(id)) => Some(id),
-        None => None,
-    };
     // Listening begins before the store is read, so that nothing falls between.
     let live = app.events.subscribe();
+    let last = match last {
+        Some(None) => return Err(Failure::malformed("Last-Event-ID is the id of an event")),
+        // An id that was never given (another controller's, or from before a restore) would wait for
+        // events that may not come for years.
+        Some(Some(id)) => Some(id.min(app.store.newest_event().await?)),
+        None => None,
+    };
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         tokio::select! {

@@ -1,6 +1,7 @@
 //! `POST /v1/publish`: new metadata and target files, all or nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
@@ -8,10 +9,13 @@ use manifests::api::{BaselineRef, Publish, Published};
 
 use crate::app::App;
 use crate::auth::Operator;
+use crate::chain::chain;
 use crate::error::Failure;
 use crate::store::PublishRow;
 use crate::{body, clock, load};
 
+/// After this it is tried again to put in force what was published.
+const INSTALL_AGAIN: Duration = Duration::from_millis(500);
 /// Largest publish, in bytes of its JSON.
 const BYTES_MAX: usize = 256 << 20;
 
@@ -44,14 +48,21 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
         let set = candidate.set();
         let row = PublishRow::new(set, candidate.versions(), operator, now);
         publishes.insert(0, row.clone());
-        // Read before anything is written: a file that cannot be read must not leave a publish half done.
-        let previous = load::previous(&repository, set, &publishes, now)?;
+        let previous = load::previous(&repository, set, &publishes, now);
         let policy = load::policy(repository.install(candidate)?, previous);
         Ok::<_, Failure>((repository, policy, row))
     });
     let (repository, policy, row) = work.await.map_err(|_| Failure::unavailable("the publish broke off"))??;
     let baseline = BaselineRef { version: row.version.clone(), digest: row.baseline };
     let versions = row.versions;
-    app.refresh(&repository, Some((policy, row))).await?;
+    // The files are in force, and hosts follow them: until the fleet is judged by them too, it would
+    // call every host outdated.
+    while let Err(error) = app.refresh(&repository, Some((policy.clone(), row.clone()))).await {
+        tracing::error!(error = chain(&error), "what was published is not in force yet; it is tried again");
+        tokio::select! {
+            () = app.shutdown.cancelled() => return Err(error.into()),
+            () = tokio::time::sleep(INSTALL_AGAIN) => {}
+        }
+    }
     Ok(Published { baseline: Some(baseline), versions })
 }

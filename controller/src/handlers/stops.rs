@@ -14,7 +14,8 @@ use crate::{body, clock};
 
 /// Largest request: every site by code.
 const BYTES_MAX: usize = 64 << 10;
-/// Stops in [`INTERVAL_MS`] at most. Each is kept for ever by every host.
+/// Stops of one operator in [`INTERVAL_MS`] at most, where they close nobody. Each is kept for ever by
+/// every host.
 const STOPS_MAX: usize = 30;
 /// What [`STOPS_MAX`] counts in: a minute.
 const INTERVAL_MS: i64 = 60_000;
@@ -27,7 +28,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Vec<StopView>> {
 /// `POST /v1/stops`
 ///
 /// # Errors
-/// 400 for a stop that stops nobody or says nothing; 429 after too many.
+/// 400 for a stop that stops nobody or says nothing; 429 after too many that close nobody more.
 pub async fn make(
     State(app): State<Arc<App>>,
     Extension(operator): Extension<Operator>,
@@ -35,9 +36,14 @@ pub async fn make(
 ) -> Result<(StatusCode, Json<StopView>), Failure> {
     let StopRequest { scope, reason } = body::json(request, BYTES_MAX).await?;
     let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
-    let recent = app.fleet().stops().iter().rev().take_while(|known| known.stop.time.unix_ms() > since).count();
-    if recent >= STOPS_MAX {
-        let message = format!("{recent} stops were made within a minute; whoever they cover is stopped");
+    let too_many = {
+        let fleet = app.fleet();
+        let recent = fleet.stops().iter().rev().take_while(|known| known.stop.time.unix_ms() > since);
+        // Closing somebody who is open is never refused, whoever made how many stops before.
+        recent.filter(|known| known.stop.operator == operator.name).count() >= STOPS_MAX && !fleet.would_close(&scope)
+    };
+    if too_many {
+        let message = format!("{STOPS_MAX} stops were made within a minute, and whoever this one names is stopped");
         return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", message));
     }
     let view = app.writer.stop(scope, reason, operator.name).await?;

@@ -14,7 +14,7 @@ use manifests::tuf::{
     TargetFile, Trusted, TufError, metadata_path, target_path,
 };
 
-use super::{Repository, RepositoryError};
+use super::{Repository, RepositoryError, versions};
 
 /// Most metadata files of one publish: a directory's whole history may be sent.
 const METADATA_MAX: usize = 10_000;
@@ -37,7 +37,7 @@ impl Candidate {
 
     /// Versions of its metadata.
     pub fn versions(&self) -> Versions {
-        super::versions(&self.trusted)
+        versions(&self.trusted)
     }
 }
 
@@ -226,6 +226,7 @@ impl Repository {
         let before = self.set()?;
         let registry = before.as_ref().map(|set| &set.registry);
         let set = set::read(&trusted, &self.identity.product, registry, read)?;
+        self.check_floor(versions(&trusted))?;
         self.check(before.as_ref(), &set, stops)?;
 
         // Targets first, the timestamp last: it alone makes all others seen. What no metadata lists is
@@ -277,11 +278,37 @@ impl Repository {
         if !metas.contains_key("targets.json") {
             return Err(RepositoryError::refused("the first publish needs targets metadata, as 1.targets.json"));
         }
-        let snapshot = writer::snapshot(now, current.map(|set| set.snapshot().version), metas);
+        // Of a directory that was lost the versions go on.
+        let before = |version: fn(&Trusted) -> u64, floor: u64| current.map(version).or((floor > 0).then_some(floor));
+        let snapshot = writer::snapshot(now, before(|set| set.snapshot().version, self.floor.snapshot), metas);
         let bytes = writer::sign(&writer::unsigned(&snapshot)?, &self.identity.snapshot_key)?;
-        let timestamp = writer::timestamp(now, current.map(|set| set.timestamp().version), snapshot.version, &bytes);
+        let timestamp = writer::timestamp(
+            now,
+            before(|set| set.timestamp().version, self.floor.timestamp),
+            snapshot.version,
+            &bytes,
+        );
         let signed = writer::sign(&writer::unsigned(&timestamp)?, &self.identity.timestamp_key)?;
         Ok(((metadata_path(SNAPSHOT, snapshot.version), bytes), (metadata_path(TIMESTAMP, 0), signed)))
+    }
+
+    /// Nothing older than what was in force before the directory was lost.
+    fn check_floor(&self, new: Versions) -> Result<(), RepositoryError> {
+        let floor = self.floor;
+        let older = [
+            ("root", new.root, floor.root),
+            ("targets", new.targets, floor.targets),
+            ("lifts", new.lifts, floor.lifts),
+        ]
+        .into_iter()
+        .find(|(_, new, floor)| new < floor);
+        match older {
+            None => Ok(()),
+            Some((role, new, floor)) => Err(RepositoryError::refused(format!(
+                "{role} {new} is older than {role} {floor}, which was in force before the repository was lost; publish \
+                 from a directory that has it"
+            ))),
+        }
     }
 
     /// The product's own rules, all problems at once.

@@ -17,6 +17,15 @@ impl Connection {
 }
 
 impl Store {
+    /// Id of the newest event; 0 for none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest_event(&self) -> Result<u64, StoreError> {
+        let row: (Option<i64>,) = sqlx::query_as("SELECT MAX(id) FROM events").fetch_one(&self.readers).await?;
+        row.0.map_or(Ok(0), |id| unsigned("events", id))
+    }
+
     /// Up to `most` events behind `id`, oldest first.
     ///
     /// # Errors

@@ -36,6 +36,12 @@ pub enum StopError {
         /// The site.
         site: SiteCode,
     },
+    /// A site named twice: one of them may have been meant to be another.
+    #[error("site {site} is named twice")]
+    SiteTwice {
+        /// The site.
+        site: SiteCode,
+    },
     /// Not the next one of the chain.
     #[error("stop {number} does not follow the newest one")]
     Chain {
@@ -56,7 +62,9 @@ impl StopError {
         match self {
             StopError::UnknownSite { .. } => "unknown-site",
             StopError::UnknownStop { .. } => "unknown-stop",
-            StopError::Reason | StopError::EmptyScope | StopError::Chain { .. } => "malformed",
+            StopError::Reason | StopError::EmptyScope | StopError::SiteTwice { .. } | StopError::Chain { .. } => {
+                "malformed"
+            }
         }
     }
 }
@@ -78,8 +86,14 @@ impl Fleet {
                 if let Some(site) = unknown {
                     return Err(StopError::UnknownSite { site: site.clone() });
                 }
+                let mut seen = BTreeSet::new();
+                if let Some(site) = sites.iter().find(|site| !seen.insert(*site)) {
+                    return Err(StopError::SiteTwice { site: site.clone() });
+                }
             }
-            Scope::Sites { .. } | Scope::Prefecture { .. } | Scope::Unrecognized => return Err(StopError::EmptyScope),
+            Scope::Sites { .. } | Scope::Prefecture { .. } | Scope::Unrecognized(_) => {
+                return Err(StopError::EmptyScope);
+            }
         }
         let newest = self.newest_stop();
         Ok(Stop {
@@ -171,6 +185,11 @@ impl Fleet {
     /// Every lift in force.
     pub fn lifts(&self) -> &[Lift] {
         self.policy.as_ref().map_or(&[], |policy| &policy.lifts)
+    }
+
+    /// Whether a stop of `scope` would stop a site that is not stopped.
+    pub fn would_close(&self, scope: &Scope) -> bool {
+        self.sites.keys().any(|code| scope.covers(code) && !self.is_stopped(code))
     }
 
     /// Whether a stop without its lift covers the site.

@@ -291,7 +291,8 @@ fn a_stop_that_stops_nobody_or_says_nothing_is_refused() {
     assert_eq!(scope(Scope::Sites { sites: vec![] }), "malformed");
     assert_eq!(scope(Scope::Sites { sites: vec!["131016".parse().unwrap()] }), "unknown-site");
     assert_eq!(scope(Scope::Prefecture { prefecture: 48 }), "malformed");
-    assert_eq!(scope(Scope::Unrecognized), "malformed");
+    assert_eq!(scope(Scope::Sites { sites: vec![host(AP).site().clone(), host(AP).site().clone()] }), "malformed");
+    assert_eq!(scope(serde_json::from_str(r#"{"kind":"moon-phase"}"#).unwrap()), "malformed");
     assert!(fleet.next_stop(Scope::All, " ".to_owned(), "ops".to_owned(), at(0)).is_err());
 }
 

@@ -40,6 +40,9 @@ impl Gate {
         if self.clock_moved || self.drift(now) > CLOCK_DRIFT_MAX || now.wall < self.not_before {
             reasons.push(Reason::of(Code::ClockMoved));
         }
+        if self.too_old {
+            reasons.push(Reason::of(Code::AgentTooOld));
+        }
         if self.is_stopped() {
             reasons.push(Reason::of(Code::Stopped));
         }

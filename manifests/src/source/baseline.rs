@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::names::{Kind, Names};
+use super::condition::value;
+use super::item::{about, concerns};
+use super::names::{Kind, Names, Scope};
 use super::program::program;
-use super::reader::{Node, Table};
+use super::reader::{Node, Table, schema, tables};
 use super::required::fix;
 use super::setting::setting;
 use super::sheet::Sheet;
-use super::text::{about, concerns, config_key, digest, host_id, item_id, layer, product_id, prose, set, span};
+use super::text::{config_key, digest, host_id, item_id, layer, product_id, prose, semver, set, span};
 use super::{FACT_VALUES_MAX, LIST_MAX};
-use crate::baseline::{Baseline, Config, Encoding, Fact, FactSource, Format, GateRules, Reload, SCHEMA, Waiver};
+use crate::baseline::{Baseline, Config, Encoding, Fact, FactSource, Format, GateRules, Reload, Waiver};
 use crate::id::ItemId;
 use crate::registry::Topology;
 use crate::time::Span;
 use crate::value::Value;
 
-/// The longest version of a baseline or an agent, in bytes.
-const SEMVER_BYTES_MAX: usize = 64;
 /// The most layers that a configuration may name.
 pub(super) const LAYERS_MAX: usize = 64;
 
@@ -38,21 +38,6 @@ const ENCODINGS: [(&str, Encoding); 3] =
     [("shift_jis", Encoding::ShiftJis), ("euc-jp", Encoding::EucJp), ("utf-16", Encoding::Utf16)];
 
 const RELOADS: [(&str, Reload); 2] = [("restart", Reload::Restart), ("live", Reload::Live)];
-
-/// What references are judged against.
-pub(super) struct Scope {
-    /// All ids.
-    pub(super) names: Names,
-    /// The facts that could be read.
-    facts: BTreeMap<ItemId, Fact>,
-}
-
-impl Scope {
-    /// The fact of that id, if it could be read.
-    pub(super) fn fact(&self, id: &ItemId) -> Option<&Fact> {
-        self.facts.get(id)
-    }
-}
 
 /// The whole document.
 pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Baseline> {
@@ -86,54 +71,6 @@ pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Baseline
         let (product, version) = (product?, version?);
         Some(Baseline { product, version, min_agent, gate, configs, facts, programs, settings, fixes, waivers })
     })
-}
-
-/// The elements that can be read of an array of tables that may be left out.
-pub(super) fn tables<'a, T>(
-    t: &mut Table<'a>,
-    key: &'static str,
-    mut read: impl FnMut(&mut Table<'a>) -> Option<T>,
-) -> Vec<T> {
-    let mut all = Vec::new();
-    t.optional(key, |n| {
-        n.list(LIST_MAX, |n| {
-            all.extend(n.table(&mut read));
-            Some(())
-        })
-    });
-    all
-}
-
-/// Of another schema nothing else can be said, so nothing else is.
-pub(super) fn schema(t: &mut Table<'_>) -> Option<()> {
-    if !t.has("schema") {
-        t.required("schema", |n| n.integer());
-        return Some(());
-    }
-    let mut is_other = false;
-    t.optional("schema", |n| {
-        let schema = n.integer()?;
-        if schema != i64::from(SCHEMA) {
-            is_other = true;
-            let message = format!("schema {schema} is not read here, {SCHEMA} is");
-            return n.refuse_with::<()>("unsupported-schema", message, "a newer program may read it");
-        }
-        Some(())
-    });
-    if is_other {
-        t.accept_all_keys();
-        return None;
-    }
-    Some(())
-}
-
-/// A version of the baseline or of the agent.
-pub(super) fn semver(node: Node<'_>) -> Option<semver::Version> {
-    let text = node.text("a version in quotes, as \"1.2.3\"")?;
-    match semver::Version::parse(text) {
-        Ok(version) if text.len() <= SEMVER_BYTES_MAX => Some(version),
-        _ => node.refuse_with("bad-version", "not a semantic version", "three numbers, as \"2023.7.2\""),
-    }
 }
 
 const GATE_DEFAULT: GateRules = GateRules {
@@ -234,7 +171,7 @@ fn fact(t: &mut Table<'_>, scope: &Scope) -> Option<Fact> {
     let is_topology = source == Some(FactSource::Topology);
     let one_of = t.optional("one_of", |n| {
         set(&n, FACT_VALUES_MAX, |n| {
-            let value = super::condition::value(n.clone())?;
+            let value = value(n.clone())?;
             if is_topology && !topologies.contains(&value) {
                 return n.refuse("not-one-of", "topology is `single` or `split`");
             }

@@ -1,13 +1,12 @@
 //! `when` and `expect`: what is asked of facts and settings.
 
 use super::LIST_MAX;
-use super::baseline::Scope;
-use super::names::Kind;
+use super::names::{Kind, Scope};
 use super::reader::Node;
 use super::sheet::{is_unprintable, printable};
 use crate::baseline::Fact;
 use crate::condition::{Condition, DEPTH_MAX};
-use crate::value::{Expect, Pattern, VALUE_BYTES_MAX, Value};
+use crate::value::{Expect, Regex, VALUE_BYTES_MAX, Value};
 
 /// The tests of a value.
 const TESTS: [&str; 7] = ["equals", "one_of", "at_least", "at_most", "matches", "present", "absent"];
@@ -69,7 +68,7 @@ fn read_test(test: &str, node: Node<'_>, fact: Option<&Fact>) -> Option<Expect> 
         "at_most" => node.integer().map(Expect::AtMost),
         _ => {
             let source = node.text("a regular expression in quotes")?;
-            match Pattern::new(source) {
+            match Regex::new(source) {
                 Ok(pattern) => Some(Expect::Matches(pattern)),
                 // The compiler draws the expression over several lines; its last line says what is wrong.
                 Err(error) => {

@@ -12,6 +12,7 @@ use super::near::nearest;
 use super::reader::Node;
 use super::sheet::{Sheet, printable};
 use super::text::item_id;
+use crate::baseline::Fact;
 use crate::id::ItemId;
 use crate::version::Scheme;
 
@@ -216,4 +217,19 @@ impl Names {
 
 fn has_misspelt(item: &DeValue<'_>, word: &str) -> bool {
     item.as_table().is_some_and(|table| table.keys().any(|key| nearest(key.get_ref(), [word]).is_some()))
+}
+
+/// What references are judged against.
+pub(super) struct Scope {
+    /// All ids.
+    pub(super) names: Names,
+    /// The facts that could be read.
+    pub(super) facts: BTreeMap<ItemId, Fact>,
+}
+
+impl Scope {
+    /// The fact of that id, if it could be read.
+    pub(super) fn fact(&self, id: &ItemId) -> Option<&Fact> {
+        self.facts.get(id)
+    }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::LIST_MAX;
-use super::baseline::{Scope, tables};
 use super::condition::condition;
-use super::reader::{Node, Table};
+use super::item::{about, concerns};
+use super::names::Scope;
+use super::reader::{Node, Table, tables};
 use super::sheet::printable;
 use super::text::{
-    SCHEMES, about, absolute_path, any_id, concerns, digest, executable, glob, globs, item_id, label, prose,
-    relative_path_fault, version,
+    SCHEMES, absolute_path, any_id, digest, executable, glob, globs, item_id, label, prose, relative_path_fault,
+    version,
 };
 use crate::baseline::{Patch, Process, Program, Release};
 use crate::digest::Digest;

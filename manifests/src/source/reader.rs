@@ -7,8 +7,10 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::LIST_MAX;
 use super::near::nearest;
 use super::sheet::{Sheet, printable};
+use crate::baseline::SCHEMA;
 use crate::time::Time;
 use crate::value::{INTEGER_MAX, Value};
 
@@ -427,4 +429,43 @@ fn type_of(value: &DeValue<'_>) -> &'static str {
 
 fn last_step(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, last)| last)
+}
+
+/// The elements that can be read of an array of tables that may be left out.
+pub(super) fn tables<'a, T>(
+    t: &mut Table<'a>,
+    key: &'static str,
+    mut read: impl FnMut(&mut Table<'a>) -> Option<T>,
+) -> Vec<T> {
+    let mut all = Vec::new();
+    t.optional(key, |n| {
+        n.list(LIST_MAX, |n| {
+            all.extend(n.table(&mut read));
+            Some(())
+        })
+    });
+    all
+}
+
+/// Of another schema nothing else can be said, so nothing else is.
+pub(super) fn schema(t: &mut Table<'_>) -> Option<()> {
+    if !t.has("schema") {
+        t.required("schema", |n| n.integer());
+        return Some(());
+    }
+    let mut is_other = false;
+    t.optional("schema", |n| {
+        let schema = n.integer()?;
+        if schema != i64::from(SCHEMA) {
+            is_other = true;
+            let message = format!("schema {schema} is not read here, {SCHEMA} is");
+            return n.refuse_with::<()>("unsupported-schema", message, "a newer program may read it");
+        }
+        Some(())
+    });
+    if is_other {
+        t.accept_all_keys();
+        return None;
+    }
+    Some(())
 }

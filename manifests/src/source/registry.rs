@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::baseline::schema;
-use super::reader::{Node, Table};
+use super::reader::{Node, Table, schema};
 use super::sheet::Sheet;
 use super::text::{any_id, host_id, label, localized, product_id, set, site_code};
 use super::{CONTROLLERS_MAX, HOSTS_MAX, ROLES_MAX, SIGNERS_MAX, SITES_MAX};

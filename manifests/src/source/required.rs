@@ -1,11 +1,11 @@
 //! `[[fix]]` and what it requires, key by key.
 
 use super::LIST_MAX;
-use super::baseline::Scope;
-use super::names::Kind;
+use super::item::{about, concerns};
+use super::names::{Kind, Scope};
 use super::reader::{Node, Table};
 use super::sheet::printable;
-use super::text::{about, absolute_path, concerns, digest, item_id, prose, range, set, version};
+use super::text::{absolute_path, digest, item_id, prose, range, set, version};
 use crate::baseline::{Fix, Requirement, Requires};
 use crate::id::ItemId;
 use crate::version::Scheme;

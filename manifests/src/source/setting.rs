@@ -1,11 +1,12 @@
 //! `[[setting]]`, key by key.
 
-use super::baseline::Scope;
 use super::condition::expect;
+use super::item::{about, concerns};
 use super::names::Kind;
+use super::names::Scope;
 use super::reader::{Node, Table};
 use super::sheet::{is_unprintable, printable};
-use super::text::{GLOB_BYTES_MAX, about, concerns, config_key, item_id};
+use super::text::{GLOB_BYTES_MAX, config_key, item_id};
 use crate::baseline::{Enforce, InForce, Setting, SettingKind};
 use crate::value::Expect;
 

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::reader::{Node, Table};
+use super::GLOBS_MAX;
+use super::reader::Node;
 use super::sheet::{is_unprintable, printable};
-use super::{GLOBS_MAX, LIST_MAX, ROLES_MAX, condition};
-use crate::baseline::{About, Concerns, Enforce, Localized, Pattern};
+use crate::baseline::Localized;
 use crate::digest::Digest;
 use crate::exclude::Globs;
-use crate::id::{HostId, IdError, ItemId, ProductId, Role, SiteCode};
+use crate::id::{HostId, IdError, ItemId, ProductId, SiteCode};
 use crate::time::Span;
 use crate::tree::PATH_BYTES_MAX;
 use crate::version::{Range, Scheme, Version};
@@ -19,15 +19,12 @@ pub(super) const TEXT_CHARS_MAX: usize = 4000;
 pub(super) const LABEL_CHARS_MAX: usize = 200;
 /// The longest glob or key of a configuration, in bytes.
 pub(super) const GLOB_BYTES_MAX: usize = 1024;
-/// The most addresses under `references`.
-pub(super) const REFERENCES_MAX: usize = 32;
+/// The longest version of a baseline or an agent, in bytes.
+const SEMVER_BYTES_MAX: usize = 64;
 
 /// `scheme`.
 pub(super) const SCHEMES: [(&str, Scheme); 4] =
     [("semver", Scheme::Semver), ("vl", Scheme::Vl), ("dpkg", Scheme::Dpkg), ("rpm", Scheme::Rpm)];
-
-/// `enforce`.
-pub(super) const ENFORCE: [(&str, Enforce); 2] = [("hold", Enforce::Hold), ("warn", Enforce::Warn)];
 
 fn id<T: std::str::FromStr<Err = IdError>>(node: &Node<'_>) -> Option<T> {
     match node.text("an id in quotes")?.parse() {
@@ -278,40 +275,11 @@ pub(super) fn globs(node: Node<'_>) -> Option<Globs> {
     }
 }
 
-/// What every item says about itself.
-pub(super) fn about(t: &mut Table<'_>) -> About {
-    About {
-        title: t.optional("title", localized),
-        pattern: t.optional("pattern", |n| n.word(&Pattern::ALL)),
-        enforce: t.optional("enforce", |n| n.word(&ENFORCE)).unwrap_or(Enforce::Hold),
-        waivable: t.optional("waivable", |n| n.boolean()).unwrap_or(true),
-        owner: t.optional("owner", label),
-        remediation: t.optional("remediation", localized),
-        origin: t.optional("origin", prose),
-        references: t.optional("references", |n| n.list(REFERENCES_MAX, prose)).unwrap_or_default(),
-    }
-}
-
-/// Which hosts something concerns.
-pub(super) fn concerns(t: &mut Table<'_>, scope: &super::baseline::Scope) -> Concerns {
-    let kept = |node: &Node<'_>| node.keep_place();
-    Concerns {
-        roles: t
-            .optional("roles", |n| {
-                set(&n, ROLES_MAX, |n| {
-                    kept(&n);
-                    any_id::<Role>(n)
-                })
-            })
-            .unwrap_or_default(),
-        sites: t
-            .optional("sites", |n| {
-                set(&n, LIST_MAX, |n| {
-                    kept(&n);
-                    site_code(n)
-                })
-            })
-            .unwrap_or_default(),
-        when: t.optional("when", |n| condition::condition(&n, scope)),
+/// A version of the baseline or of the agent.
+pub(super) fn semver(node: Node<'_>) -> Option<semver::Version> {
+    let text = node.text("a version in quotes, as \"1.2.3\"")?;
+    match semver::Version::parse(text) {
+        Ok(version) if text.len() <= SEMVER_BYTES_MAX => Some(version),
+        _ => node.refuse_with("bad-version", "not a semantic version", "three numbers, as \"2023.7.2\""),
     }
 }

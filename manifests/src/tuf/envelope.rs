@@ -1,7 +1,6 @@
 //! Metadata as received: a signed value and signatures. Here, and only here, signatures are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::canonical;
 use crate::key::{KeyId, PublicKey};
-use crate::tuf::error::{Listing, TufError};
+use crate::tuf::error::{Ignored, Listing, TufError, Why};
 use crate::tuf::metadata::{MetaFile, RoleKeys, Signed};
 
 /// Parsed as JSON and no further. Nothing in it may be acted on.
@@ -163,47 +162,6 @@ impl Tally {
     /// Whether the threshold is reached. A threshold of nothing never is.
     pub fn is_met(&self) -> bool {
         self.threshold >= 1 && self.count() >= self.threshold
-    }
-}
-
-/// A signature that does not count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ignored {
-    /// The key it names.
-    pub keyid: KeyId,
-    /// Why it does not count.
-    pub why: Why,
-}
-
-impl Ignored {
-    pub(crate) fn is_invalid(&self) -> bool {
-        self.why == Why::Invalid
-    }
-}
-
-/// Why a signature does not count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// The key does not speak for the role.
-    NotOfThisRole,
-    /// A key type or scheme that cannot be verified here.
-    UnknownKeyType,
-    /// Made over other bytes, by another key, or no signature at all.
-    Invalid,
-    /// The key counted already, under this other id.
-    SameKeyAs(KeyId),
-}
-
-impl fmt::Display for Ignored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keyid = &self.keyid;
-        match &self.why {
-            Why::NotOfThisRole => write!(f, "key {keyid} does not speak for this role"),
-            Why::UnknownKeyType => write!(f, "key {keyid} is of an unknown type"),
-            Why::Invalid => write!(f, "the signature of key {keyid} does not verify"),
-            Why::SameKeyAs(other) => write!(f, "key {keyid} is key {other} under another id"),
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::key::KeyId;
 use crate::time::Time;
-use crate::tuf::envelope::Ignored;
 use crate::tuf::store::StoreError;
 
 /// Everything that can go wrong between a repository, the store, and the caller.
@@ -213,6 +213,47 @@ impl fmt::Display for Listing {
             Self::Digest => write!(f, "its digest differs"),
             Self::NoKnownDigest => write!(f, "no digest of a known algorithm is listed"),
             Self::NotInSnapshot => write!(f, "the snapshot does not list it"),
+        }
+    }
+}
+
+/// A signature that does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// The key it names.
+    pub keyid: KeyId,
+    /// Why it does not count.
+    pub why: Why,
+}
+
+impl Ignored {
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.why == Why::Invalid
+    }
+}
+
+/// Why a signature does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// The key does not speak for the role.
+    NotOfThisRole,
+    /// A key type or scheme that cannot be verified here.
+    UnknownKeyType,
+    /// Made over other bytes, by another key, or no signature at all.
+    Invalid,
+    /// The key counted already, under this other id.
+    SameKeyAs(KeyId),
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keyid = &self.keyid;
+        match &self.why {
+            Why::NotOfThisRole => write!(f, "key {keyid} does not speak for this role"),
+            Why::UnknownKeyType => write!(f, "key {keyid} is of an unknown type"),
+            Why::Invalid => write!(f, "the signature of key {keyid} does not verify"),
+            Why::SameKeyAs(other) => write!(f, "key {keyid} is key {other} under another id"),
         }
     }
 }

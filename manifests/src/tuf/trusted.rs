@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::key::{KeyId, PublicKey};
-use crate::time::Time;
 use crate::tuf::envelope::{Envelope, open_listed};
 use crate::tuf::error::{Listing, TufError};
 use crate::tuf::fetch::file_name;
 use crate::tuf::metadata::{Delegation, MetaFile, RoleKeys, Root, Signed, Snapshot, TargetFile, Targets, Timestamp};
 use crate::tuf::roots::{ROOT_FILE, Roots, Standing};
 use crate::tuf::store::Store;
-use crate::tuf::{ROLES_VISITED_MAX, ROOT, SNAPSHOT, TARGETS, TIMESTAMP};
+use crate::tuf::{ROLES_VISITED_MAX, SNAPSHOT, TARGETS, TIMESTAMP};
 
 /// Says in the store how far a refresh ever got; see [`Progress`].
 pub(crate) const PROGRESS_FILE: &str = "progress";
@@ -40,15 +39,6 @@ const CHAINS_LOADED_MAX: usize = 256;
 pub(crate) struct Held<T> {
     pub(crate) value: T,
     pub(crate) bytes: Vec<u8>,
-}
-
-/// End of a role's life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expiry {
-    /// `root`, `timestamp`, `snapshot`, `targets` or the name of a delegated role.
-    pub role: String,
-    /// At this moment it is expired.
-    pub expires: Time,
 }
 
 /// How far a refresh ever got, kept in the store. It is how a lost file is told from one that never
@@ -93,7 +83,7 @@ pub(crate) enum Search<'a> {
 
 impl Trusted {
     /// Loads the stored set without a network: every signature, threshold, digest and version is
-    /// checked anew, from the first root on. Expiry is reported ([`Trusted::expires`]), not judged:
+    /// checked anew, from the first root on. Expiry is not judged:
     /// what an expired set may still be used for is the caller's rule.
     ///
     /// # Errors
@@ -170,18 +160,6 @@ impl Trusted {
     /// A role that the top-level targets delegate to, if it has been read.
     pub fn delegated(&self, name: &str) -> Option<&Targets> {
         self.delegated.get(&vec![name.to_owned()]).map(|held| &held.value)
-    }
-
-    /// When each role expires: root, timestamp, snapshot, targets, then the delegated roles read.
-    pub fn expires(&self) -> Vec<Expiry> {
-        let top = [
-            (ROOT, self.root().expires),
-            (TIMESTAMP, self.timestamp().expires),
-            (SNAPSHOT, self.snapshot().expires),
-            (TARGETS, self.targets().expires),
-        ];
-        let delegated = self.delegated.iter().map(|(chain, held)| (name_of(chain), held.value.expires));
-        top.into_iter().chain(delegated).map(|(role, expires)| Expiry { role: role.to_owned(), expires }).collect()
     }
 
     /// What the roles that may speak for `path` say of it, without a network.

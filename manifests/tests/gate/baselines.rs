@@ -120,3 +120,14 @@ fn the_rules_of_the_set_in_use_count() {
     receive(&mut gate, &papers::permit(11, "A", "s", later(now, 120_000)), later(now, 120_000));
     assert_held(&gate, later(now, 120_000), &["permit-too-long"]);
 }
+
+#[test]
+fn a_baseline_for_newer_agents_alone_rules_at_once_until_one_can_be_read() {
+    let (mut gate, now) = open_gate();
+    assert!(gate.step(Event::AgentTooOld, now).is_empty());
+    assert_held(&gate, now, &["agent-too-old"]);
+    receive(&mut gate, &papers::permit(11, "A", "s", now), now);
+    assert_held(&gate, now, &["agent-too-old"]);
+    verified_set(&mut gate, set("A"), now);
+    assert_issues(&gate, now);
+}

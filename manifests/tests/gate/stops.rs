@@ -20,7 +20,7 @@ fn a_stop_closes_whom_it_covers() {
         (sites(OTHER_SITE), false),
         (Scope::Prefecture { prefecture: 40 }, true),
         (Scope::Prefecture { prefecture: 13 }, false),
-        (Scope::Unrecognized, true),
+        (serde_json::from_str(r#"{"kind":"moon-phase"}"#).unwrap(), true),
     ] {
         let (mut gate, now) = open_gate();
         let stop = stop(1, None, scope.clone());
@@ -39,7 +39,10 @@ fn a_stop_of_an_unknown_kind_stops_everybody() {
     let text = r#"{"product":"convenience-issuance","number":1,"previous":null,
         "scope":{"kind":"moon-phase","phase":"full","sites":["131211"]},"reason":"r","operator":"o","time":"2026-10-10T00:00:00.000Z"}"#;
     let stop: Stop = serde_json::from_str(text).unwrap();
-    assert_eq!(stop.scope, Scope::Unrecognized);
+    assert!(matches!(stop.scope, Scope::Unrecognized(_)));
+    // Passed on as it came.
+    let scope = serde_json::to_string(&stop.scope).unwrap();
+    assert!(scope.contains(r#""phase":"full""#), "{scope}");
     assert!(stop.scope.covers(&papers::site(SITE)));
 }
 

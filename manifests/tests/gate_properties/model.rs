@@ -204,7 +204,7 @@ impl Model {
 
         let site = papers::site(papers::SITE);
         let covered = |stop: &Stop| match &stop.scope {
-            Scope::All | Scope::Unrecognized => true,
+            Scope::All | Scope::Unrecognized(_) => true,
             Scope::Sites { sites } => sites.contains(&site),
             Scope::Prefecture { prefecture } => *prefecture == 40,
         };

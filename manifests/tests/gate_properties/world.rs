@@ -24,7 +24,7 @@ static STOPS: LazyLock<Vec<Verified<Stop>>> = LazyLock::new(|| {
     let fork = papers::stop(2, Some(first.digest()), sites(papers::OTHER_SITE));
     let third = papers::stop(3, Some(second.digest()), Scope::Prefecture { prefecture: 13 });
     let forked = papers::stop(3, Some(fork.digest()), Scope::All);
-    let fourth = papers::stop(4, Some(third.digest()), Scope::Unrecognized);
+    let fourth = papers::stop(4, Some(third.digest()), serde_json::from_str(r#"{"kind":"moon-phase"}"#).unwrap());
     vec![first, second, fork, third, forked, fourth]
 });
 

@@ -8,7 +8,7 @@ use manifests::text::{text, text_with};
 use super::table::{self, Align};
 use super::{End, Style, print_as};
 use crate::args::Form;
-use crate::model::Shown;
+use crate::standing::Shown;
 use crate::words;
 
 /// Prints the fleet.
@@ -22,7 +22,7 @@ pub fn print(fleet: &Fleet, form: Form, style: Style, out: &mut impl Write) -> i
 
 fn people(fleet: &Fleet, style: Style, out: &mut impl Write) -> io::Result<()> {
     let Style { lang, theme } = style;
-    let shown = |row: &SiteRow| words::shown(row.standing, row.verified_until, fleet.time);
+    let shown = |row: &SiteRow| Shown::of(row.standing, row.verified_until, fleet.time);
     let lapsed = fleet.sites.iter().filter(|row| shown(row) == Shown::Lapsed).count();
     let counts = words::counts(lang, fleet, u32::try_from(lapsed).unwrap_or(u32::MAX));
     let counts: Vec<String> = counts.into_iter().map(|(_, words)| words).collect();
@@ -49,8 +49,8 @@ fn people(fleet: &Fleet, style: Style, out: &mut impl Write) -> io::Result<()> {
                 row.name.text(lang).to_owned(),
                 row.hosts.to_string(),
                 words::moment(row.since),
-                words::until_shown(row, state).map_or_else(|| "-".to_owned(), words::moment),
-                words::sentence(lang, &words::reasons_shown(row, state)),
+                state.until(row).map_or_else(|| "-".to_owned(), words::moment),
+                words::sentence(lang, &state.reasons(row)),
             ]
         })
         .collect();

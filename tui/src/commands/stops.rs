@@ -27,7 +27,7 @@ fn stands(stop: &StopView) -> bool {
     let hosts = stop.acknowledged.iter().chain(stop.outstanding.iter().map(|(host, _)| host));
     let named: &[SiteCode] = match &stop.scope {
         Scope::Sites { sites } => sites,
-        Scope::All | Scope::Prefecture { .. } | Scope::Unrecognized => &[],
+        Scope::All | Scope::Prefecture { .. } | Scope::Unrecognized(_) => &[],
     };
     let covered: BTreeSet<&SiteCode> = hosts.map(|host| host.site()).chain(named).collect();
     // Whom it covers is not told here where no host is listed: it stands, then.
@@ -70,6 +70,6 @@ fn people(stops: &[StopView], style: Style, out: &mut impl Write) -> io::Result<
 fn scope(stop: &StopView, style: Style) -> String {
     match &stop.scope {
         Scope::Sites { sites } => table::few(sites.iter().collect::<BTreeSet<_>>()),
-        Scope::All | Scope::Prefecture { .. } | Scope::Unrecognized => words::scope(style.lang, &stop.scope),
+        Scope::All | Scope::Prefecture { .. } | Scope::Unrecognized(_) => words::scope(style.lang, &stop.scope),
     }
 }

@@ -5,7 +5,8 @@ use manifests::text::text;
 use super::{Line, Tone};
 use crate::cells;
 use crate::keymap::{self, Place};
-use crate::model::{Model, Shown};
+use crate::model::Model;
+use crate::standing::Shown;
 use crate::words;
 
 const KEY_CELLS: usize = 16;

@@ -6,7 +6,8 @@ use manifests::reason::Reason;
 use manifests::text::{self, text, text_with};
 
 use super::{Line, Tone, push};
-use crate::model::{Model, Shown, SitePage};
+use crate::model::{Model, SitePage};
+use crate::standing::Shown;
 use crate::words::{self, key_of};
 
 const INDENT: usize = 2;
@@ -51,7 +52,7 @@ impl Writer<'_> {
         push(&mut self.lines, self.width, indent, true, tone, text);
     }
 
-    fn say(&self, key: &str, values: &[(&str, text::Value<'_>)]) -> String {
+    fn say(&self, key: &str, values: &[(&str, text::Argument<'_>)]) -> String {
         text_with(self.model.lang, key, values)
     }
 

@@ -7,7 +7,8 @@ use manifests::text::{self, Lang};
 
 use crate::cells;
 use crate::keymap::Action;
-use crate::model::{Model, Shown, Sort};
+use crate::model::{Model, Sort};
+use crate::standing::Shown;
 use crate::words;
 
 /// Takes a new fleet into the table.
@@ -54,7 +55,9 @@ pub(super) fn refilter(model: &mut Model) {
         .filter(|index| {
             let passes = model.table.haystacks.get(*index).is_some_and(|text| wanted.passes(text));
             let row = fleet.sites.get(*index);
-            passes && row.is_some_and(|row| model.table.only.is_none_or(|only| is_counted(model, row, only)))
+            passes
+                && row
+                    .is_some_and(|row| model.table.only.is_none_or(|only| model.shown(row) == only || only.counts(row)))
         })
         .collect();
     // The controller's order is not relied on: bad news comes first whatever it sends.
@@ -80,11 +83,6 @@ pub(super) fn refilter(model: &mut Model) {
         model.table.cursor = 0;
     }
     keep_cursor_visible(model);
-}
-
-/// Whether a site is among those counted as `only`.
-fn is_counted(model: &Model, row: &SiteRow, only: Shown) -> bool {
-    model.shown(row) == only || (only == Shown::Stopped && words::is_stopped(row))
 }
 
 /// Clamps the cursor to the rows and moves the window so that it is inside.

@@ -102,7 +102,7 @@ fn site<'a>(model: &Model, theme: Theme, columns: &Columns, row: &SiteRow, chose
     };
     let mut rest = vec![fit(row.code.as_str(), CODE), fit(row.name.text(model.lang), columns.name)];
     rest.extend(columns.name_en.map(|cells| fit(&row.name.en, cells)));
-    let reasons = words::reasons_shown(row, shown);
+    let reasons = shown.reasons(row);
     rest.push(fit(&words::reasons(model.lang, &reasons, columns.reason), columns.reason));
     if columns.hosts {
         rest.push(fit_right(&row.hosts.to_string(), HOSTS));
@@ -110,7 +110,7 @@ fn site<'a>(model: &Model, theme: Theme, columns: &Columns, row: &SiteRow, chose
     if columns.since {
         rest.push(fit(&time(row.since), columns.time));
     }
-    let until = words::until_shown(row, shown);
+    let until = shown.until(row);
     rest.push(fit(&until.map_or_else(|| "-".to_owned(), time), columns.time));
     Line::from(vec![
         Span::styled(if chosen { ">" } else { " " }, Style::new().add_modifier(Modifier::BOLD)),

@@ -287,8 +287,8 @@ fn ascii_marks_are_ascii_and_states_differ_by_word_letter_and_shape() {
     let screen = text(&draw(&Driver::live(Lang::En, (80, 24)).model, ASCII));
     assert!(screen.is_ascii(), "{screen}");
     for theme in [COLOUR, ASCII] {
-        for (index, shown) in tui::model::Shown::ALL.into_iter().enumerate() {
-            for other in tui::model::Shown::ALL.into_iter().skip(index + 1) {
+        for (index, shown) in tui::standing::Shown::ALL.into_iter().enumerate() {
+            for other in tui::standing::Shown::ALL.into_iter().skip(index + 1) {
                 assert_ne!(theme.glyph(shown), theme.glyph(other));
                 assert_ne!(shown.letter(), other.letter());
                 assert_ne!(shown.key(), other.key());

@@ -6,7 +6,8 @@ use manifests::reason::{Code, Reason};
 use manifests::text::Lang;
 use tui::effect::Effect;
 use tui::event::{Event, Failure};
-use tui::model::{Link, Shown, Sort};
+use tui::model::{Link, Sort};
+use tui::standing::Shown;
 use tui::update::next_wake;
 
 use crate::fixture::{Driver, fleet, site};

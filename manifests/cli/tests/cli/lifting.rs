@@ -22,7 +22,8 @@ fn quiet() -> (Value, Value) {
     let stopped = json!([{ "code": "stopped" }]);
     let time = "2026-10-01T00:00:00.000Z";
     let later = "2999-10-01T00:00:00.000Z";
-    let host = json!({ "host": "402206-ap1", "roles": ["ap"], "verdict": "issue", "reasons": stopped, "heard": time,
+    let host = json!({ "host": "402206-ap1", "roles": ["ap"], "verdict": "issue", "reasons": stopped,
+        "allowed": { "verdict": "hold", "reasons": stopped }, "heard": time,
         "evidence": time, "agent": "0.1.0", "baseline": null, "state": null, "permit": null, "acknowledged": 1 });
     let appraisal = json!({ "verdict": "issue", "reasons": [], "items": [], "changes_at": null });
     let site = json!({ "code": SITE, "name": { "en": "Munakata" }, "standing": "stopped", "verdict": "hold",
