@@ -199,7 +199,8 @@ fn whys(lang: manifests::text::Lang, why: &Failure) -> Vec<String> {
     if why.cause.is_empty() {
         return vec![words];
     }
-    let end = why.cause.rsplit(": ").next().unwrap_or_default();
+    // `Connection refused (os error 111)`: the number tells people nothing that the words do not.
+    let end = why.cause.rsplit(": ").next().and_then(|end| end.split(" (os error").next()).unwrap_or_default();
     vec![format!("{words}: {}", why.cause), why.cause.clone(), format!("{words}: {end}"), end.to_owned()]
 }
 

@@ -159,19 +159,23 @@ fn before_the_first_answer_and_in_too_small_a_window() {
 
 #[test]
 fn the_banner_says_why_there_is_no_contact_and_when_it_is_tried_again() {
-    let cause = "invalid peer certificate: UnknownIssuer".to_owned();
-    for (lang, width, said) in [
+    let certificate = "invalid peer certificate: UnknownIssuer";
+    let refused = "Connection refused (os error 111)";
+    for (cause, lang, width, said) in [
+        (refused, Lang::En, 80, " NO CONTACT for 0 s: Connection refused (os error 111). Next attempt in 1 s. "),
+        (refused, Lang::Ja, 60, " 通信断 0 秒: Connection refused。次の接続まで 1 秒。"),
         (
+            certificate,
             Lang::En,
             120,
             " NO CONTACT for 0 s: cannot connect: invalid peer certificate: UnknownIssuer. Next attempt in 1 s.",
         ),
-        (Lang::En, 80, " NO CONTACT for 0 s: cannot connect: UnknownIssuer. Next attempt in 1 s. https"),
-        (Lang::En, 60, " NO CONTACT for 0 s: UnknownIssuer. Next attempt in 1 s. h"),
-        (Lang::Ja, 80, " 通信断 0 秒: invalid peer certificate: UnknownIssuer。次の接続まで 1 秒。http"),
+        (certificate, Lang::En, 80, " NO CONTACT for 0 s: cannot connect: UnknownIssuer. Next attempt in 1 s. https"),
+        (certificate, Lang::En, 60, " NO CONTACT for 0 s: UnknownIssuer. Next attempt in 1 s. h"),
+        (certificate, Lang::Ja, 80, " 通信断 0 秒: invalid peer certificate: UnknownIssuer。次の接続まで 1 秒。http"),
     ] {
         let (mut driver, _) = Driver::start(lang, (width, 24));
-        driver.happen(Event::FetchFailed(Failure { code: "connect", cause: cause.clone() }));
+        driver.happen(Event::FetchFailed(Failure { code: "connect", cause: cause.to_owned() }));
         let screen = text(&draw(&driver.model, COLOUR));
         assert!(screen.lines().any(|line| line.starts_with(said)), "{screen}");
         assert!(!screen.contains("loading") && !screen.contains("読み込んで"), "{screen}");
