@@ -14,6 +14,8 @@ use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use crate::body::Budget;
+use crate::health::Health;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
@@ -50,6 +52,10 @@ pub struct App {
     pub events: broadcast::Sender<Arc<FleetEvent>>,
     /// Sessions of hosts.
     pub sessions: Sessions,
+    /// Whether the store can be written.
+    pub health: Health,
+    /// What bodies may take of memory.
+    pub bodies: Budget,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -82,6 +88,8 @@ impl App {
             streams: Streams::default(),
             events,
             sessions,
+            health: Health::default(),
+            bodies: Budget::default(),
             shutdown,
         }
     }

@@ -42,8 +42,11 @@ pub struct Operator {
 /// 401 without one.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
     let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = text.and_then(|text| text.strip_prefix("Bearer ")).map(str::trim);
+    let scheme_and_token = text.and_then(|text| text.split_once(' '));
+    // A scheme's case does not count (RFC 9110, 11.1).
+    let token = scheme_and_token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
     token
+        .map(str::trim)
         .filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES_MAX)
         .ok_or_else(|| Failure::token("send Authorization: Bearer TOKEN"))
 }
@@ -65,5 +68,25 @@ pub async fn require(State((app, role)): State<(Arc<App>, Role)>, mut request: R
             next.run(request).await
         }
         Err(failure) => failure.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_taken_in_any_case_of_its_scheme() {
+        let token = |text: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, text.parse().unwrap())]);
+            bearer(&headers).ok().map(str::to_owned)
+        };
+        for text in ["Bearer abc", "bearer abc", "BEARER  abc "] {
+            assert_eq!(token(text).as_deref(), Some("abc"), "{text}");
+        }
+        for text in ["abc", "Basic abc", "Bearer", "Bearer ", "Bearerabc", &format!("Bearer {}", "a".repeat(513))] {
+            assert_eq!(token(text), None, "{text}");
+        }
+        assert!(bearer(&HeaderMap::new()).is_err());
     }
 }

@@ -1,43 +1,103 @@
 //! Request bodies: bounded in size and time before anything looks at them.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use manifests::strict;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Failure;
 
 /// A whole body must arrive within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Bytes of bodies held at once, of all who have not shown an operator's token.
+const BUFFERED_BYTES_MAX: usize = 256 << 20;
+
+/// What bodies may take of memory. Each is bounded by itself, but anybody may send many at once.
+#[derive(Debug)]
+pub struct Budget(Arc<Semaphore>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::of(BUFFERED_BYTES_MAX)
+    }
+}
+
+impl Budget {
+    fn of(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes)))
+    }
+
+    // Taken as bytes arrive, not as they are announced: who announces much and sends nothing would
+    // keep others out for nothing.
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
+        let share = u32::try_from(bytes).ok().and_then(|n| Arc::clone(&self.0).try_acquire_many_owned(n).ok());
+        share.ok_or_else(|| Failure::unavailable("too many requests are being received"))
+    }
+}
+
+/// Who pays for a body.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Whoever sends it: it counts against the budget.
+    Anybody(&'a Budget),
+    /// An operator, whose token was checked. Others must not be able to keep a stop or a publish out.
+    Operator,
+}
+
+/// A body, and its share of the budget for as long as it is held.
+#[derive(Debug)]
+pub struct Buffered {
+    bytes: Vec<u8>,
+    share: Option<OwnedSemaphorePermit>,
+}
+
+impl Deref for Buffered {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Buffered {
+    /// The bytes alone; they count no more.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
 /// Reads a body of at most `max` bytes.
 ///
 /// # Errors
 /// 413 at once if its announced length is too large, or as soon as more arrives; 415 for an encoded
-/// body; 408 if it comes too slowly.
-pub async fn read(request: Request, max: usize) -> Result<Bytes, Failure> {
+/// body; 408 if it comes too slowly; 503 if the budget is spent.
+pub async fn read(request: Request, source: Source<'_>, max: usize) -> Result<Buffered, Failure> {
     let (parts, body) = request.into_parts();
     check_head(&parts.headers, max)?;
-    collect(body, max).await
+    let collected = tokio::time::timeout(BODY_TIMEOUT, collect(body, source, max)).await;
+    collected.unwrap_or_else(|_| Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly")))
 }
 
-/// Reads a JSON body of at most `max` bytes.
+/// Reads a JSON body of at most `max` bytes, in the one form in which it is written.
 ///
 /// # Errors
-/// As [`read`], and 400.
-pub async fn json<T: DeserializeOwned>(request: Request, max: usize) -> Result<T, Failure> {
-    parse(&read(request, max).await?)
-}
-
-/// JSON from bytes.
-///
-/// # Errors
-/// 400 with the parser's words, also for an envelope whose payload is refused, as one that is too large.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes).map_err(|error| Failure::malformed(error.to_string()))
+/// As [`read`], and 400 with the parser's words.
+pub async fn json<T: DeserializeOwned + Serialize>(
+    request: Request,
+    source: Source<'_>,
+    max: usize,
+) -> Result<T, Failure> {
+    let body = read(request, source, max).await?;
+    strict::from_slice(&body).map_err(|error| Failure::malformed(error.to_string()))
 }
 
 fn check_head(headers: &HeaderMap, max: usize) -> Result<(), Failure> {
@@ -54,12 +114,43 @@ fn check_head(headers: &HeaderMap, max: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn collect(body: Body, max: usize) -> Result<Bytes, Failure> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::too_large(max)),
-        Ok(Err(error)) => Err(Failure::malformed(format!("the body broke off: {error}"))),
-        Err(_) => Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly")),
+async fn collect(mut body: Body, source: Source<'_>, max: usize) -> Result<Buffered, Failure> {
+    let mut buffered = Buffered { bytes: Vec::new(), share: None };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::malformed(format!("the body broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue }; // Trailers say nothing here.
+        if data.len() > max - buffered.bytes.len() {
+            return Err(Failure::too_large(max));
+        }
+        if let Source::Anybody(budget) = source {
+            let share = budget.take(data.len())?;
+            match &mut buffered.share {
+                Some(held) => held.merge(share),
+                held @ None => *held = Some(share),
+            }
+        }
+        buffered.bytes.extend_from_slice(&data);
+    }
+    Ok(buffered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+
+    #[tokio::test]
+    async fn what_is_held_at_once_is_bounded_for_all_together() {
+        let budget = Budget::of(10);
+        let send = async |bytes: usize, source| read(Request::new(Body::from(vec![b'x'; bytes])), source, 100).await;
+        let first = send(8, Source::Anybody(&budget)).await.unwrap();
+        let refused = send(8, Source::Anybody(&budget)).await.unwrap_err().into_response();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(send(80, Source::Operator).await.unwrap().len(), 80, "an operator is not kept out");
+        assert_eq!(send(2, Source::Anybody(&budget)).await.unwrap().len(), 2, "what fits is taken");
+        drop(first);
+        assert_eq!(send(8, Source::Anybody(&budget)).await.unwrap().into_bytes(), b"xxxxxxxx");
+        assert_eq!(send(10, Source::Anybody(&budget)).await.unwrap().len(), 10, "what was read is given back");
     }
 }

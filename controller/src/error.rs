@@ -15,19 +15,31 @@ use crate::store::StoreError;
 /// Seconds after which to ask again, where this controller is overloaded or cannot write.
 const RETRY_AFTER_S: u16 = 2;
 
+/// Longest message, in bytes: what was sent is repeated in some.
+const MESSAGE_BYTES_MAX: usize = 1 << 10;
+/// Longest message with every problem of a publish, which are for whoever has to mend them.
+const PROBLEMS_BYTES_MAX: usize = 64 << 10;
+
 /// An answer outside 2xx.
 #[derive(Debug)]
 pub struct Failure {
     status: StatusCode,
     code: String,
     message: String,
+    message_bytes_max: usize,
     sequence: Option<u64>,
 }
 
 impl Failure {
     /// Status, stable code, words for people.
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), sequence: None }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            sequence: None,
+        }
     }
 
     /// 400: not what the endpoint takes.
@@ -50,6 +62,11 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "not-found", message)
     }
 
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
+    }
+
     /// 413.
     pub fn too_large(max: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("at most {max} bytes are accepted here"))
@@ -68,13 +85,23 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Self { status, code, message, sequence } = self;
+        let Self { status, code, message, message_bytes_max, sequence } = self;
+        let message = shortened(message, message_bytes_max);
         let mut response = (status, Json(ErrorBody { code, message, sequence })).into_response();
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
         }
         response
     }
+}
+
+fn shortened(mut message: String, bytes_max: usize) -> String {
+    const CUT: char = '…';
+    if message.len() > bytes_max {
+        message.truncate(message.floor_char_boundary(bytes_max.saturating_sub(CUT.len_utf8())));
+        message.push(CUT);
+    }
+    message
 }
 
 impl From<EnvelopeError> for Failure {
@@ -135,6 +162,20 @@ impl From<RepositoryError> for Failure {
             RepositoryError::Upload { .. } => StatusCode::BAD_REQUEST,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self::new(status, error.code(), chain(&error))
+        let message_bytes_max = PROBLEMS_BYTES_MAX;
+        Self { message_bytes_max, ..Self::new(status, error.code(), chain(&error)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(shortened("abc".to_owned(), 3), "abc");
+        assert_eq!(shortened("市市市".to_owned(), 9), "市市市");
+        assert_eq!(shortened("市市市".to_owned(), 8), "市…");
+        assert_eq!(shortened("abcdefgh".to_owned(), 7), "abcd…");
     }
 }

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod data;
 pub mod error;
 pub mod handlers;
+pub mod health;
 pub mod init;
 pub mod load;
 pub mod queue;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -67,12 +67,11 @@ routes! {
 pub fn router(app: Arc<App>) -> Router {
     table(&app)
         .fallback(|| async { Failure::not_found("there is nothing here") })
-        .method_not_allowed_fallback(|| async {
-            Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
-        })
+        .method_not_allowed_fallback(|| async { Failure::method_not_allowed() })
         // Each handler names its own limit; this one would answer in plain text.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(in_json))
         .with_state(app)
 }
 
@@ -82,6 +81,17 @@ fn guarded(app: &Arc<App>, access: Access, handler: MethodRouter<Arc<App>>) -> M
         Access::Operator(role) => handler.layer(from_fn_with_state((Arc::clone(app), role), require)),
         Access::Public | Access::HostKey | Access::EnrolmentToken | Access::Session => handler,
     }
+}
+
+// What the framework refuses by itself, as a path that is no UTF-8, it says in plain text.
+async fn in_json(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if status.is_success() || is_json {
+        return response;
+    }
+    let code = if status.is_server_error() { "internal" } else { "malformed" };
+    Failure::new(status, code, status.canonical_reason().unwrap_or_default()).into_response()
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

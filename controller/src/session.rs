@@ -45,6 +45,9 @@ impl Sessions {
     pub fn check(&self, session: &str, now: Time, key_of: impl Fn(&HostId) -> Option<KeyId>) -> Option<HostId> {
         let mut parts = session.split('.');
         let (host, end, tag) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None; // A session has one spelling.
+        }
         let host: HostId = host.parse().ok()?;
         let end: i64 = end.parse().ok()?;
         let tag = BASE64URL_NOPAD.decode(tag.as_bytes()).ok()?;
@@ -75,6 +78,8 @@ mod tests {
         assert!(sessions.check(&session, now, |_| None).is_none());
         assert!(sessions.check(&session.replace("ap1", "ap2"), now, key).is_none());
         assert!(Sessions::new().unwrap().check(&session, now, key).is_none());
+        assert!(sessions.check(&format!("{session}.x"), now, key).is_none());
+        assert!(sessions.check(&format!("{session}."), now, key).is_none());
         for damaged in ["", ".", "a.b.c", "402206-ap1.9999999999999.AAAA"] {
             assert!(sessions.check(damaged, now, key).is_none(), "{damaged}");
         }

@@ -3,8 +3,9 @@
 
 mod support;
 
+use data_encoding::BASE64;
 use manifests::api::{self, Fleet, HostView, Next};
-use manifests::envelope::Sealed;
+use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::Evidence;
 use manifests::key::SigningKey;
 use manifests::outcome::Verdict;
@@ -91,6 +92,16 @@ async fn what_cannot_be_read_is_refused_with_a_code() {
         let answer = world.client.post(format!("{}{}", world.url, api::EVIDENCE)).body(body.to_owned()).send().await;
         assert_eq!(code(answer.unwrap()).await, (400, "malformed".to_owned()));
     }
+    // An envelope as arrays: what a lenient parser takes for the same.
+    let mut host = world.host(AP).await;
+    let sealed = serde_json::to_value(host.evidence("exclusive")).unwrap();
+    let (mut arrays, signature) = (sealed.clone(), &sealed["signatures"][0]);
+    arrays["signatures"] = serde_json::json!([[signature["keyid"], signature["sig"]]]);
+    let all = serde_json::json!([sealed["payloadType"], sealed["payload"], sealed["signatures"]]);
+    for body in [arrays, all] {
+        let answer = world.ask(Method::POST, api::EVIDENCE, "", Some(&body)).await;
+        assert_eq!(code(answer).await, (400, "malformed".to_owned()), "{body}");
+    }
     let post = world.client.post(format!("{}{}", world.url, api::EVIDENCE));
     let encoded = post.header("content-encoding", "gzip").body("x").send().await.unwrap();
     assert_eq!(code(encoded).await, (415, "unsupported-encoding".to_owned()));
@@ -100,6 +111,18 @@ async fn what_cannot_be_read_is_refused_with_a_code() {
     assert_eq!(code(nowhere).await, (404, "not-found".to_owned()));
     let method = world.ask(Method::DELETE, api::EVIDENCE, "", None::<&()>).await;
     assert_eq!(code(method).await, (405, "method-not-allowed".to_owned()));
+    for path in ["/tuf/%ff", "/v1/sites/%ff", "/v1/hosts/%c3%28"] {
+        let no_text = world.ask(Method::GET, path, &world.admin, None::<&()>).await;
+        assert_eq!(code(no_text).await, (400, "malformed".to_owned()), "{path}");
+    }
+    let repeated = world.ask(Method::GET, &format!("/v1/sites/{}", "9".repeat(8000)), &world.admin, None::<&()>).await;
+    let (status, body) = failure(repeated).await;
+    assert!((400..500).contains(&status) && body.message.len() <= 1024, "{status} {body:?}");
+    let long = serde_json::json!({ "scope": { "kind": "all" }, "reason": "r", "x".repeat(8000): 1 });
+    let (status, body) = failure(world.ask(Method::POST, api::STOPS, &world.admin, Some(&long)).await).await;
+    assert_eq!((status, body.message.len() <= 1024), (400, true), "{body:?}");
+    let directory = world.ask(Method::GET, "/tuf/targets", "", None::<&()>).await;
+    assert_eq!(code(directory).await, (404, "not-found".to_owned()));
     let escape = world.ask(Method::GET, "/tuf/%2e%2e/controller.json", "", None::<&()>).await;
     assert_eq!(code(escape).await, (404, "not-found".to_owned()));
 }
@@ -121,4 +144,38 @@ async fn a_gigabyte_is_refused_before_it_is_sent() {
     let mut answer = [0; 12];
     support::soon("the answer", stream.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn a_payload_in_another_form_is_refused_though_it_is_signed() {
+    let world = World::new().await;
+    let mut host = world.host(AP).await;
+    let sealed = serde_json::to_value(host.evidence("exclusive")).unwrap();
+    let payload = BASE64.decode(sealed["payload"].as_str().unwrap().as_bytes()).unwrap();
+    let good: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    let mut resumed = good.clone();
+    resumed["cover"]["resumed"] = false.into();
+    let mut null = good.clone();
+    null["cover"]["checkpoint"] = serde_json::Value::Null;
+    let mut array = good.clone();
+    array["cover"]["agent"] = serde_json::json!([good["cover"]["agent"]["version"], good["cover"]["agent"]["digest"]]);
+    let mut in_force = good.clone();
+    in_force["state"]["settings"]["lock.print-wait"]["in_force"] = serde_json::Value::Null;
+    let send = async |payload: &serde_json::Value| {
+        let payload = serde_json::to_vec_pretty(payload).unwrap();
+        let bytes = host.key.sign(&pre_authentication_encoding(Evidence::PAYLOAD_TYPE, &payload));
+        let mut sealed = sealed.clone();
+        sealed["payload"] = BASE64.encode(&payload).into();
+        sealed["signatures"][0]["sig"] = BASE64.encode(&bytes).into();
+        world.ask(Method::POST, api::EVIDENCE, "", Some(&sealed)).await
+    };
+    for (what, payload) in
+        [("/cover/resumed", resumed), ("/cover/checkpoint", null), ("/cover/agent", array), ("in_force", in_force)]
+    {
+        let (status, body) = failure(send(&payload).await).await;
+        assert_eq!((status, body.code.as_str()), (400, "malformed"), "{what}");
+        assert!(body.message.contains(what), "{what}: {}", body.message);
+    }
+    // White space and the order of members are the writer's own.
+    assert!(send(&good).await.status().is_success());
 }

@@ -179,3 +179,16 @@ async fn a_reader_that_names_an_event_to_come_misses_nothing() {
     let event: FleetEvent = events.named("change").await;
     assert_eq!(event.host.unwrap().as_str(), AP);
 }
+
+#[tokio::test]
+async fn who_asks_for_the_head_of_a_stream_ends_none() {
+    let world = World::new().await;
+    let mut ap = world.host(AP).await;
+    let session = world.receipt(&ap.evidence("exclusive")).await.session;
+    let mut stream = Events::open(&world, api::STREAM, &session, None).await;
+    let answer = world.ask(Method::HEAD, api::STREAM, &session, None::<&()>).await;
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let request = api::StopRequest { scope: Scope::All, reason: "drill".to_owned() };
+    assert_eq!(world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await.status(), StatusCode::CREATED);
+    stream.named::<Sealed<Stop>>("stop").await;
+}

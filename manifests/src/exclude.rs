@@ -35,6 +35,13 @@ impl Globs {
         &self.sources
     }
 
+    /// Whether the file at `path`, relative to the root, does not count, by itself or by a directory above it.
+    pub fn hides(&self, path: &Path) -> bool {
+        // A directory first seen as excluded is never entered, whatever a later glob says of its files.
+        let directories = path.ancestors().skip(1).filter(|directory| !directory.as_os_str().is_empty());
+        self.excludes(path, false) || directories.into_iter().any(|directory| self.excludes(directory, true))
+    }
+
     /// Whether `path`, relative to the root, does not count. A directory that does not count is not entered.
     pub fn excludes(&self, path: &Path, is_directory: bool) -> bool {
         self.matcher.matched(path, is_directory).is_ignore()
@@ -53,6 +60,8 @@ mod tests {
         assert!(!globs.excludes(Path::new("lib/keep.tmp"), false));
         assert!(!globs.excludes(Path::new("lib/logs.so"), false));
         assert!(!globs.excludes(Path::new("logs"), true));
+        let globs = Globs::new(vec!["/var/".to_owned(), "!var/lib/a".to_owned()]).unwrap();
+        assert!(globs.hides(Path::new("var/lib/a")) && !globs.hides(Path::new("lib/var")));
     }
 
     #[test]

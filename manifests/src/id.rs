@@ -12,7 +12,7 @@ pub enum IdError {
     /// Does not have the kind's shape.
     #[error("{text:?} is not {expected}")]
     Shape {
-        /// What was read, at most 80 characters of it.
+        /// What was read, at most 80 characters of it and `…` for the rest.
         text: String,
         /// The shape in words.
         expected: &'static str,
@@ -28,7 +28,11 @@ pub enum IdError {
 }
 
 fn shape_error(text: &str, expected: &'static str) -> IdError {
-    IdError::Shape { text: text.chars().take(80).collect(), expected }
+    let mut shown: String = text.chars().take(80).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    IdError::Shape { text: shown, expected }
 }
 
 /// Text identifiers: a shape, its words, and the conversions that keep every value checked.

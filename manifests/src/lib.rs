@@ -12,7 +12,7 @@ pub mod durable;
 pub mod exclude;
 pub mod id;
 pub mod key;
-mod strict;
+pub mod strict;
 pub mod time;
 pub mod tree;
 pub mod value;

@@ -116,9 +116,14 @@ fn check_size(bytes: usize) -> Result<(), Vec<Problem>> {
     Err(vec![Problem { line: 1, column: 1, code: "too-large", message, hint: None, key: String::new() }])
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Vec<Problem>> {
+/// The text of a file.
+///
+/// # Errors
+/// `not-utf8`, at the first byte that is none.
+pub fn utf8(bytes: &[u8]) -> Result<&str, Vec<Problem>> {
     std::str::from_utf8(bytes).map_err(|error| {
         let valid = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default()).into_owned();
+        let valid = valid.trim_start_matches(sheet::BYTE_ORDER_MARK);
         let line = valid.matches('\n').count() + 1;
         let column = valid.rsplit('\n').next().map_or(0, |text| text.chars().count()) + 1;
         vec![Problem {

@@ -191,6 +191,18 @@ impl Range {
         Ok(Self { comparisons, text: text.to_owned() })
     }
 
+    /// Whether two of the comparisons exclude each other, so that no version can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
+        let above = self.comparisons.iter().filter(|(c, _)| matches!(c, Greater | GreaterOrEqual | Equal));
+        let mut pairs = above.flat_map(|low| self.comparisons.iter().map(move |high| (low, high)));
+        pairs.any(|((low, least), (high, most))| match (high, least.order(most)) {
+            (Less | LessOrEqual | Equal, Some(Ordering::Greater)) => true,
+            (Less | LessOrEqual | Equal, Some(Ordering::Equal)) => *low == Greater || *high == Less,
+            _ => false,
+        })
+    }
+
     /// Whether `version` lies in the range; never, if it is of another scheme.
     pub fn contains(&self, version: &Version) -> bool {
         self.comparisons
@@ -225,6 +237,17 @@ mod tests {
         check(Scheme::Vl, ">=V01L20, <V02L00", &["V01L20", "V1L20", "V01L20A", "V01L100"], &["V01L19Z", "V02L00"]);
         check(Scheme::Dpkg, ">=1:2.0-1", &["1:2.0-1", "1:2.0-1+b1", "2:0"], &["3.0", "1:2.0~rc1-1"]);
         check(Scheme::Rpm, ">=1.0-10", &["1.0-10", "1.0-10.el9", "1:0"], &["1.0-9", "1.0~rc1-99"]);
+    }
+
+    #[test]
+    fn a_range_that_excludes_itself_is_empty() {
+        let empty = |range: &str| Range::parse(range, Scheme::Semver).unwrap().is_empty();
+        for range in [">=4.0.0, <3.0.0", "<3.0.0,>=3.0.0", ">3.0.0, <=3.0.0", "=1.0.0, =2.0.0", "=3.0.0, <3.0.0"] {
+            assert!(empty(range), "{range}");
+        }
+        for range in [">=3.0.0", ">=3.0.0, <=3.0.0", ">=3.0.0, <4.0.0", "=1.0.0, =1.0.0", "<3.0.0, <1.0.0", ">1.0.0"] {
+            assert!(!empty(range), "{range}");
+        }
     }
 
     #[test]

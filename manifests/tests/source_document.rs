@@ -29,9 +29,8 @@ fn the_page_lists_the_codes_that_are_told_and_no_others() {
 fn codes_of_the_reader() -> BTreeSet<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source");
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source.rs"));
-    // What else lies in a directory is looked at by the tool alone.
-    files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("cli/src/check.rs"));
+    // The directory that the files lie in is checked by the tool alone.
+    files.extend(["src/source.rs", "cli/src/check.rs"].map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file)));
     // Words of the formats that look like codes.
     let words = ["exclusive-lock", "euc-jp", "utf-16"];
     let mut codes: BTreeSet<String> = ["syntax", "unreadable"].map(str::to_owned).into();

@@ -84,6 +84,31 @@ fn any_twelve_mistakes_are_twelve_problems() {
 }
 
 #[test]
+fn of_too_many_mistakes_the_first_of_the_file_are_told() {
+    // Facts are read before settings, and stand behind them here.
+    let bad = |table: &str, count: usize| format!("[[{table}]]\nid = \"-\"\n").repeat(count);
+    let head = "schema = 1\nproduct = \"p\"\nversion = \"1.0.0\"\n";
+    let text = format!("{head}{}{}", bad("setting", 700), bad("fact", 1500));
+    let lines: Vec<_> = source::baseline(&text).unwrap_err().iter().map(|problem| problem.line).collect();
+    assert_eq!(lines.len(), source::PROBLEMS_MAX);
+    assert_eq!(lines[0], 4);
+    assert!(lines.is_sorted() && lines[999] < 4 + 2 * 700, "{lines:?}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_character_and_what_is_cut_says_so() {
+    let found = |text: &str| {
+        let problems = source::baseline(text).unwrap_err();
+        problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>()
+    };
+    let text = "sch = 1\nproduct = \"p\"\nversion = \"1.0.0\"\n";
+    assert_eq!(found(&format!("\u{feff}{text}")), found(text));
+    let cut = found(&SAMPLE.replacen("convenience-issuance", &"x".repeat(100), 1));
+    assert!(cut.iter().all(|problem| problem.contains(&format!("`{}…`", "x".repeat(80)))), "{cut:?}");
+    assert_eq!(source::utf8(b"\xef\xbb\xbfa\xff").unwrap_err()[0].column, 2);
+}
+
+#[test]
 fn a_mistake_alone_is_one_problem() {
     for mistake in &MISTAKES {
         check(&[mistake]);

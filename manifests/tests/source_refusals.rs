@@ -70,8 +70,8 @@ fn configurations_and_facts() {
     check("format = \"ini\"", "format = \"ini\"\nenforce = \"warn\"", &["no-effect"]);
     check("format = \"ini\"", "format = \"ini\"\npinned = []", &["empty-list"]);
     check(
-        "format = \"ini\"",
-        "format = \"ini\"\nprogram = \"issuing-server\"\nsensitive = true\nfirst_wins = true",
+        "format = \"xml\"",
+        "format = \"xml\"\nprogram = \"issuing-server\"\nsensitive = true\nfirst_wins = true #",
         &[],
     );
     check("format = \"ini\"", "format = \"ini\"\nprogram = \"print\"", &["dangling-program"]);
@@ -220,6 +220,42 @@ fn waivers_end_and_name_what_can_be_waived() {
 }
 
 #[test]
+fn what_can_never_work_is_refused() {
+    check("fixed_in = \">=3.4.2\"", "fixed_in = \">=4.0.0, <3.0.0\"", &["bad-range"]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"/*\"]", &["bad-glob"]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"/*\", \"!/bin\", \"!/lib\"]", &[]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"bin/\"]", &["exclude-covers"]);
+    check("[\"logs/**\", \"tmp/**\"]", "[\"*.so\"]", &["exclude-covers"]);
+    check("exe = \"bin/issuingd\"", "exe = \"/opt/issuing/tmp/x\"", &["exclude-covers"]);
+    check("exe = \"bin/issuingd\"", "exe = \"/opt/other/tmp/x\"", &[]);
+    let when = "when = { any = [ { fact = \"topology\", equals = \"split\" }, \
+                { fact = \"linkage.method\", equals = \"batch\" } ] }";
+    check("encoding = \"shift_jis\"", &format!("{when} # "), &["when-of-itself"]);
+    check("id = \"print\"", &format!("id = \"print\"\n{when}"), &[]);
+}
+
+#[test]
+fn a_value_in_force_must_be_one_that_can_be_known() {
+    check("key = \"queue.lock\"", "key = \"queue.lock\"\nsensitive = true", &["in-force-unknowable"]);
+    check("id = \"print\"", "id = \"print\"\nsensitive = true", &["in-force-unknowable"]);
+    check("id = \"print\"", "id = \"print\"\nprogram = \"issuing-server\"", &[]);
+    let other = |process: &str| {
+        let tree = "0".repeat(64);
+        format!(
+            "[[program]]\nid = \"other\"\nroot = \"/opt/other\"\n{process}\
+             [[program.release]]\nversion = \"1.0.0\"\ntree = \"sha256:{tree}\""
+        )
+    };
+    check_more(&other(""), &[]);
+    check_more(&other("process = { exe = \"a\" }\n"), &["in-force-unknowable"]);
+    let named = SAMPLE.replacen("id = \"print\"", "id = \"print\"\nprogram = \"other\"", 1);
+    let codes =
+        |text: String| source::baseline(&text).err().unwrap_or_default().iter().map(|p| p.code).collect::<Vec<_>>();
+    assert_eq!(codes(format!("{named}\n{}\n", other(""))), ["in-force-unknowable"]);
+    assert!(codes(format!("{named}\n{}\n", other("process = { exe = \"a\" }\n"))).is_empty());
+}
+
+#[test]
 fn a_bad_item_does_not_make_its_references_dangle() {
     check("kind = \"exclusive-lock\"", "kind = \"exclusiv-lock\"", &["bad-word"]);
     check("id = \"lock.print-wait\"", "id = 7", &["wrong-type"]);
@@ -228,7 +264,13 @@ fn a_bad_item_does_not_make_its_references_dangle() {
     check("[[setting]]", "[[seting]]", &["unknown-key"]);
     check("[[setting]]", "[setting]", &["wrong-type"]);
     check("[[program.patch]]", "[[program.path]]", &["unknown-key"]);
-    check("id = \"linkage\"", "id = \"link age\"", &["bad-id", "dangling-config"]);
+    check("id = \"linkage\"", "id = \"link age\"", &["bad-id"]);
+    check("id = \"linkage\"", &format!("id = \"{}\"", "x".repeat(65)), &["bad-id"]);
+    let both = SAMPLE.replace("\"lock.print-wait\"", "\"lock print-wait\"");
+    let codes: Vec<_> = source::baseline(&both).unwrap_err().iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["bad-id"]);
+    check("kind = \"exclusive-lock\"", "kind = \"exclusive-lock\"\nwaivable = \"false\"", &["wrong-type"]);
+    check("kind = \"exclusive-lock\"", "kind = \"exclusive-lock\"\nwaivable = true", &["waiver-on-lock"]);
     check("format = \"xml\"", "format = \"html\"", &["bad-word"]);
 }
 
@@ -240,6 +282,12 @@ fn errors_of_syntax_have_a_place_and_do_not_hide_the_others() {
     let found: Vec<_> = problems.iter().map(|problem| (problem.line, problem.code)).collect();
     assert_eq!(found, [(7, "syntax"), (41, "bad-word"), (67, "bad-word"), (81, "bad-word")], "{problems:#?}");
     check("key = \"queue.lock\"", "key = \"queue.lock\"\nkey = \"queue.lock\"", &["duplicate-key"]);
+    // A list that is not closed takes in the rest of the file.
+    check("\"https://example.org/notice/7\"]", "\"https://example.org/notice/7\"", &["syntax"]);
+    check("\"tmp/**\"]", "\"tmp/**\"", &["syntax"]);
+    check("linkage.d/*.xml\"]", "linkage.d/*.xml\"", &["syntax"]);
+    check("until = 2023-07-09T06:00:00+09:00 ", "until = [ 2023-07-09T06:00:00+09:00 ", &["syntax"]);
+    check("\"batch\", ", "\"batch\" ", &["syntax"]);
     check("key = \"queue.lock\"", "key \"queue.lock\"", &["syntax"]);
     check("id = \"print\"", "id = \"print", &["syntax"]);
 }

@@ -24,6 +24,7 @@ fn a_registry_that_could_not_be_relied_on_is_refused() {
     check("id = \"402206-db1\"", "id = \"011002-db1\"", &[(35, "unlisted-site")]);
     check("id = \"standby\"", "id = \"main\"", &[(22, "duplicate-id")]);
     check("standby = true", "standby = false", &[(1, "no-standby")]);
+    check("standby = true", "standby = \"true\"", &[(23, "wrong-type")]);
     check("id = \"main\"", "id = \"main\"\nstandby = true", &[(1, "no-controller")]);
     check(
         "joined = 2021-04-01T00:00:00+09:00\nleft = 2031",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use manifests::api::{HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::auth::bearer;
+use crate::body::Source;
 use crate::chain::chain;
 use crate::error::Failure;
 use crate::queue::Report;
@@ -54,7 +55,7 @@ async fn receive<T: Signed>(
     request: Request,
     named: impl Fn(&T) -> (&HostId, &ProductId),
 ) -> Result<Received<T>, Failure> {
-    let sealed: Sealed<T> = body::json(request, envelope_bytes_max::<T>()).await?;
+    let sealed: Sealed<T> = body::json(request, Source::Anybody(&app.bodies), envelope_bytes_max::<T>()).await?;
     let sender = app.sender(&sealed);
     let (host, key) = sender.ok_or_else(|| Failure::forbidden("not-enrolled", "no host is enrolled with this key"))?;
     let document = sealed.verify([&key])?;
@@ -76,7 +77,8 @@ async fn receive<T: Signed>(
 /// 401 for a token that is none, 403 for another host's, 409 for one that was used or a host that has a key.
 pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Failure> {
     let token = Digest::of(bearer(request.headers())?.as_bytes());
-    let sealed: Sealed<Enrolment> = body::json(request, envelope_bytes_max::<Enrolment>()).await?;
+    let sealed: Sealed<Enrolment> =
+        body::json(request, Source::Anybody(&app.bodies), envelope_bytes_max::<Enrolment>()).await?;
     // Signed with the key that it brings: who enrols a key must hold it. Which key that is stands in
     // the payload, so this one is parsed before it is verified, and nothing in it is acted on.
     let claimed: Enrolment = sealed.claimed()?;
@@ -176,13 +178,13 @@ pub async fn file_list(
             return Err(Failure::forbidden("not-asked-for", "the host's evidence names no such file list"));
         }
     }
-    let bytes = body::read(request, FILE_LIST_BYTES_MAX).await?;
+    let bytes = body::read(request, Source::Anybody(&app.bodies), FILE_LIST_BYTES_MAX).await?;
     let bytes = tokio::task::spawn_blocking(move || {
         if Digest::of(&bytes) != digest {
             return Err(Failure::malformed("the bytes have another digest"));
         }
         FileList::parse(&bytes).map_err(|error| Failure::malformed(error.to_string()))?;
-        Ok(bytes.to_vec())
+        Ok(bytes.into_bytes())
     });
     let bytes = bytes.await.map_err(|_| Failure::unavailable("the list could not be read"))??;
     app.writer.file_list(digest, bytes).await?;
@@ -192,11 +194,16 @@ pub async fn file_list(
 /// `GET /v1/stream`
 ///
 /// # Errors
-/// 401 without a session.
+/// 401 without a session; 405 for HEAD.
 pub async fn stream(
     State(app): State<Arc<App>>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    // Routed here as a GET without its body: it would take the host's open stream away and give none.
+    if method != Method::GET {
+        return Err(Failure::method_not_allowed());
+    }
     let host = session(&app, &headers)?;
     // Opened first: what happens while it is told what there is, is in the queue then.
     let receiver = app.streams.open(host.clone());

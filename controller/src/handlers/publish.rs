@@ -6,9 +6,11 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
 use manifests::api::{BaselineRef, Publish, Published};
+use manifests::strict;
 
 use crate::app::App;
 use crate::auth::Operator;
+use crate::body::Source;
 use crate::chain::chain;
 use crate::error::Failure;
 use crate::store::PublishRow;
@@ -29,7 +31,12 @@ pub async fn publish(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<Json<Published>, Failure> {
-    let publish: Publish = body::json(request, BYTES_MAX).await?;
+    let bytes = body::read(request, Source::Operator, BYTES_MAX).await?;
+    // Not written again to be compared, as other requests are: that would take its size twice more, and
+    // nobody hashes it.
+    let publish = strict::check(&bytes).and_then(|()| serde_json::from_slice::<Publish>(&bytes));
+    let publish = publish.map_err(|error| Failure::malformed(error.to_string()))?;
+    drop(bytes);
     // In a task of its own: once the files are written, the rest happens whether or not somebody
     // waits for the answer.
     let work = tokio::spawn(async move { install(app, operator.name, publish).await });

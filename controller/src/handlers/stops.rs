@@ -9,6 +9,7 @@ use manifests::api::{StopRequest, StopView};
 
 use crate::app::App;
 use crate::auth::Operator;
+use crate::body::Source;
 use crate::error::Failure;
 use crate::{body, clock};
 
@@ -34,7 +35,7 @@ pub async fn make(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<(StatusCode, Json<StopView>), Failure> {
-    let StopRequest { scope, reason } = body::json(request, BYTES_MAX).await?;
+    let StopRequest { scope, reason } = body::json(request, Source::Operator, BYTES_MAX).await?;
     let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
     let too_many = {
         let fleet = app.fleet();

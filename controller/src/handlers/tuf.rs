@@ -25,9 +25,13 @@ pub async fn file(State(app): State<Arc<App>>, Path(path): Path<String>) -> Resu
     }
     let timestamp = path == "timestamp.json";
     let file = app.tuf_directory.join(&path);
-    let read = move || durable::read_limited(&file, TARGET_FILE_BYTES_MAX);
+    // A directory is no file that went bad: whoever asks for one finds nothing.
+    let read = move || match file.is_dir() {
+        true => Ok(None),
+        false => durable::read_limited(&file, TARGET_FILE_BYTES_MAX).map(Some),
+    };
     let bytes = match tokio::task::spawn_blocking(read).await {
-        Ok(Ok(bytes)) => bytes,
+        Ok(Ok(bytes)) => bytes.ok_or_else(missing)?,
         Ok(Err(error)) => {
             if !error.is_not_found() {
                 tracing::warn!(path, error = chain(&error), "a file of the repository cannot be read");

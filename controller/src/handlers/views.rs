@@ -1,6 +1,7 @@
 //! What operators look at.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -50,6 +51,9 @@ pub async fn items(State(app): State<Arc<App>>) -> Json<Vec<ItemRow>> {
 /// # Errors
 /// 503 while the store cannot be written.
 pub async fn health(State(app): State<Arc<App>>) -> Result<&'static str, Failure> {
-    app.writer.probe().await?;
-    Ok("ok\n")
+    if app.health.is_good(Instant::now(), app.writer.probe()).await {
+        Ok("ok\n")
+    } else {
+        Err(Failure::unavailable("the store cannot be written"))
+    }
 }

@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use manifests::digest::Digest;
 use manifests::id::ItemId;
+use manifests::source;
 use manifests::tree::{FileList, FileListError};
 use manifests::tuf::TARGET_FILE_BYTES_MAX;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
@@ -73,6 +74,9 @@ pub(crate) enum CaptureError {
              Remove that release if it was never installed, or give this one another version or variant"
     )]
     Taken { program: ItemId, name: String, listed: String, found: Digest },
+    /// With this release the baseline would be refused.
+    #[error("release {name} of {program} would be a mistake, so nothing was taken: {}", mistakes.join("; "))]
+    Mistakes { program: ItemId, name: String, mistakes: Vec<String> },
 }
 
 impl CaptureError {
@@ -96,13 +100,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let directory = Directory::open(&args.directory)?;
     let text = directory.text(BASELINE)?;
     let excludes = excludes(&text, &args.program)?;
+    // Before anybody waits for a tree to be read; the tree itself is looked at below.
+    let (id, variant) = (&args.program, args.variant.as_deref());
+    if let Ok(Merged::Added(text)) = merge(&text, id, &args.version, variant, Digest::of(b"not known yet")) {
+        refuse_mistakes(&text, id, &args.version, variant)?;
+    }
     let bytes = list(args, &excludes)?;
     let list = FileList::parse(&bytes).map_err(|source| CaptureError::List { agent: args.agent.clone(), source })?;
     if list.is_empty() {
         return Err(CaptureError::Empty { path: args.path.clone() }.into());
     }
     let tree = Digest::of(&bytes);
-    let merged = merge(&text, &args.program, &args.version, args.variant.as_deref(), tree)?;
+    let merged = merge(&text, id, &args.version, variant, tree)?;
+    if let Merged::Added(text) = &merged {
+        refuse_mistakes(text, id, &args.version, variant)?;
+    }
     // The list first: a baseline must not name a list that is not there.
     let name = format!("files/{}", tree.hex());
     if directory.read_if_there(&name)?.as_deref() != Some(bytes.as_slice()) {
@@ -196,6 +208,25 @@ fn merge(text: &str, id: &ItemId, version: &str, variant: Option<&str>, tree: Di
     }
     releases.push(table(version, variant, tree));
     Ok(Merged::Added(document.to_string()))
+}
+
+// What is wrong with the release that was added last, whatever else is wrong in the text.
+fn refuse_mistakes(text: &str, id: &ItemId, version: &str, variant: Option<&str>) -> Result<(), CaptureError> {
+    let document: DocumentMut = text.parse().map_err(CaptureError::Toml)?;
+    let programs = document.get("program").and_then(Item::as_array_of_tables);
+    let mut programs = programs.into_iter().flat_map(ArrayOfTables::iter).enumerate();
+    let found = programs.find(|(_, program)| program.get("id").and_then(Item::as_str) == Some(id.as_str()));
+    let releases =
+        found.and_then(|(index, program)| Some((index, program.get("release")?.as_array_of_tables()?.len())));
+    let Some((index, count)) = releases else { return Ok(()) };
+    let release = format!("program[{index}].release[{}]", count.saturating_sub(1));
+    let problems = source::baseline(text).err().unwrap_or_default();
+    let of_release = problems.into_iter().filter(|problem| problem.key.starts_with(&release));
+    let mistakes: Vec<_> = of_release.map(|problem| format!("{}: {}", problem.code, problem.message)).collect();
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    Err(CaptureError::Mistakes { program: id.clone(), name: release_name(version, variant), mistakes })
 }
 
 fn table(version: &str, variant: Option<&str>, tree: Digest) -> Table {

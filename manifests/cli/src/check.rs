@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use manifests::baseline::Baseline;
+use manifests::baseline::{Baseline, Requirement, Requires};
 use manifests::digest::Digest;
-use manifests::durable;
 use manifests::registry::Registry;
-use manifests::source::{self, Problem, SOURCE_BYTES_MAX};
+use manifests::source::{self, PROBLEMS_MAX, Problem, SOURCE_BYTES_MAX};
 use manifests::time::Time;
 use manifests::tree::FileList;
 
-use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
+use crate::directory::{BASELINE, Directory, REGISTRY, read_regular};
 use crate::expiry;
 use crate::failure::Failure;
 use crate::people::People;
@@ -61,7 +60,15 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
         for warning in expiry::warnings(&opened, now) {
             eprintln!("warning: {warning}");
         }
-        directory(&opened, now)?.err().unwrap_or_default()
+        match directory(&opened, now)? {
+            Ok(checked) => {
+                for warning in unmet(&checked.baseline) {
+                    eprintln!("warning: {}: {warning}", opened.place(BASELINE).display());
+                }
+                Vec::new()
+            }
+            Err(mistakes) => mistakes,
+        }
     } else {
         file(&args.path)?
     };
@@ -73,22 +80,23 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
             println!("{}: no mistakes", args.path.display());
             Ok(())
         }
-        count => Err(Failure::Mistakes { count }),
+        count => {
+            // Of each file no more than so many are told.
+            let of_file = |file: &Path| mistakes.iter().filter(|mistake| mistake.file == file).count();
+            let is_cut = mistakes.iter().step_by(PROBLEMS_MAX).any(|mistake| of_file(&mistake.file) >= PROBLEMS_MAX);
+            Err(Failure::Mistakes { count, is_cut })
+        }
     }
 }
 
 fn file(path: &Path) -> Result<Vec<Mistake>, Failure> {
-    let bytes = durable::read_limited(path, SOURCE_BYTES_MAX as u64).map_err(DirectoryError::from)?;
-    let text = String::from_utf8(bytes).map_err(|error| DirectoryError::Utf8 {
-        path: path.to_owned(),
-        valid_up_to: error.utf8_error().valid_up_to(),
-    })?;
-    let problems = if is_registry(path, &text) {
-        source::registry(&text).err().unwrap_or_default()
-    } else {
-        source::baseline(&text).err().unwrap_or_default()
+    let bytes = read_regular(path, SOURCE_BYTES_MAX as u64)?;
+    let problems = match source::utf8(&bytes) {
+        Ok(text) if is_registry(path, text) => source::registry(text).err(),
+        Ok(text) => source::baseline(text).err(),
+        Err(problems) => Some(problems),
     };
-    Ok(located(path, problems))
+    Ok(located(path, problems.unwrap_or_default()))
 }
 
 // By its name, else by what only a registry has.
@@ -96,8 +104,13 @@ fn is_registry(path: &Path, text: &str) -> bool {
     match path.file_name().and_then(|name| name.to_str()) {
         Some(BASELINE) => false,
         Some(REGISTRY) => true,
-        _ => toml::from_str::<toml::Table>(text)
-            .is_ok_and(|table| ["site", "host", "signer", "controller"].iter().any(|key| table.contains_key(*key))),
+        // By its lines, as a mistake anywhere would hide what can only be parsed.
+        _ => text.lines().any(|line| {
+            let name = line.trim_start().trim_start_matches('[').trim_start();
+            ["site", "host", "signer", "controller"]
+                .iter()
+                .any(|key| name.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with([']', '='])))
+        }),
     }
 }
 
@@ -109,11 +122,12 @@ fn located(path: &Path, problems: Vec<Problem>) -> Vec<Mistake> {
 ///
 /// The outer error says that the question could not be asked, the inner one is the answer.
 pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Checked, Vec<Mistake>>, Failure> {
-    let (baseline_text, registry_text) = (directory.text(BASELINE)?, directory.text(REGISTRY)?);
+    let (baseline_bytes, registry_bytes) = (directory.read(BASELINE)?, directory.read(REGISTRY)?);
     let mut mistakes = Vec::new();
-    let baseline = source::baseline_with_places(&baseline_text)
+    let baseline = source::utf8(&baseline_bytes)
+        .and_then(|text| source::baseline_with_places(text).map(|(baseline, places)| (baseline, places, text)))
         .map_err(|problems| mistakes.extend(located(&directory.place(BASELINE), problems)));
-    let registry = source::registry(&registry_text)
+    let registry = source::registry_from_bytes(&registry_bytes)
         .map_err(|problems| mistakes.extend(located(&directory.place(REGISTRY), problems)));
     let mut files = Vec::new();
     for digest in directory.files()? {
@@ -126,24 +140,40 @@ pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Check
         }
         files.push((digest, bytes));
     }
-    if let Ok((baseline, _)) = &baseline {
-        let problems = file_lists(baseline, &files, &baseline_text);
+    if let Ok((baseline, _, text)) = &baseline {
+        let problems = file_lists(baseline, &files, text);
         mistakes.extend(located(&directory.place(BASELINE), problems));
     }
     if let Ok(registry) = &registry {
         mistakes.extend(located(&directory.place(REGISTRY), signers(directory, registry)?));
     }
-    if let (Ok((baseline, places)), Ok(registry)) = (&baseline, &registry) {
+    if let (Ok((baseline, places, _)), Ok(registry)) = (&baseline, &registry) {
         let problems = source::cross_check(baseline, places, registry, now);
         mistakes.extend(located(&directory.place(BASELINE), problems));
     }
     match baseline {
-        Ok((baseline, _)) if mistakes.is_empty() => {
-            let (baseline_bytes, registry_bytes) = (baseline_text.into_bytes(), registry_text.into_bytes());
+        Ok((baseline, ..)) if mistakes.is_empty() => {
             Ok(Ok(Checked { baseline, baseline_bytes, registry_bytes, files }))
         }
         _ => Ok(Err(mistakes)),
     }
+}
+
+// No mistake, as the release may be yet to come: but until it is listed, the fix holds every host.
+fn unmet(baseline: &Baseline) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for fix in &baseline.fixes {
+        let Requires::All(requirements) = &fix.requires else { continue };
+        for requirement in requirements {
+            let Requirement::Program { program: id, fixed_in, or_patch: None } = requirement else { continue };
+            let releases = baseline.programs.iter().filter(|program| program.id == *id).flat_map(|p| &p.releases);
+            let mut admitted = releases.filter(|release| release.denied.is_none());
+            if !admitted.any(|release| fixed_in.contains(&release.version)) {
+                warnings.push(format!("{} requires {id} {fixed_in}, which no listed release is", fix.id));
+            }
+        }
+    }
+    warnings
 }
 
 // A patch says what it replaces, and the rest of the tree is the release's; where a host differs, only
@@ -214,6 +244,8 @@ fn whole(file: PathBuf, code: &'static str, message: String, hint: &str) -> Mist
 // Line and column of the first occurrence, both from 1.
 fn place_of(text: &str, part: &str) -> (u32, u32) {
     let before = text.find(part).and_then(|offset| text.get(..offset)).unwrap_or_default();
+    // A byte order mark is no character of the first line.
+    let before = before.trim_start_matches('\u{feff}');
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))

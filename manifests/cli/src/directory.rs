@@ -20,6 +20,8 @@ use manifests::value::INTEGER_MAX;
 pub(crate) const BASELINE: &str = "baseline.toml";
 /// Name of the registry.
 pub(crate) const REGISTRY: &str = "registry.toml";
+/// What lies in subdirectories: file lists, lifts, metadata.
+const SUBDIRECTORIES: [&str; 3] = ["files", "lifts", "metadata"];
 /// Permission bits of what is written: everything here is published or reviewed, nothing is secret.
 const PUBLIC: u32 = 0o644;
 /// Most entries looked at in one of the subdirectories.
@@ -46,6 +48,9 @@ pub(crate) enum DirectoryError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] DurableError),
+    /// A pipe would be waited for, for ever; a directory is none either.
+    #[error("{} is no regular file", path.display())]
+    Irregular { path: PathBuf },
     /// A file that must be text.
     #[error("{} is not UTF-8 text: byte {valid_up_to} is the first that is not", path.display())]
     Utf8 { path: PathBuf, valid_up_to: usize },
@@ -66,6 +71,7 @@ impl DirectoryError {
             Self::File(_) => true,
             Self::Foreign { .. }
             | Self::Taken { .. }
+            | Self::Irregular { .. }
             | Self::Utf8 { .. }
             | Self::TooMany { .. }
             | Self::Name { .. } => false,
@@ -99,10 +105,27 @@ impl Directory {
             Err(source) => return Err(failed(source)),
         }
         let directory = Self { path: path.to_owned() };
-        for name in ["files", "lifts", "metadata"] {
-            fs::create_dir_all(directory.place(name)).map_err(failed)?;
+        for name in SUBDIRECTORIES {
+            if let Err(source) = fs::create_dir_all(directory.place(name)) {
+                directory.remove();
+                return Err(failed(source));
+            }
         }
         Ok(directory)
+    }
+
+    /// Removes what `init` began and could not finish, so that it can be tried again in the same place.
+    ///
+    /// What anybody else put there stays. Best effort: what made `init` fail is the error to tell.
+    pub(crate) fn remove(&self) {
+        for name in [".gitattributes", BASELINE, REGISTRY, "metadata/1.root.json"] {
+            let _ = fs::remove_file(self.place(name));
+        }
+        for name in SUBDIRECTORIES {
+            let _ = fs::remove_dir(self.place(name));
+        }
+        // Only if nothing is in it, so not one that was there with its .git.
+        let _ = fs::remove_dir(&self.path);
     }
 
     /// Where a name lies.
@@ -119,7 +142,7 @@ impl Directory {
             Some(("lifts", _)) => LIFT_BYTES_MAX as u64,
             _ => SOURCE_BYTES_MAX as u64,
         };
-        Ok(durable::read_limited(&self.place(name), max)?)
+        read_regular(&self.place(name), max)
     }
 
     /// As [`Directory::read`]; `None` if there is no such file.
@@ -211,6 +234,15 @@ impl Directory {
         }
         names.sort_unstable();
         Ok(names)
+    }
+}
+
+/// A whole file of at most `max` bytes, if it is a regular one or a link to one.
+pub(crate) fn read_regular(path: &Path, max: u64) -> Result<Vec<u8>, DirectoryError> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(DirectoryError::Irregular { path: path.to_owned() }),
+        // What is not there is for the reader to say.
+        _ => Ok(durable::read_limited(path, max)?),
     }
 }
 

@@ -50,8 +50,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Sign(#[from] SignError),
     /// They were printed one by one.
-    #[error("{count} {}", if *count == 1 { "mistake" } else { "mistakes" })]
-    Mistakes { count: usize },
+    #[error("{}{count} {}", if *is_cut { "the first " } else { "" }, if *count == 1 { "mistake" } else { "mistakes" })]
+    Mistakes { count: usize, is_cut: bool },
     /// What stands in the way of a signature.
     #[error("nothing with mistakes is signed:{}", lines(mistakes))]
     Unchecked { mistakes: Vec<Mistake> },

@@ -129,7 +129,10 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     require_distinct(&signers, &controllers)?;
     let root = root(&signers, &controllers, now).map_err(InitError::Tuf)?;
     let directory = Directory::create(&args.directory)?;
-    write(&directory, args, &signers, &controllers, &root)?;
+    if let Err(error) = write(&directory, args, &signers, &controllers, &root) {
+        directory.remove();
+        return Err(error.into());
+    }
     let place = args.directory.display();
     println!("{place}: made, with metadata/1.root.json for:");
     for signer in &signers {

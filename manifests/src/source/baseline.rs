@@ -136,6 +136,14 @@ fn config(t: &mut Table<'_>, scope: &Scope) -> Option<Config> {
     let format = t.required("format", |n| n.word(&FORMATS));
     let encoding = t.optional("encoding", |n| n.word(&ENCODINGS));
     let concerns = concerns(t, scope);
+    let own = |fact: &ItemId| match scope.fact(fact).map(|fact| &fact.source) {
+        Some(FactSource::Config { config, .. }) => id.as_ref() == Some(config),
+        _ => false,
+    };
+    if concerns.when.as_ref().is_some_and(|when| when.facts().into_iter().any(own)) {
+        // It is read where the fact is known, and the fact is known where it was read.
+        t.refuse_key("when", "when-of-itself", "the fact asked for is read from this configuration");
+    }
     let reload = t.optional("reload", |n| n.word(&RELOADS)).unwrap_or_default();
     let program = t.optional("program", scope.names.of(Kind::Program));
     let sensitive = t.optional("sensitive", |n| n.boolean()).unwrap_or(false);

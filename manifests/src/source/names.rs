@@ -78,6 +78,12 @@ pub(super) struct Named {
     pub(super) is_waivable: bool,
     /// Has `pinned`.
     pub(super) is_pinned: bool,
+    /// `sensitive = true`.
+    pub(super) is_sensitive: bool,
+    /// Has `process`.
+    pub(super) has_process: bool,
+    /// The program that reads a configuration, if it names one.
+    pub(super) reader: Option<String>,
     /// A program's version scheme; nothing if it is none.
     pub(super) scheme: Option<Scheme>,
     /// The program that a patch belongs to, if that can be read.
@@ -125,6 +131,10 @@ impl Names {
         let id_text = text("id");
         match id.zip(id_text) {
             Some((place, id)) => {
+                // Refused where it is defined; what it is meant to be may be named anywhere.
+                if id.parse::<ItemId>().is_err() {
+                    self.incomplete.push(kind);
+                }
                 self.seen.push((place.span().start, format!("{path}.id"), kind, id.to_owned()));
                 let scheme = match item.get("scheme").map(Spanned::get_ref) {
                     None => Some(Scheme::Semver),
@@ -137,6 +147,9 @@ impl Names {
                     is_lock: text("kind") == Some("exclusive-lock"),
                     is_waivable: item.get("waivable").and_then(|value| value.get_ref().as_bool()) != Some(false),
                     is_pinned: item.get("pinned").is_some(),
+                    is_sensitive: item.get("sensitive").and_then(|value| value.get_ref().as_bool()) == Some(true),
+                    has_process: item.get("process").is_some(),
+                    reader: text("program").map(str::to_owned),
                     scheme,
                     program: program.map(str::to_owned),
                 };
@@ -183,6 +196,17 @@ impl Names {
             || self.incomplete.contains(&Kind::Config)
     }
 
+    /// How many programs have a process; none if that cannot be told.
+    pub(super) fn processes(&self) -> Option<usize> {
+        let programs = self.named.get(&Kind::Program).into_iter().flat_map(BTreeMap::values);
+        (!self.incomplete.contains(&Kind::Program)).then(|| programs.filter(|program| program.has_process).count())
+    }
+
+    /// Whether the program of that id has a process; nothing if there is no such program.
+    pub(super) fn has_process(&self, id: &str) -> Option<bool> {
+        Some(self.named.get(&Kind::Program)?.get(id)?.has_process)
+    }
+
     /// What is known of an id of one of `kinds`.
     pub(super) fn named(&self, kinds: &[Kind], id: &ItemId) -> Option<(Kind, &Named)> {
         kinds.iter().find_map(|kind| Some((*kind, self.named.get(kind)?.get(id.as_str())?)))
@@ -190,6 +214,11 @@ impl Names {
 
     /// A reference to something of one of `kinds`, the first of which names what is missing.
     pub(super) fn reference(&self, node: &Node<'_>, kinds: &[Kind], code: &'static str) -> Option<ItemId> {
+        let is_defined = |text: &str| kinds.iter().any(|k| self.named.get(k).is_some_and(|ids| ids.contains_key(text)));
+        let is_bad_as_defined = |text: &&str| text.parse::<ItemId>().is_err() && is_defined(text);
+        if node.as_str().filter(is_bad_as_defined).is_some() {
+            return None;
+        }
         let id = item_id(node)?;
         if self.named(kinds, &id).is_some() {
             return Some(id);

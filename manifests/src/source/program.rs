@@ -1,6 +1,7 @@
 //! `[[program]]`, its releases and patches, key by key.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::LIST_MAX;
 use super::condition::condition;
@@ -27,6 +28,15 @@ pub(super) fn program(t: &mut Table<'_>, scope: &Scope) -> Option<Program> {
     let root = t.required("root", |n| absolute_path(&n));
     let exclude = t.optional("exclude", globs).or_else(|| Globs::new(Vec::new()).ok());
     let process = t.optional("process", process);
+    // What is not read of the tree cannot be compared with what runs.
+    let exe = process.as_ref().and_then(|process| match root.as_deref() {
+        _ if !process.exe.starts_with('/') => Some(process.exe.as_str()),
+        Some(root) => process.exe.strip_prefix(root)?.strip_prefix('/'),
+        None => None,
+    });
+    if exe.zip(exclude.as_ref()).is_some_and(|(exe, globs)| globs.hides(Path::new(exe))) {
+        t.refuse_key("process", "exclude-covers", "`exclude` leaves the executable out, so that it is never judged");
+    }
     let concerns = concerns(t, scope);
     let scheme_given = t.has("scheme");
     let scheme = t.optional("scheme", |n| n.word(&SCHEMES)).or((!scheme_given).then_some(Scheme::Semver));
@@ -45,7 +55,7 @@ pub(super) fn program(t: &mut Table<'_>, scope: &Scope) -> Option<Program> {
     // With a release that could not be read, a version may well be listed.
     let versions = (listed == Some(releases.len())).then(|| releases.iter().map(|release| &release.version));
     let versions: Option<Vec<&Version>> = versions.map(Iterator::collect);
-    let patches = tables(t, "patch", |t| patch(t, scheme, versions.as_deref()));
+    let patches = tables(t, "patch", |t| patch(t, scheme, versions.as_deref(), exclude.as_ref()));
     let about = about(t);
     let (id, root, exclude, scheme) = (id?, root?, exclude?, scheme?);
     Some(Program { id, root, exclude, process, concerns, scheme, releases, patches, about })
@@ -81,7 +91,12 @@ fn release(
     Some(Release { version: version?, variant, when, tree: tree?, denied })
 }
 
-fn patch(t: &mut Table<'_>, scheme: Option<Scheme>, versions: Option<&[&Version]>) -> Option<Patch> {
+fn patch(
+    t: &mut Table<'_>,
+    scheme: Option<Scheme>,
+    versions: Option<&[&Version]>,
+    exclude: Option<&Globs>,
+) -> Option<Patch> {
     let id = t.required("id", |n| item_id(&n));
     let over = t.required("over", |n| {
         n.list(LIST_MAX, |n| {
@@ -97,6 +112,10 @@ fn patch(t: &mut Table<'_>, scheme: Option<Scheme>, versions: Option<&[&Version]
     let replaces = t.required("replaces", |n| {
         n.entries(REPLACED_MAX, |path, n| match relative_path_fault(path) {
             Some(fault) => n.refuse("bad-path", format!("`{}`: {fault}", printable(path))),
+            None if exclude.is_some_and(|globs| globs.hides(Path::new(path))) => {
+                let message = format!("`exclude` leaves `{}` out: nobody could see this patch", printable(path));
+                n.refuse("exclude-covers", message)
+            }
             None => Some((path.to_owned(), digest(n)?)),
         })
     });

@@ -56,9 +56,9 @@ impl<'a> Node<'a> {
         self.sheet.line(offset)
     }
 
-    /// Whether problems are no longer kept, so that no work need go into their words.
+    /// Whether a problem here would not be told, so that no work need go into its words.
     pub(super) fn is_full(&self) -> bool {
-        self.sheet.is_full()
+        self.sheet.is_full(self.offset())
     }
 
     /// Keeps its place for [`super::cross_check`].
@@ -78,6 +78,11 @@ impl<'a> Node<'a> {
         }
         let key = last_step(&self.path);
         self.refuse("wrong-type", format!("`{key}` must be {expected}, not {}", type_of(self.value.get_ref())))
+    }
+
+    /// The text, if it is one.
+    pub(super) fn as_str(&self) -> Option<&'a str> {
+        self.value.get_ref().as_str()
     }
 
     /// A text, as it stands.
@@ -350,6 +355,11 @@ impl<'a> Table<'a> {
         found
     }
 
+    /// Whether the key stands there with the value `true`.
+    pub(super) fn is_true(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|value| value.get_ref().as_bool() == Some(true))
+    }
+
     /// Lets a key stand there unread.
     pub(super) fn accept(&mut self, key: &'static str) {
         self.known.push(key);
@@ -388,7 +398,7 @@ impl<'a> Table<'a> {
         let mut misspelt = Vec::new();
         for key in self.entries.keys() {
             let text: &str = key.get_ref();
-            if self.known.contains(&text) || self.sheet.is_full() {
+            if self.known.contains(&text) || self.sheet.is_full(key.span().start) {
                 continue;
             }
             // What is absent is the likelier meaning; then any key that could stand here.

@@ -100,10 +100,12 @@ fn controller(t: &mut Table<'_>, ids: &mut Lines, keys: &mut Lines) -> Option<Co
         let id = any_id::<ControllerId>(n.clone())?;
         ids.unique(&n, id, |id| id.as_str())
     });
-    let standby = t.optional("standby", |n| n.boolean()).unwrap_or(false);
+    // Written as something else it may be meant either way, and says nothing of who stands by.
+    let standby = if t.has("standby") { t.optional("standby", |n| n.boolean()) } else { Some(false) };
     let permit_key = t.required("permit_key", |n| public_key(&n, keys));
     let log_key = t.required("log_key", |n| public_key(&n, keys));
-    Some(Controller { id: id?, standby, permit_key: permit_key?, log_key: log_key? })
+    t.accept("standby");
+    Some(Controller { id: id?, standby: standby?, permit_key: permit_key?, log_key: log_key? })
 }
 
 fn check_controllers(t: &mut Table<'_>, controllers: Option<&[Controller]>) {

@@ -2,8 +2,7 @@
 
 use super::condition::expect;
 use super::item::{about, concerns};
-use super::names::Kind;
-use super::names::Scope;
+use super::names::{Kind, Named, Scope};
 use super::reader::{Node, Table};
 use super::sheet::{is_unprintable, printable};
 use super::text::{GLOB_BYTES_MAX, config_key, item_id};
@@ -21,13 +20,19 @@ pub(super) fn setting(t: &mut Table<'_>, scope: &Scope) -> Option<Setting> {
     let expect = t.required("expect", expect);
     let in_force = t.optional("in_force", in_force);
     let sensitive = t.optional("sensitive", |n| n.boolean()).unwrap_or(false);
+    if in_force.is_some() {
+        let named = config.as_ref().and_then(|id| scope.names.named(&[Kind::Config], id)).map(|(_, named)| named);
+        if let Some(why) = unknowable(named, sensitive, scope) {
+            t.refuse_key("in_force", "in-force-unknowable", &why);
+        }
+    }
     let concerns = concerns(t, scope);
     let mut about = about(t);
     if kind == SettingKind::ExclusiveLock {
         if about.enforce == Enforce::Warn {
             t.refuse_key("enforce", "lock-warn", "an exclusive lock always holds");
         }
-        if t.has("waivable") && about.waivable {
+        if t.is_true("waivable") {
             t.refuse_key("waivable", "waiver-on-lock", "an exclusive lock cannot be waived");
         }
         if matches!(expect, Some(Expect::Absent)) {
@@ -37,6 +42,26 @@ pub(super) fn setting(t: &mut Table<'_>, scope: &Scope) -> Option<Setting> {
     }
     let (id, config, key, expect) = (id?, config?, key?, expect?);
     Some(Setting { id, kind, config, key, expect, in_force, sensitive, concerns, about })
+}
+
+// Why the value in force could never be known, or not whose it is. Where nobody answers, an agent must
+// be able to tell a program that does not run from one that hides: its process says so.
+fn unknowable(config: Option<&Named>, sensitive: bool, scope: &Scope) -> Option<String> {
+    if sensitive || config.is_some_and(|config| config.is_sensitive) {
+        return Some(
+            "what is sensitive leaves no host in clear, so that its value in force is always unknown".to_owned(),
+        );
+    }
+    match &config?.reader {
+        Some(id) if scope.names.has_process(id) == Some(false) => {
+            Some(format!("the program {} has no `process`: whether it runs could not be told", printable(id)))
+        }
+        None if scope.names.processes() > Some(1) => Some(
+            "several programs have a `process`: name the one that is asked with `program` of the configuration"
+                .to_owned(),
+        ),
+        _ => None,
+    }
 }
 
 fn in_force(node: Node<'_>) -> Option<InForce> {

@@ -21,15 +21,23 @@ impl Places {
     }
 }
 
+/// What some editors put before the text.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// One file being read.
 pub(super) struct Sheet<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
-    problems: RefCell<Vec<Problem>>,
+    /// With their offsets; their places are counted when all are known.
+    problems: RefCell<Vec<(usize, Problem)>>,
+    /// From this offset on there are more problems than are told.
+    full_from: Cell<Option<usize>>,
     /// Dotted paths and where they begin, in bytes.
     places: RefCell<Vec<(usize, String)>>,
     /// Lines that are no TOML: what was read from them is a guess.
     broken_lines: BTreeSet<u32>,
+    /// From this line on everything was read as part of a list that is not closed.
+    swallowed_from: Option<u32>,
     /// The parser has left out part of the text, so that nothing can be said to be missing.
     lossy: Cell<bool>,
 }
@@ -37,13 +45,17 @@ pub(super) struct Sheet<'a> {
 impl<'a> Sheet<'a> {
     /// Parses what can be parsed; the errors of syntax are the first problems.
     pub(super) fn parse(text: &'a str) -> (Self, DeTable<'a>) {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
+        // A byte order mark is no character of the first line.
+        let begin = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        let line_starts = std::iter::once(begin).chain(text.match_indices('\n').map(|(index, _)| index + 1)).collect();
         let mut sheet = Self {
             text,
             line_starts,
             problems: RefCell::default(),
+            full_from: Cell::new(None),
             places: RefCell::default(),
             broken_lines: BTreeSet::new(),
+            swallowed_from: None,
             lossy: Cell::new(false),
         };
         // A dotted key nests one table per dot, and nested tables are freed by recursion: a line of
@@ -53,49 +65,65 @@ impl<'a> Sheet<'a> {
             sheet.lossy.set(true);
             return (sheet, DeTable::new());
         }
-        let (table, errors) = DeTable::parse_recoverable(text);
+        let (table, mut errors) = DeTable::parse_recoverable(text);
+        errors.sort_by_key(|error| error.span().map_or(text.len(), |span| span.start));
         for error in errors {
-            if sheet.is_full() {
+            let offset = error.span().map_or(text.len(), |span| span.start);
+            if sheet.is_full(offset) {
                 break;
             }
-            let offset = error.span().map_or(text.len(), |span| span.start);
             let message = printable_to(error.message(), 300);
             if message.starts_with("duplicate key") {
                 sheet.report(offset, "", "duplicate-key", "the key stands twice".to_owned(), None);
                 continue;
             }
-            sheet.report(offset, "", "syntax", message, None);
             sheet.lossy.set(true);
+            if message.starts_with("missing comma between array") && begins_statement(text.get(offset..)) {
+                sheet.report_unclosed(offset);
+                break;
+            }
+            sheet.report(offset, "", "syntax", message, None);
             sheet.broken_lines.insert(sheet.line(offset));
         }
         (sheet, table.into_inner())
     }
 
+    // A list without its `]` takes in the rest of the file, line by line: one mistake, said once.
+    fn report_unclosed(&mut self, offset: usize) {
+        let line = self.line(offset);
+        let before = self.line_starts.iter().zip(1..).take_while(|(_, number)| *number < line);
+        let list = before.filter(|(start, _)| begins_statement(self.text.get(**start..))).last();
+        let list = list.map_or(line, |(_, number)| number);
+        let message = format!("the list of line {list} is not closed before this line");
+        self.report(offset, "", "syntax", message, Some("`]` is missing".to_owned()));
+        self.swallowed_from = Some(list);
+    }
+
     /// The line of a byte offset, from 1.
     pub(super) fn line(&self, offset: usize) -> u32 {
         let lines = self.line_starts.partition_point(|start| *start <= offset);
-        u32::try_from(lines).unwrap_or(u32::MAX)
+        u32::try_from(lines.max(1)).unwrap_or(u32::MAX)
     }
 
-    // The column of a byte offset in characters, from 1. Costs the length of the line.
-    fn column(&self, offset: usize) -> u32 {
-        let start = self.line_starts.partition_point(|start| *start <= offset).checked_sub(1);
-        let start = start.and_then(|index| self.line_starts.get(index)).copied().unwrap_or(0);
-        let before = self.text.get(start..offset).map_or(0, |text| text.chars().count());
-        u32::try_from(before + 1).unwrap_or(u32::MAX)
-    }
-
-    /// Whether problems are no longer kept, so that no work need go into their words.
-    pub(super) fn is_full(&self) -> bool {
-        self.problems.borrow().len() >= PROBLEMS_MAX
+    /// Whether a problem at `offset` would not be told, so that no work need go into its words.
+    pub(super) fn is_full(&self, offset: usize) -> bool {
+        self.full_from.get().is_some_and(|from| offset >= from)
     }
 
     /// Notes a problem.
     pub(super) fn report(&self, offset: usize, key: &str, code: &'static str, message: String, hint: Option<String>) {
         let line = self.line(offset);
-        if !self.is_full() && !self.broken_lines.contains(&line) {
-            let (column, key) = (self.column(offset), key.to_owned());
-            self.problems.borrow_mut().push(Problem { line, column, code, message, hint, key });
+        let is_swallowed = self.swallowed_from.is_some_and(|from| line >= from);
+        if self.is_full(offset) || is_swallowed || self.broken_lines.contains(&line) {
+            return;
+        }
+        let mut problems = self.problems.borrow_mut();
+        problems.push((offset, Problem { line, column: 1, code, message, hint, key: key.to_owned() }));
+        // The reader's order is not the file's: those told are the first of the file.
+        if problems.len() >= 2 * PROBLEMS_MAX {
+            sort(&mut problems);
+            problems.truncate(PROBLEMS_MAX);
+            self.full_from.set(problems.last().map(|(offset, _)| *offset));
         }
     }
 
@@ -121,10 +149,21 @@ impl<'a> Sheet<'a> {
     /// The value, if no problem was found; otherwise the problems in file order.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Places), Vec<Problem>> {
         let mut problems = self.problems.into_inner();
-        problems.sort_by(|a, b| (a.line, a.column, a.code).cmp(&(b.line, b.column, b.code)));
+        sort(&mut problems);
+        problems.truncate(PROBLEMS_MAX);
+        let mut cursor = Cursor::new(self.text, &self.line_starts);
+        let place = |(offset, problem)| {
+            let (line, column) = cursor.place(offset);
+            Problem { line, column, ..problem }
+        };
+        let problems: Vec<Problem> = problems.into_iter().map(place).collect();
         match value {
             Some(value) if problems.is_empty() => {
-                Ok((value, positions(self.text, &self.line_starts, self.places.into_inner())))
+                let mut offsets = self.places.into_inner();
+                offsets.sort_unstable();
+                let mut cursor = Cursor::new(self.text, &self.line_starts);
+                let places = offsets.into_iter().map(|(offset, key)| (key, cursor.place(offset)));
+                Ok((value, Places(places.collect())))
             }
             // A reader that gives nothing has said why; should one forget, the file is refused all the same.
             None if problems.is_empty() => Err(vec![Problem {
@@ -140,24 +179,49 @@ impl<'a> Sheet<'a> {
     }
 }
 
-// All positions in one pass over the text: a file may be one line of a hundred thousand entries.
-fn positions(text: &str, line_starts: &[usize], mut offsets: Vec<(usize, String)>) -> Places {
-    offsets.sort_unstable();
-    let mut places = Places::default();
-    let (mut line, mut column, mut at) = (1, 1, 0);
-    for (offset, key) in offsets {
-        let lines = line_starts.partition_point(|start| *start <= offset);
-        if lines > line {
-            line = lines;
-            column = 1;
-            at = line_starts.get(lines - 1).copied().unwrap_or(offset);
-        }
-        column += text.get(at..offset).map_or(0, |between| between.chars().count());
-        at = offset;
-        let position = (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
-        places.0.insert(key, position);
+fn sort(problems: &mut [(usize, Problem)]) {
+    problems.sort_by(|(a, first), (b, second)| (a, first.code).cmp(&(b, second.code)));
+}
+
+/// Counts lines and columns of ascending offsets in one pass over the text: a file may be one line of a
+/// hundred thousand entries.
+struct Cursor<'a> {
+    text: &'a str,
+    line_starts: &'a [usize],
+    line: usize,
+    column: usize,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(text: &'a str, line_starts: &'a [usize]) -> Self {
+        Self { text, line_starts, line: 1, column: 1, at: line_starts.first().copied().unwrap_or(0) }
     }
-    places
+
+    // Both from 1.
+    fn place(&mut self, offset: usize) -> (u32, u32) {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        if line > self.line {
+            self.line = line;
+            self.column = 1;
+            self.at = self.line_starts.get(line - 1).copied().unwrap_or(offset);
+        }
+        self.column += self.text.get(self.at..offset).map_or(0, |between| between.chars().count());
+        self.at = self.at.max(offset);
+        (u32::try_from(self.line).unwrap_or(u32::MAX), u32::try_from(self.column).unwrap_or(u32::MAX))
+    }
+}
+
+// Whether a line begins as `key =`, `[table]` or `[[table]]`, none of which stands in a list.
+fn begins_statement(line: Option<&str>) -> bool {
+    let line = line.unwrap_or_default().lines().next().unwrap_or_default().trim();
+    let is_word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'"'))
+    };
+    match line.strip_prefix('[') {
+        Some(rest) => rest.trim_start_matches('[').split_once(']').is_some_and(|(name, _)| is_word(name.trim())),
+        None => line.split_once('=').is_some_and(|(key, _)| is_word(key.trim())),
+    }
 }
 
 // The offset of the first line with more dots than any honest line has.

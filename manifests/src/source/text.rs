@@ -121,6 +121,9 @@ pub(super) fn version(node: &Node<'_>, scheme: Option<Scheme>) -> Option<Version
 pub(super) fn range(node: &Node<'_>, scheme: Option<Scheme>) -> Option<Range> {
     let text = node.text("a range of versions in quotes, as \">=3.4.2\"")?;
     match Range::parse(text, scheme?) {
+        Ok(range) if range.is_empty() => {
+            node.refuse("bad-range", format!("no version lies in the range `{}`", printable(text)))
+        }
         Ok(range) => Some(range),
         Err(error) => node.refuse_with(
             "bad-range",
@@ -265,8 +268,12 @@ pub(super) fn globs(node: Node<'_>) -> Option<Globs> {
     match Globs::new(sources) {
         // Together they must compile as well: the whole is one automaton with a size of its own.
         Ok(globs) => {
-            // Names that no glob would name by themselves.
-            if ["Zq3xKd", "Zq3xKd/Yw8vPb"].iter().all(|path| globs.excludes(Path::new(path), false)) {
+            // Names that no glob would name by themselves. A directory that is excluded hides what is in
+            // it, unless a later glob takes some of them back by name.
+            let excludes = |path, is_directory| globs.excludes(Path::new(path), is_directory);
+            let takes_back = globs.sources().iter().any(|source| source.starts_with('!'));
+            let below = excludes("Zq3xKd/Yw8vPb", false) || (!takes_back && excludes("Zq3xKd", true));
+            if excludes("Zq3xKd", false) && below {
                 return node.refuse("bad-glob", "these globs exclude every file: nothing would be judged");
             }
             Some(globs)

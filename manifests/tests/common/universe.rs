@@ -111,8 +111,11 @@ pub(crate) fn baseline() -> BoxedStrategy<String> {
     (configs, programs, settings, pinned, fix("F1"), fix("F2"), parts)
         .prop_map(
             move |((reload, sensitive, reader), (when, p, q), (lock, s, in_force, absent), pinned, f1, f2, parts)| {
-                let in_force =
-                    if in_force { "in_force = { url = \"http://127.0.0.1:1/\", pointer = \"/a\" }\n" } else { "" };
+                let in_force = if in_force && !sensitive {
+                    "in_force = { url = \"http://127.0.0.1:1/\", pointer = \"/a\" }\n"
+                } else {
+                    ""
+                };
                 let expect = if absent { "{ absent = true }" } else { "{ at_most = 3 }" };
                 let mut text = HEAD.to_owned();
                 text.push_str(&config(reload, sensitive, reader));
@@ -125,7 +128,8 @@ pub(crate) fn baseline() -> BoxedStrategy<String> {
                 text.push_str("[[fact]]\nid = \"g\"\nconfig = \"conf\"\nkey = \"g\"\n");
                 text.push_str("[[fact]]\nid = \"topology\"\nregistry = \"topology\"\n");
                 let narrow = if parts.0 { "" } else { "sites = [\"131211\"]\n" };
-                text.push_str(&program("p", when, &format!("{p}{narrow}")));
+                let process = "process = { exe = \"bin/p\" }\n";
+                text.push_str(&program("p", when, &format!("{process}{p}{narrow}")));
                 text.push_str(
                     "[[program.patch]]\nid = \"P1\"\nover = [\"1.0.0\"]\nreplaces = { \"lib/net.so\" = \"@net@\" }\n",
                 );

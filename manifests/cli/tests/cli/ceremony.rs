@@ -260,6 +260,21 @@ fn every_controller_but_the_first_stands_by_unless_it_is_said_otherwise() {
 }
 
 #[test]
+fn an_init_that_runs_out_of_space_leaves_nothing_and_can_be_tried_again() {
+    let desk = Desk::empty();
+    // No file may be longer than a block: the first small one is written, the next one is not.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
+    let mut arguments = vec!["-c".to_owned(), script.to_owned(), env!("CARGO_BIN_EXE_sekisho-baseline").to_owned()];
+    arguments.extend(desk.init_arguments(&["a;Quality", "b;Design"], true));
+    check(&std::process::Command::new("sh").args(&arguments).output().unwrap(), 74, &["cannot replace"]);
+    assert!(!desk.exists("d"));
+    fs::create_dir_all(desk.path("d/.git")).unwrap();
+    check(&std::process::Command::new("sh").args(&arguments).output().unwrap(), 74, &["cannot replace"]);
+    assert_eq!(fs::read_dir(desk.path("d")).unwrap().count(), 1);
+    check(&desk.init(&["a;Quality", "b;Design"], true), 0, &[]);
+}
+
+#[test]
 fn init_refuses_what_could_never_be_signed_safely() {
     let desk = Desk::empty();
     check(&desk.init(&["a;Quality"], true), 1, &["not enough"]);

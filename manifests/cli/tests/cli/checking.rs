@@ -1,6 +1,7 @@
 //! `check`: each mistake with its place.
 
 use std::fs;
+use std::process::Command;
 
 use manifests::digest::Digest;
 
@@ -36,6 +37,15 @@ fn every_mistake_of_both_files_is_printed_with_its_place() {
 }
 
 #[test]
+fn more_mistakes_than_are_told_are_said_to_be_the_first() {
+    let desk = Desk::empty();
+    desk.write("many.toml", &"a b\n".repeat(1001));
+    check(&run(&["check", &desk.text("many.toml")]), 1, &["error: the first 1000 mistakes"]);
+    desk.write("many.toml", &"a b\n".repeat(999));
+    assert!(!check(&run(&["check", &desk.text("many.toml")]), 1, &["error: 999 mistakes"]).contains("first"));
+}
+
+#[test]
 fn a_skeleton_is_in_order_but_for_being_empty() {
     let desk = Desk::empty();
     check(&desk.init(&["a;Quality", "b;Design"], true), 0, &[]);
@@ -52,6 +62,9 @@ fn one_file_is_recognised_by_what_it_holds() {
     for name in ["fleet.toml", "next.toml"] {
         check(&run(&["check", &desk.text(name)]), 0, &["no mistakes"]);
     }
+    desk.replace("fleet.toml", "[[controller]]", "x y\n[[controller]]");
+    let text = check(&run(&["check", &desk.text("fleet.toml")]), 1, &["syntax", "error: 1 mistake"]);
+    assert_eq!(text.lines().count(), 2, "{text}");
     check(&run(&["check", &desk.text("none.toml")]), 74, &["none.toml"]);
 }
 
@@ -78,6 +91,47 @@ fn the_file_list_of_every_release_must_be_at_hand_and_whole() {
     check(&desk.check(), 0, &["no mistakes"]);
     desk.replace("d/baseline.toml", "[[setting]]", &format!("{patch}\n[[setting]]"));
     check(&desk.check(), 1, &["file-list-missing", &other.hex()]);
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_a_mistake_with_its_place_beside_the_others() {
+    let desk = Desk::new();
+    let name = desk.text("d/baseline.toml");
+    // "本" in Shift_JIS.
+    let text = BASELINE.replacen("reviewed", "日\u{0}", 1).into_bytes();
+    let text = text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect::<Vec<_>>().join(&b"\x96\x7b"[..]);
+    fs::write(&name, &text).unwrap();
+    desk.replace("d/registry.toml", "code = \"372013\"", "code = \"372014\"");
+    let place = format!("{name}:19:35: not-utf8: the file is not UTF-8 from here on (hint: save it as UTF-8)");
+    check(&desk.check(), 1, &[&place, "registry.toml:", "bad-code"]);
+    check(&run(&["check", &name]), 1, &[&place]);
+    check(&desk.sign("a"), 1, &["not-utf8", "1.lifts.json: made and signed"]);
+}
+
+#[test]
+fn a_fix_that_no_listed_release_has_is_warned_of() {
+    let desk = Desk::new();
+    let fix = |range: &str| {
+        let requires = format!("requires = [ {{ program = \"issuing-server\", fixed_in = \"{range}\" }} ]");
+        desk.write("d/baseline.toml", &format!("{BASELINE}\n[[fix]]\nid = \"FIX-1\"\nroles = [\"ap\"]\n{requires}\n"));
+        check(&desk.check(), 0, &["no mistakes"])
+    };
+    assert!(!fix(">=3.4.0").contains("warning"));
+    let text = fix(">=3.5.0");
+    assert!(text.contains("warning") && text.contains("FIX-1 requires issuing-server >=3.5.0"), "{text}");
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let desk = Desk::new();
+    let pipe = desk.text("d/pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Within `timeout`, so that a wait for ever is a failure.
+    let program = env!("CARGO_BIN_EXE_sekisho-baseline");
+    let within = |path: &str| Command::new("timeout").args(["20", program, "check", path]).output().unwrap();
+    check(&within(&pipe), 1, &["pipe is no regular file"]);
+    fs::rename(desk.path("d/pipe"), desk.path("d/baseline.toml")).unwrap();
+    check(&within(&desk.text("d")), 1, &["baseline.toml is no regular file"]);
 }
 
 #[test]

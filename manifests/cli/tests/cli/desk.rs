@@ -200,6 +200,11 @@ impl Desk {
 
     /// `init` with signers `name;unit` whose key file bears the same name.
     pub(crate) fn init(&self, signers: &[&str], standby: bool) -> Output {
+        run(&self.init_arguments(signers, standby).iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The arguments of [`Desk::init`].
+    pub(crate) fn init_arguments(&self, signers: &[&str], standby: bool) -> Vec<String> {
         let mut arguments = vec!["init".to_owned(), self.text("d"), "--product".to_owned()];
         arguments.push("convenience-issuance".to_owned());
         for signer in signers {
@@ -210,7 +215,7 @@ impl Desk {
         if standby {
             arguments.extend(["--controller".to_owned(), self.text("standby.json")]);
         }
-        run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        arguments
     }
 
     pub(crate) fn sign(&self, who: &str) -> Output {

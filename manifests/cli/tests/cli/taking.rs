@@ -47,6 +47,31 @@ fn a_tree_is_taken_with_the_programs_own_globs_and_comments_stay() {
 }
 
 #[test]
+fn a_release_that_check_would_refuse_is_not_taken() {
+    let desk = Desk::new();
+    let baseline = desk.read("d/baseline.toml");
+    let mut list = FileList::new();
+    list.insert_file(b"bin/issuingd", Digest::of(b"1"));
+    fs::write(desk.path("list"), list.to_bytes()).unwrap();
+    let script = format!("cat {}", desk.text("list"));
+    let capture = |version, variant, words: &[&str]| {
+        let release = ["issuing-server", "--version", version, "--variant", variant];
+        check(&capture(&desk, &script, &release), 1, words)
+    };
+    capture("3.5", "split", &["bad-version", "nothing was taken"]);
+    capture("3.5.0", "split build", &["bad-id"]);
+    // Another mistake elsewhere is not this release's.
+    desk.replace("d/baseline.toml", "heartbeat = \"30s\"", "heartbeat = \"30\"");
+    let release = ["issuing-server", "--version", "3.5.0"];
+    check(&self::capture(&desk, &script, &release), 0, &["added release 3.5.0"]);
+    let taken = desk.read("d/baseline.toml");
+    capture("3.5.1", "split", &["ambiguous-tree"]);
+    assert_eq!(desk.read("d/baseline.toml"), taken);
+    assert!(!baseline.contains("3.5"));
+    assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 2);
+}
+
+#[test]
 fn an_agent_that_fails_or_writes_something_else_changes_nothing() {
     let desk = Desk::new();
     let baseline = desk.read("d/baseline.toml");
