@@ -10,7 +10,7 @@ use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
 use agent::{dry_run, enroll, run};
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
 use manifests::exclude::Globs;
 use tokio_util::sync::CancellationToken;
 
@@ -46,12 +46,13 @@ enum Command {
         config: PathBuf,
     },
     /// Ask the gate: exit 0 issue, 2 hold, 3 unknown, 64 wrong usage.
+    #[command(group(ArgGroup::new("where").required(true).args(["config", "socket"])))]
     Gate {
         /// The configuration file, which names the socket.
-        #[arg(long, required_unless_present = "socket")]
+        #[arg(long)]
         config: Option<PathBuf>,
         /// The gate's Unix socket.
-        #[arg(long, conflicts_with = "config")]
+        #[arg(long)]
         socket: Option<PathBuf>,
         /// The entry asked for, as `store` or `counter`.
         #[arg(long)]
@@ -204,4 +205,17 @@ async fn question(config: Option<PathBuf>, socket: Option<PathBuf>, entry: Optio
             ExitCode::from(UNKNOWN)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_names_a_configuration_or_a_socket() {
+        let usage = |arguments: &[&str]| Arguments::try_parse_from(arguments).map(|_| ()).unwrap_err().to_string();
+        let nothing = usage(&["sekisho-agent", "gate"]);
+        assert!(nothing.contains("<--config <CONFIG>|--socket <SOCKET>>"), "{nothing}");
+        usage(&["sekisho-agent", "gate", "--config", "a", "--socket", "b"]);
+    }
 }

@@ -230,6 +230,9 @@ pub struct PermitRow {
     pub until: Time,
     /// Whether the host named it in a document since.
     pub received: bool,
+    /// Whether it did not, and had a heartbeat's time for it: every document makes a new permit, so
+    /// the newest one is hardly ever named yet.
+    pub overdue: bool,
 }
 
 /// One site with all that is behind its standing.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args as Group, Parser, Subcommand, ValueEnum};
 use manifests::id::SiteCode;
 use manifests::text::Lang;
 
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 const EXIT_CODES: &str = "Exit codes of the subcommands:
-  0   all are verified; a stop is in force
+  0   all are verified; after stop: it is in force
   2   something is held, silent or stopped
   3   not known: no contact, or the controller refused
   64  wrong usage
@@ -68,6 +68,8 @@ pub enum Command {
     Hosts(Output),
     /// List the baseline's items and how many hosts stand how
     Items(Output),
+    /// List stops, newest first, with their digests and who has them
+    Stops(Output),
     /// Stop sites at once. Only a lift signed by two release managers ends a stop
     Stop(Stop),
 }
@@ -91,9 +93,10 @@ pub enum Form {
 
 /// Whom to stop, and why.
 #[derive(Clone, Debug, Group)]
+#[command(group(ArgGroup::new("whom").required(true).args(["all", "site"])))]
 pub struct Stop {
     /// Every site
-    #[arg(long, conflicts_with = "site", required_unless_present = "site")]
+    #[arg(long)]
     pub all: bool,
     /// These sites, by code
     #[arg(long, value_name = "CODE", num_args = 1..)]
@@ -137,6 +140,8 @@ mod tests {
         ] {
             assert!(Args::try_parse_from(wrong).is_err(), "{wrong:?}");
         }
+        let nothing = Args::try_parse_from(["sekisho", "stop"]).unwrap_err().to_string();
+        assert!(nothing.contains("<--all|--site <CODE>...>"), "not --all alone: {nothing}");
         let args = Args::try_parse_from(["sekisho", "stop", "--site", "402206", "372013", "--reason", "x"]).unwrap();
         let Some(Command::Stop(stop)) = args.command else { panic!("{args:?}") };
         assert_eq!(stop.site.len(), 2);

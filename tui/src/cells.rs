@@ -8,6 +8,10 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+mod kana;
+
+pub use kana::folded;
+
 /// What stands where text was cut. Two full stops, because an ellipsis is as wide as the terminal likes.
 const CUT: &str = "..";
 
@@ -19,12 +23,14 @@ pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// `text` with every character escaped that could move the cursor, turn the writing direction or hide.
+/// `text` with every character escaped that could move the cursor, turn the writing direction or hide,
+/// and with half-width voiced marks joined to their kana.
 ///
 /// Names, paths and values come from hosts; one of them may be hostile.
 pub fn clean(text: &str) -> Cow<'_, str> {
+    let text = kana::joined(text);
     if !text.chars().any(steers) {
-        return Cow::Borrowed(text);
+        return text;
     }
     let mut cleaned = String::with_capacity(text.len() + 16);
     for character in text.chars() {
@@ -57,6 +63,22 @@ fn clusters(text: &str) -> impl Iterator<Item = &str> {
         rest = tail;
         Some(cluster)
     })
+}
+
+/// The end of cleaned `text` in at most `cells`; what is cut begins with two full stops.
+pub fn cut_front(text: &str, cells: usize) -> String {
+    let text = clean(text);
+    if width(&text) <= cells {
+        return text.into_owned();
+    }
+    let mut used = CUT.len();
+    let mut kept: Vec<&str> = clusters(&text).collect::<Vec<_>>();
+    let fitting = kept.iter().rev().take_while(|cluster| {
+        used += width(cluster);
+        used <= cells
+    });
+    let first = kept.len() - fitting.count();
+    format!("{}{}", CUT.get(..cells.min(CUT.len())).unwrap_or_default(), kept.split_off(first).concat())
 }
 
 /// At most `cells` of cleaned `text`; what is cut ends in two full stops.
@@ -165,6 +187,9 @@ mod tests {
         assert_eq!(fit("abc", 1), ".");
         assert_eq!(fit("abc", 0), "");
         assert_eq!(fit_right("7", 3), "  7");
+        assert_eq!(cut_front("宗像市", 5), "..市");
+        assert_eq!(cut_front("宗像市", 6), "宗像市");
+        assert_eq!(cut_front("abc", 1), ".");
     }
 
     #[test]
@@ -178,6 +203,7 @@ mod tests {
         assert_eq!(clean("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(clean("\u{202e}abc\r\n\u{9b}"), "\\u{202e}abc\\u{d}\\u{a}\\u{9b}");
         assert_eq!(clean("宗像市 ✓"), "宗像市 ✓");
+        assert_eq!(clean("ｶﾞ\u{1b}"), "ガ\\u{1b}");
     }
 
     #[test]

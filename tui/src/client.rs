@@ -123,6 +123,27 @@ impl ClientError {
             ClientError::Ended { .. } => "ended",
         }
     }
+
+    /// What is behind [`ClientError::code`], in one line cleaned for terminals, as `invalid peer
+    /// certificate: UnknownIssuer`. Empty where the code says it all.
+    pub fn cause(&self) -> String {
+        let said = match self {
+            ClientError::Answered { status, code, .. } => format!("{status} {code}"),
+            ClientError::Timeout { .. } | ClientError::TooLarge { .. } | ClientError::Ended { .. } => String::new(),
+            ClientError::Address { .. }
+            | ClientError::Read { .. }
+            | ClientError::Ca { .. }
+            | ClientError::Token { .. }
+            | ClientError::Connect { .. }
+            | ClientError::Answer { .. } => {
+                // The innermost cause is the one that somebody can mend.
+                let first = std::error::Error::source(self);
+                let last = std::iter::successors(first, |error| error.source()).last();
+                last.map(ToString::to_string).unwrap_or_default()
+            }
+        };
+        crate::cells::cut(&said, 120)
+    }
 }
 
 /// A controller and the right to ask it.
@@ -203,6 +224,14 @@ impl Client {
     /// [`ClientError`]
     pub async fn items(&self) -> Result<Vec<ItemRow>, ClientError> {
         self.get(api::ITEMS).await
+    }
+
+    /// Every stop, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn stops(&self) -> Result<Vec<StopView>, ClientError> {
+        self.get(api::STOPS).await
     }
 
     /// Stops sites, at once.

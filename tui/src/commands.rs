@@ -15,6 +15,7 @@ pub mod hosts;
 pub mod items;
 pub mod sites;
 pub mod stop;
+pub mod stops;
 mod table;
 
 /// How a command ends.
@@ -29,6 +30,28 @@ pub enum End {
 impl End {
     fn of(good: bool) -> Self {
         if good { End::Good } else { End::Bad }
+    }
+}
+
+/// A writer whose reader may leave: what nobody reads any more is dropped in silence, and the command
+/// ends as its answer says, not as its reader did.
+#[derive(Debug)]
+pub struct Unminding<W>(pub W);
+
+impl<W: Write> Write for Unminding<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unminded(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unminded(self.0.flush(), ())
+    }
+}
+
+fn unminded<T>(done: io::Result<T>, dropped: T) -> io::Result<T> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(dropped),
+        other => other,
     }
 }
 
@@ -56,8 +79,9 @@ pub async fn run(
         Command::Sites(form) => sites::print(&client.fleet().await?, form.output, style, out),
         Command::Hosts(form) => hosts::print(&client.hosts().await?, form.output, style, now, out),
         Command::Items(form) => items::print(&client.items().await?, form.output, style, out),
+        Command::Stops(form) => stops::print(&client.stops().await?, form.output, style, out),
         Command::Stop(stop) => {
-            let view = client.stop(&stop::request(&stop)).await?;
+            let view = stop::settled(client, client.stop(&stop::request(&stop)).await?).await;
             stop::print(&view, stop.output.output, style, out)
         }
     };

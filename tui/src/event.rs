@@ -51,8 +51,10 @@ pub struct FetchedSite {
 }
 
 /// Why there is no contact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// [`crate::client::ClientError::code`]; its words are the text `link-CODE`.
     pub code: &'static str,
+    /// [`crate::client::ClientError::cause`]; empty where the code says it all.
+    pub cause: String,
 }

@@ -10,7 +10,7 @@ use manifests::text::Lang;
 use manifests::time::Time;
 use tui::args::Args;
 use tui::client::{Client, ClientError};
-use tui::commands::{self, End, Style};
+use tui::commands::{self, End, Style, Unminding};
 use tui::theme::Theme;
 use tui::{Dashboard, terminal};
 
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(USAGE);
     };
-    if args.command.is_none() && !terminal::is_there() {
-        eprintln!("sekisho: the dashboard needs a terminal; use a subcommand here, as: sekisho sites --output json");
+    if let (None, Some(what)) = (&args.command, terminal::lack()) {
+        eprintln!("sekisho: {what}; or use a subcommand, as: sekisho sites --output json");
         return ExitCode::from(USAGE);
     }
     let client = match Client::new(controller, ca, token_file) {
@@ -69,7 +69,7 @@ fn run(args: Args, client: Client) -> anyhow::Result<End> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match args.command {
         Some(command) => {
-            let mut out = io::BufWriter::new(io::stdout().lock());
+            let mut out = io::BufWriter::new(Unminding(io::stdout().lock()));
             let style = Style { lang, theme };
             runtime.block_on(commands::run(command, &client, style, now(), &mut out))
         }

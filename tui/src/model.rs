@@ -7,6 +7,8 @@ use manifests::id::{ItemId, SiteCode};
 use manifests::text::Lang;
 use manifests::time::{Span, Time};
 
+use crate::cells;
+use crate::event::Failure;
 use crate::standing::Shown;
 
 /// Rows of the screen above the table or page: title, counts, link; the table has a head as well.
@@ -50,7 +52,7 @@ impl Sort {
 }
 
 /// Contact with the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     /// The first attempt is under way.
     Connecting,
@@ -64,8 +66,8 @@ pub enum Link {
         attempt: u32,
         /// When it is tried again; none while it is being tried.
         retry_at: Option<Time>,
-        /// Text key `link-…`'s end.
-        why: &'static str,
+        /// Why.
+        why: Failure,
     },
 }
 
@@ -88,7 +90,7 @@ pub struct Wanted {
 impl Filter {
     /// What it asks for.
     pub fn wanted(&self) -> Wanted {
-        let lower = self.text.to_lowercase();
+        let lower = cells::folded(&self.text);
         let (inverse, words) = match lower.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, lower.as_str()),
@@ -98,7 +100,7 @@ impl Filter {
 }
 
 impl Wanted {
-    /// Whether a site's lower-case search text passes. Asking for nothing, every one does.
+    /// Whether a site's folded search text passes. Asking for nothing, every one does.
     pub fn passes(&self, haystack: &str) -> bool {
         self.words.is_empty() || self.words.iter().all(|word| haystack.contains(word.as_str())) != self.inverse
     }
@@ -107,7 +109,7 @@ impl Wanted {
 /// The table of sites.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Lower-case search text of each site of the fleet, in the fleet's order.
+    /// Folded search text of each site of the fleet, in the fleet's order.
     pub haystacks: Vec<String>,
     /// Indices into the fleet's sites: what is shown, in order.
     pub rows: Vec<usize>,

@@ -64,7 +64,7 @@ async fn send(events: &Sender<Event>, event: Event) {
 }
 
 fn failure(error: &ClientError) -> Failure {
-    Failure { code: error.code() }
+    Failure { code: error.code(), cause: error.cause() }
 }
 
 async fn fetch(client: &Client, site: Option<SiteCode>) -> Result<Fetched, ClientError> {

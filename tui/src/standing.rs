@@ -58,6 +58,13 @@ impl Shown {
         }
     }
 
+    /// Whether a site counts as this beside what it is shown as: its standing is its worst, and a stop
+    /// covers it all the same.
+    pub fn counts(self, row: &SiteRow) -> bool {
+        self == Shown::Stopped
+            && (row.standing == Standing::Stopped || row.reasons.iter().any(|reason| reason.code == Code::Stopped))
+    }
+
     /// Until when a site that is shown so is verified; nothing for one that is not.
     pub fn until(self, row: &SiteRow) -> Option<Time> {
         row.verified_until.filter(|_| matches!(self, Shown::Verified | Shown::Lapsed))

@@ -118,7 +118,7 @@ fn on_failed(model: &mut Model, failure: Failure) -> Vec<Effect> {
     };
     let step = usize::try_from(attempt).unwrap_or(usize::MAX).saturating_sub(1);
     let wait = RETRY_AFTER.get(step).or(RETRY_AFTER.last()).copied().unwrap_or(Span::ZERO);
-    model.link = Link::Lost { since, attempt, retry_at: Some(model.now.after(wait)), why: failure.code };
+    model.link = Link::Lost { since, attempt, retry_at: Some(model.now.after(wait)), why: failure };
     vec![Effect::Disconnect]
 }
 

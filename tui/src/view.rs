@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::event::Failure;
 use crate::keymap::{self, Place};
 use crate::model::{Link, Model, ROWS_ABOVE, SIZE_MIN};
 use crate::standing::Shown;
@@ -37,14 +38,20 @@ pub fn draw(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     put(frame, row_of(area, 1), counts(model, theme, area.width));
     put(frame, row_of(area, 2), status(model, theme, area.width));
     let body = Rect { y: area.y + ROWS_ABOVE, height: area.height - ROWS_ABOVE - 1, ..area };
-    if let Some(top) = model.help {
-        page::draw(&crate::page::help::lines(model), top, theme, false, body, frame);
+    let below = |lines: usize, top: usize| lines.saturating_sub(top + usize::from(body.height));
+    let below = if let Some(top) = model.help {
+        let lines = crate::page::help::lines(model);
+        page::draw(&lines, top, theme, false, body, frame);
+        below(lines.len(), top)
     } else if let Some(site) = &model.site {
-        page::draw(&crate::page::site::lines(model), site.scroll, theme, model.is_old(), body, frame);
+        let lines = crate::page::site::lines(model);
+        page::draw(&lines, site.scroll, theme, model.is_old(), body, frame);
+        below(lines.len(), site.scroll)
     } else {
         fleet::draw(model, theme, body, frame);
-    }
-    put(frame, row_of(area, area.height - 1), footer(model, theme, area.width));
+        0
+    };
+    put(frame, row_of(area, area.height - 1), footer(model, theme, area.width, below));
 }
 
 fn row_of(area: Rect, row: u16) -> Rect {
@@ -93,15 +100,17 @@ fn title<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
 
 /// Line two: the fleet's counts or the open site, and the time of the data.
 fn counts<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
-    let Some((fleet, _)) = &model.fleet else { return Line::raw(text(model.lang, "data-loading")) };
+    let Some((fleet, _)) = &model.fleet else {
+        let key = if model.is_old() { "data-none" } else { "data-loading" };
+        return Line::raw(text(model.lang, key));
+    };
     let old = model.is_old();
     let style = |style: Style| if old { theme.old() } else { style };
     let mut left = Vec::new();
     if let (Some(site), None) = (&model.site, model.help) {
         left = site_head(model, theme, &site.code, width);
     } else {
-        for (index, (shown, words)) in words::counts(model.lang, &fleet.counts, model.lapsed()).into_iter().enumerate()
-        {
+        for (index, (shown, words)) in words::counts(model.lang, fleet, model.lapsed()).into_iter().enumerate() {
             if index > 0 {
                 left.push(Span::styled(theme.separator(), style(Style::new())));
             }
@@ -151,18 +160,24 @@ fn state_text(lang: manifests::text::Lang, theme: Theme, shown: Shown) -> String
 /// Line three: contact, or a banner without it; and what the table is narrowed to.
 fn status<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
     let lang = model.lang;
-    match model.link {
+    match &model.link {
         Link::Lost { since, retry_at, why, .. } => {
             let key = if retry_at.is_some() { "link-lost" } else { "link-lost-trying" };
             let wait = retry_at.map_or(Length::ZERO, |at| round_up(at.since(model.now)));
-            let values = [
-                ("age", words::age(lang, model.now.since(since)).into()),
-                ("why", text(lang, &format!("link-{why}")).into()),
-                ("wait", words::age(lang, wait).into()),
-                ("controller", model.controller.as_str().into()),
-            ];
-            let banner = text_with(lang, key, &values);
-            Line::styled(cells::fit(&format!(" {banner}"), usize::from(width)), theme.banner())
+            let banner = |why: &str, controller: &str| {
+                let values = [
+                    ("age", words::age(lang, model.now.since(*since)).into()),
+                    ("why", why.into()),
+                    ("wait", words::age(lang, wait).into()),
+                    ("controller", controller.into()),
+                ];
+                format!(" {}", text_with(lang, key, &values))
+            };
+            // The controller's address may be cut off, the next attempt not.
+            let reasons = whys(lang, why);
+            let fits = |why: &&String| cells::width(banner(why, "").trim_end()) <= usize::from(width);
+            let why = reasons.iter().find(fits).or(reasons.last()).map_or("", String::as_str);
+            Line::styled(cells::fit(&banner(why, &model.controller), usize::from(width)), theme.banner())
         }
         Link::Connecting => {
             let connecting = text_with(lang, "link-connecting", &[("controller", model.controller.as_str().into())]);
@@ -176,6 +191,17 @@ fn status<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
             ends(vec![link], Span::raw(narrowed(model, theme)), width)
         }
     }
+}
+
+/// Why there is no contact, from all that is known to the least that tells it from others.
+fn whys(lang: manifests::text::Lang, why: &Failure) -> Vec<String> {
+    let words = text(lang, &format!("link-{}", why.code));
+    if why.cause.is_empty() {
+        return vec![words];
+    }
+    // `Connection refused (os error 111)`: the number tells people nothing that the words do not.
+    let end = why.cause.rsplit(": ").next().and_then(|end| end.split(" (os error").next()).unwrap_or_default();
+    vec![format!("{words}: {}", why.cause), why.cause.clone(), format!("{words}: {end}"), end.to_owned()]
 }
 
 /// A countdown ends at one second, not at none.
@@ -201,28 +227,41 @@ fn narrowed(model: &Model, theme: Theme) -> String {
     parts.join(theme.separator())
 }
 
-/// The last line: the filter while it is typed, else the keys most needed.
-fn footer<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
+/// The last line: the filter while it is typed, else the keys most needed, and what is below.
+fn footer<'a>(model: &Model, theme: Theme, width: u16, below: usize) -> Line<'a> {
     let lang = model.lang;
+    let more = match below {
+        0 => Span::raw(""),
+        _ => Span::styled(text_with(lang, "page-more", &[("count", below.into())]), theme.title()),
+    };
     if model.help.is_some() {
-        return Line::styled(cells::cut(&text(lang, "help-close"), usize::from(width)), theme.old());
+        let room = usize::from(width).saturating_sub(more.width() + 1);
+        return ends(vec![Span::styled(cells::cut(&text(lang, "help-close"), room), theme.old())], more, width);
     }
     if model.table.filter.typing && model.site.is_none() {
         let keys = format!("Enter {}  Esc {}", text(lang, "key-apply"), text(lang, "key-cancel"));
-        let typed = cells::clean(&model.table.filter.text).into_owned();
+        let prompt = text(lang, "filter-prompt");
+        // What is being typed is at the end; a cell for the space before it, one for the cursor.
+        let room = usize::from(width).saturating_sub(cells::width(&prompt) + 2);
         let left = vec![
-            Span::styled(text(lang, "filter-prompt"), theme.title()),
-            Span::raw(format!(" {typed}")),
+            Span::styled(prompt, theme.title()),
+            Span::raw(format!(" {}", cells::cut_front(&model.table.filter.text, room))),
             Span::styled(" ", theme.cursor()),
         ];
         return ends(left, Span::raw(keys), width);
     }
     let place = if model.site.is_some() { Place::Site } else { Place::Fleet };
-    let mut spans = Vec::new();
-    for binding in keymap::bindings_at(place).filter(|binding| binding.hint) {
-        let key = binding.label.split(' ').next().unwrap_or_default();
-        spans.push(Span::styled(key, theme.title()));
-        spans.push(Span::raw(format!(" {}  ", text(lang, binding.text))));
+    let mut hints: Vec<[Span<'_>; 2]> = keymap::bindings_at(place)
+        .filter(|binding| binding.hint)
+        .map(|binding| {
+            let key = binding.label.split(' ').next().unwrap_or_default();
+            [Span::styled(key, theme.title()), Span::raw(format!(" {}  ", text(lang, binding.text)))]
+        })
+        .collect();
+    // The last two, help and the way out, stay in any window: the help has the others.
+    let room = usize::from(width).saturating_sub(if below > 0 { more.width() } else { 0 });
+    while hints.len() > 2 && hints.iter().flatten().map(Span::width).sum::<usize>() > room + 2 {
+        hints.remove(hints.len() - 3);
     }
-    Line::from(spans)
+    ends(hints.into_iter().flatten().collect(), more, width)
 }

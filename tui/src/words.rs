@@ -1,6 +1,6 @@
 //! Times, ages, counts and reasons as people read them; no colours, no layout.
 
-use manifests::api::Counts;
+use manifests::api::{Counts, Fleet};
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
@@ -8,6 +8,10 @@ use manifests::time::{Span, Time};
 
 use crate::cells;
 use crate::standing::Shown;
+
+mod detail;
+
+pub use detail::{detail, expected};
 
 /// Japan is nine hours ahead all year, and has been since 1951: no time zone database is needed.
 const JST_AHEAD: Span = Span::from_s(9 * 3600);
@@ -64,14 +68,18 @@ pub fn age(lang: Lang, span: Span) -> String {
 }
 
 /// The counts in words, verified ones first, what is zero left out. Never a percentage.
-/// `lapsed` of those counted as verified have run out since.
-pub fn counts(lang: Lang, counts: &Counts, lapsed: u32) -> Vec<(Shown, String)> {
+/// `lapsed` of those counted as verified have run out since. Sites that are held or silent and stopped
+/// as well are counted as both: a stop in force is never left out.
+pub fn counts(lang: Lang, fleet: &Fleet, lapsed: u32) -> Vec<(Shown, String)> {
+    let counts = &fleet.counts;
+    let stopped = fleet.sites.iter().filter(|row| Shown::Stopped.counts(row)).count();
+    let stopped = u32::try_from(stopped).unwrap_or(u32::MAX).max(counts.stopped);
     let verified = counts.verified.saturating_sub(lapsed);
     let first = text_with(lang, "count-verified", &[("verified", verified.into()), ("sites", counts.sites.into())]);
     let others = [
         (Shown::Held, "count-held", counts.held),
         (Shown::Silent, "count-silent", counts.silent),
-        (Shown::Stopped, "count-stopped", counts.stopped),
+        (Shown::Stopped, "count-stopped", stopped),
         (Shown::Lapsed, "count-lapsed", lapsed),
     ];
     let others = others.into_iter().filter(|(_, _, count)| *count > 0);
@@ -167,9 +175,15 @@ mod tests {
 
     #[test]
     fn counts_are_of_all_sites_and_never_a_percentage() {
-        let counted = Counts { sites: 123, verified: 119, held: 1, silent: 3, stopped: 0 };
+        let fleet = Fleet {
+            product: "convenience-issuance".parse().unwrap(),
+            time: at("2023-04-30T15:04:05Z"),
+            baseline: None,
+            counts: Counts { sites: 123, verified: 119, held: 1, silent: 3, stopped: 0 },
+            sites: Vec::new(),
+        };
         let said =
-            |lang, lapsed| counts(lang, &counted, lapsed).into_iter().map(|(_, t)| t).collect::<Vec<_>>().join(" · ");
+            |lang, lapsed| counts(lang, &fleet, lapsed).into_iter().map(|(_, t)| t).collect::<Vec<_>>().join(" · ");
         assert_eq!(said(Lang::En, 0), "119 of 123 verified · 1 held · 3 silent");
         assert_eq!(said(Lang::Ja, 0), "123 団体中 119 確認済み · 1 保留 · 3 無応答");
         assert_eq!(said(Lang::En, 9), "110 of 123 verified · 1 held · 3 silent · 9 unknown");

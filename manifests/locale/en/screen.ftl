@@ -28,6 +28,7 @@ link-too-large = answer too large
 link-status = the controller reports a failure
 link-ended = the connection ended
 data-loading = loading
+data-none = No data yet: there is no contact with the controller.
 
 # Table heads.
 head-state = state
@@ -50,6 +51,14 @@ head-kind = kind
 head-title = title
 head-outcomes = hosts by outcome
 head-holds = sites held
+head-number = number
+head-time = time
+head-scope = scope
+head-operator = operator
+head-acknowledged = acknowledged
+head-outstanding = outstanding
+head-lifted = lifted
+head-digest = digest
 
 # The fleet.
 more-reasons = +{ $count }
@@ -98,9 +107,58 @@ detail-expected = { $subject }: expected { $expected }, found { $found }
 waived-until = waived until { $time }
 to-do = To do: { $action }
 
+# What the appraiser writes into details.
+detail-absent = absent
+detail-present = present
+detail-unknown = unknown
+detail-not-running = not running
+detail-not-in-evidence = not in evidence
+detail-not-required-yet = not required yet
+detail-a-listed-release = a listed release
+detail-not-on-this-host = not on this host
+detail-known-bad-release = known-bad release
+detail-in-force-not-in-evidence = value in force not in evidence
+detail-in-force-incomparable = value in force cannot be compared
+detail-different-values = different values in lines { $after }
+detail-one-of = one of { $after }
+detail-matches = matches { $after }
+detail-package = package { $after }
+detail-sealed = sealed { $after }
+detail-unknown-why = unknown: { $after }
+detail-in-force-unknown = in force unknown: { $after }
+detail-process-unknown = { $before } on disk, process unknown: { $after }
+detail-named-unknown = { $before } unknown: { $after }
+detail-process-older = { $before } on disk, the process holds an older { $after }
+detail-process-another = { $before } on disk, the process sees another { $after }
+detail-named-older = { $before } holds an older { $after }
+detail-known-bad = { $before }, known bad: { $after }
+detail-file-older = { $before } on disk, a process holds an older one
+detail-no-listed-release = { $before }, no listed release
+detail-named-not-in-evidence = { $before } not in evidence
+detail-in-force = { $before } in force
+detail-or = { $before } or { $after }
+
+# Why something is not known.
+why-file-absent = file-absent
+why-key-absent = key-absent
+why-unreadable = unreadable
+why-too-large = too-large
+why-timed-out = timed-out
+why-changing = changing
+why-undecodable = undecodable
+why-malformed = malformed
+why-ambiguous = ambiguous
+why-unexpected-value = unexpected-value
+why-unsupported = unsupported
+why-not-a-file = not-a-file
+why-process-unreadable = process-unreadable
+why-not-answering = not-answering
+why-io-error = io-error
+
 # Keys and help.
 help-title = Keys
 help-close = Esc, q or ? closes this help.
+page-more = { $count } more below
 help-states = States
 help-state-held = An item is not as it must be, or evidence is refused.
 help-state-silent = A host has not shown evidence in time.
@@ -141,6 +199,8 @@ stop-outstanding = Outstanding ({ $count }), able to issue until their permit en
 stop-nobody = none
 stop-permit-end = { $host } until { $time }
 stop-permit-none = { $host } has no permit
+stops-none = No stop was ever made.
+stops-lifted-all = all of it
 
 # Ages and waits.
 age-seconds = { $count } s

@@ -25,6 +25,7 @@ link-too-large = 応答が大きすぎます
 link-status = コントローラーが障害を通知しました
 link-ended = 接続が切れました
 data-loading = 読み込んでいます
+data-none = コントローラーと通信できないため、まだ情報がありません。
 
 # Table heads.
 head-state = 状態
@@ -47,6 +48,14 @@ head-kind = 種類
 head-title = 名称
 head-outcomes = 判定別サーバー数
 head-holds = 保留団体
+head-number = 番号
+head-time = 日時
+head-scope = 範囲
+head-operator = 実施者
+head-acknowledged = 受領済み
+head-outstanding = 未受領
+head-lifted = 解除済み
+head-digest = ダイジェスト
 
 # The fleet.
 more-reasons = +{ $count }
@@ -89,9 +98,58 @@ detail-expected = { $subject }: 期待値 { $expected }、実際 { $found }
 waived-until = 例外の期限 { $time }
 to-do = 対応: { $action }
 
+# What the appraiser writes into details.
+detail-absent = なし
+detail-present = あり
+detail-unknown = 不明
+detail-not-running = 停止中
+detail-not-in-evidence = 証拠になし
+detail-not-required-yet = 適用期日前
+detail-a-listed-release = 登録された版
+detail-not-on-this-host = このサーバーには不要
+detail-known-bad-release = 使用禁止の版
+detail-in-force-not-in-evidence = 稼働中の値が証拠にない
+detail-in-force-incomparable = 稼働中の値を比較できない
+detail-different-values = { $after } 行目で値が異なる
+detail-one-of = { $after } のいずれか
+detail-matches = { $after } に一致
+detail-package = パッケージ { $after }
+detail-sealed = 非公開の値 { $after }
+detail-unknown-why = 不明: { $after }
+detail-in-force-unknown = 稼働中の値は不明: { $after }
+detail-process-unknown = { $before } を導入済み、プロセスは不明: { $after }
+detail-named-unknown = { $before } 不明: { $after }
+detail-process-older = { $before } を導入済み、プロセスは古い { $after } を使用中
+detail-process-another = { $before } を導入済み、プロセスから見えるのは別の { $after }
+detail-named-older = { $before } は古い { $after } を使用中
+detail-known-bad = { $before } (使用禁止: { $after })
+detail-file-older = { $before } を導入済み、プロセスは古いものを使用中
+detail-no-listed-release = { $before } (登録された版ではない)
+detail-named-not-in-evidence = { $before } は証拠になし
+detail-in-force = 稼働中の値は { $before }
+detail-or = { $before } または { $after }
+
+# Why something is not known.
+why-file-absent = ファイルなし
+why-key-absent = キーなし
+why-unreadable = 読み取り不可
+why-too-large = 大きすぎる
+why-timed-out = 時間切れ
+why-changing = 読み取り中に変化
+why-undecodable = 文字コードが異なる
+why-malformed = 書式の誤り
+why-ambiguous = 異なる値の重複
+why-unexpected-value = 想定外の値
+why-unsupported = 未対応
+why-not-a-file = ファイルではない
+why-process-unreadable = プロセスを調べられない
+why-not-answering = 応答なし
+why-io-error = 読み取り障害
+
 # Keys and help.
 help-title = キー操作
 help-close = Esc、q、? でこの画面を閉じます。
+page-more = 続き { $count } 行
 help-states = 状態
 help-state-held = 項目が基準を満たさないか、証拠が認められません。
 help-state-silent = 証拠が期限内に届いていないサーバーがあります。
@@ -132,6 +190,8 @@ stop-outstanding = 未受領 ({ $count })。許可の期限までは発行でき
 stop-nobody = なし
 stop-permit-end = { $host } { $time } まで
 stop-permit-none = { $host } 許可なし
+stops-none = 停止はまだありません。
+stops-lifted-all = すべて解除
 
 # Ages and waits.
 age-seconds = { $count } 秒

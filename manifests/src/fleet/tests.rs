@@ -115,6 +115,22 @@ fn a_host_row_says_what_the_host_may_do_beside_its_own_verdict() {
 }
 
 #[test]
+fn a_permit_is_overdue_when_a_heartbeat_went_by_without_its_name() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let answer = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
+    let number = answer.permit.unwrap().number;
+    let row = |fleet: &Fleet, seconds| {
+        let permit = fleet.host_rows(at(seconds)).remove(0).permit.unwrap();
+        (permit.received, permit.overdue)
+    };
+    assert_eq!(row(&fleet, 31), (false, false), "its next heartbeat is on the way");
+    assert_eq!(row(&fleet, 32), (false, true));
+    send(&mut fleet, "exclusive", |cover| cover.permit = number, AP, at(33), &mut change).unwrap();
+    assert_eq!(row(&fleet, 33), (false, false), "it got a new one");
+}
+
+#[test]
 fn silence_closes_a_site_when_the_evidence_is_too_old() {
     let mut fleet = fleet(&[AP, DB]);
     let mut change = Change::default();

@@ -172,6 +172,7 @@ impl Fleet {
         let entry = policy.registry.entry(id, now)?;
         let host = self.hosts.get(id)?;
         let cover = host.evidence.as_ref().map(|evidence| &evidence.cover);
+        let heartbeat = policy.current.baseline().gate.heartbeat;
         Some(HostRow {
             host: id.clone(),
             roles: entry.host.roles.clone(),
@@ -183,11 +184,15 @@ impl Fleet {
             agent: cover.map(|cover| cover.agent.version.to_string()),
             baseline: cover.map(|cover| cover.baseline),
             state: host.state,
-            permit: host.permit.as_ref().map(|permit| PermitRow {
-                number: permit.number,
-                verdict: permit.verdict,
-                until: permit.until,
-                received: host.record.permit_named >= permit.number,
+            permit: host.permit.as_ref().map(|permit| {
+                let received = host.record.permit_named >= permit.number;
+                PermitRow {
+                    number: permit.number,
+                    verdict: permit.verdict,
+                    until: permit.until,
+                    received,
+                    overdue: !received && now > permit.issued.after(heartbeat),
+                }
             }),
             acknowledged: host.acknowledged,
         })

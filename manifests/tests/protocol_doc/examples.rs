@@ -357,6 +357,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
             verdict: Verdict::Hold,
             until: permit().until,
             received: true,
+            overdue: false,
         }),
         acknowledged: 1,
     };

@@ -10,9 +10,6 @@ use super::{End, Style, print_as};
 use crate::args::Form;
 use crate::words;
 
-/// Site codes shown in one row; the number of all stands before them.
-const CODES_SHOWN: usize = 5;
-
 /// Prints the items.
 ///
 /// # Errors
@@ -42,20 +39,11 @@ fn people(items: &[ItemRow], style: Style, out: &mut impl Write) -> io::Result<(
             vec![
                 text(lang, &words::key_of("kind", &item.kind)),
                 item.item.to_string(),
-                holds(item),
+                table::few(&item.holds),
                 outcomes.join(", "),
                 item.title.as_ref().map_or_else(String::new, |title| title.text(lang).to_owned()),
             ]
         })
         .collect();
     table::write(out, &head, &rows)
-}
-
-fn holds(item: &ItemRow) -> String {
-    if item.holds.is_empty() {
-        return "-".to_owned();
-    }
-    let codes: Vec<&str> = item.holds.iter().take(CODES_SHOWN).map(|code| code.as_str()).collect();
-    let more = if item.holds.len() > CODES_SHOWN { " .." } else { "" };
-    format!("{}: {}{more}", item.holds.len(), codes.join(" "))
 }

@@ -24,7 +24,7 @@ fn people(fleet: &Fleet, style: Style, out: &mut impl Write) -> io::Result<()> {
     let Style { lang, theme } = style;
     let shown = |row: &SiteRow| Shown::of(row.standing, row.verified_until, fleet.time);
     let lapsed = fleet.sites.iter().filter(|row| shown(row) == Shown::Lapsed).count();
-    let counts = words::counts(lang, &fleet.counts, u32::try_from(lapsed).unwrap_or(u32::MAX));
+    let counts = words::counts(lang, fleet, u32::try_from(lapsed).unwrap_or(u32::MAX));
     let counts: Vec<String> = counts.into_iter().map(|(_, words)| words).collect();
     let baseline = match &fleet.baseline {
         Some(baseline) => text_with(lang, "baseline-version", &[("version", baseline.version.as_str().into())]),

@@ -1,6 +1,8 @@
 //! `sekisho stop`
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use manifests::api::{StopRequest, StopView};
 use manifests::stop::Scope;
@@ -8,12 +10,37 @@ use manifests::text::{text, text_with};
 
 use super::{End, Style, print_as};
 use crate::args::{Form, Stop};
+use crate::client::Client;
 use crate::words;
+
+/// How long acknowledgements are waited for. Hosts that are connected need milliseconds.
+pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
+/// The time between two looks.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// The request that the command line asks for.
 pub fn request(stop: &Stop) -> StopRequest {
-    let scope = if stop.all { Scope::All } else { Scope::Sites { sites: stop.site.clone() } };
+    // A site named twice is one site.
+    let named: BTreeSet<_> = stop.site.iter().cloned().collect();
+    let scope = if stop.all { Scope::All } else { Scope::Sites { sites: named.into_iter().collect() } };
     StopRequest { scope, reason: stop.reason.clone() }
+}
+
+/// Waits until every host has acknowledged the stop, for [`ACKNOWLEDGED_WITHIN`] at most, and says how
+/// far it has come. It is in force whatever happens here: what cannot be asked again stays as it was.
+pub async fn settled(client: &Client, made: StopView) -> StopView {
+    let mut newest = made;
+    let asking = async {
+        while !newest.outstanding.is_empty() {
+            tokio::time::sleep(ASK_EVERY).await;
+            let Ok(stops) = client.stops().await else { return };
+            let Some(same) = stops.into_iter().find(|other| other.stop == newest.stop) else { return };
+            newest = same;
+        }
+    };
+    // Over is over: the stop is printed as it was last seen.
+    let _ = tokio::time::timeout(ACKNOWLEDGED_WITHIN, asking).await;
+    newest
 }
 
 /// Prints a stop that is in force and how far it has come. Always a good end: hosts that have not

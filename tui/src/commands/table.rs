@@ -11,6 +11,20 @@ pub(super) enum Align {
     Right,
 }
 
+/// Names shown in one cell; the number of all stands before them.
+const NAMES_SHOWN: usize = 5;
+
+/// `7: 011002 052141 131016 372013 402206 ..`, or a dash for none.
+pub(super) fn few(names: impl IntoIterator<Item = impl ToString>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    if names.is_empty() {
+        return "-".to_owned();
+    }
+    let shown: Vec<&str> = names.iter().take(NAMES_SHOWN).map(String::as_str).collect();
+    let more = if names.len() > NAMES_SHOWN { " .." } else { "" };
+    format!("{}: {}{more}", names.len(), shown.join(" "))
+}
+
 /// Writes head and rows, two spaces between columns. Nothing is cut: pipes have no width.
 pub(super) fn write(out: &mut impl Write, head: &[(String, Align)], rows: &[Vec<String>]) -> io::Result<()> {
     let mut widths: Vec<usize> = head.iter().map(|(text, _)| width(text)).collect();

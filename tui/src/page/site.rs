@@ -29,6 +29,7 @@ fn build(model: &Model) -> (Vec<Line>, Vec<usize>) {
     match &page.view {
         Some(view) => writer.site(view),
         None if page.loaded => writer.push(0, Tone::Bad, &text(model.lang, "reason-not-listed")),
+        None if model.is_old() => writer.push(0, Tone::Bad, &text(model.lang, "data-none")),
         None => writer.push(0, Tone::Dim, &text(model.lang, "data-loading")),
     }
     (writer.lines, writer.host_starts)
@@ -86,6 +87,8 @@ impl Writer<'_> {
             ],
         );
         self.push_marked(0, if lifted { Tone::Dim } else { Tone::Bad }, &head);
+        // Alone on its line: it is copied into the lift, and has 71 cells.
+        self.push(INDENT, Tone::Plain, &stop.stop.digest.to_string());
         let reason = self.say("stop-reason", &[("reason", stop.reason.as_str().into())]);
         self.push(INDENT, Tone::Plain, &reason);
         if lifted {
@@ -141,7 +144,7 @@ impl Writer<'_> {
         };
         let permit = match &row.permit {
             Some(permit) => {
-                let key = if permit.received { "host-permit" } else { "host-permit-unreceived" };
+                let key = if permit.overdue { "host-permit-unreceived" } else { "host-permit" };
                 let verdict = self.say(&key_of("verdict", &permit.verdict), &[]);
                 let until = words::moment(permit.until);
                 self.say(key, &[("verdict", verdict.into()), ("time", until.into())])
@@ -179,6 +182,10 @@ impl Writer<'_> {
         let outcome = self.say(&key_of("outcome", &item.outcome), &[]);
         let tone = if item.verdict == Verdict::Hold { Tone::Bad } else { Tone::Warn };
         self.push_marked(INDENT, tone, format!("{outcome}  {kind} {}  {title}", item.item).trim_end());
+        if item.outcome == Outcome::Stale {
+            // What it needs is not known. What the host needs is said with the host, once.
+            return;
+        }
         let inner = INDENT + super::MARK_CELLS;
         if let Some(code) = item.code {
             self.push(inner, Tone::Plain, &text(lang, &format!("reason-{code}")));
@@ -197,12 +204,13 @@ impl Writer<'_> {
     }
 
     fn detail(&mut self, indent: usize, detail: &Detail) {
+        let lang = self.model.lang;
         let compared = self.say(
             "detail-expected",
             &[
-                ("subject", detail.subject.as_str().into()),
-                ("expected", detail.expected.as_str().into()),
-                ("found", detail.found.as_str().into()),
+                ("subject", words::detail(lang, &detail.subject).into()),
+                ("expected", words::expected(lang, &detail.expected).into()),
+                ("found", words::detail(lang, &detail.found).into()),
             ],
         );
         self.push(indent, Tone::Plain, &compared);

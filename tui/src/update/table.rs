@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use manifests::api::{SiteRow, Standing};
 use manifests::text::{self, Lang};
 
+use crate::cells;
 use crate::keymap::Action;
 use crate::model::{Model, Sort};
 use crate::standing::Shown;
@@ -43,7 +44,7 @@ fn haystack(row: &SiteRow, known: &mut BTreeMap<&'static str, String>) -> String
             known.entry(reason.code.as_str()).or_insert_with(|| both(&|lang| text::reason_short(lang, reason.code))),
         );
     }
-    text.to_lowercase()
+    cells::folded(&text)
 }
 
 /// Makes the rows anew; the cursor stays on the chosen site while that is shown.
@@ -54,7 +55,9 @@ pub(super) fn refilter(model: &mut Model) {
         .filter(|index| {
             let passes = model.table.haystacks.get(*index).is_some_and(|text| wanted.passes(text));
             let row = fleet.sites.get(*index);
-            passes && row.is_some_and(|row| model.table.only.is_none_or(|only| model.shown(row) == only))
+            passes
+                && row
+                    .is_some_and(|row| model.table.only.is_none_or(|only| model.shown(row) == only || only.counts(row)))
         })
         .collect();
     // The controller's order is not relied on: bad news comes first whatever it sends.

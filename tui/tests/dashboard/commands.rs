@@ -1,11 +1,13 @@
 //! What the subcommands print.
 
+use clap::Parser as _;
 use manifests::api::{Allowed, Counts, Fleet, StopView};
 use manifests::outcome::Verdict;
 use manifests::reason::{Code, Reason};
+use manifests::stop::Scope;
 use manifests::text::Lang;
-use tui::args::Form;
-use tui::commands::{End, Style, hosts, items, sites, stop};
+use tui::args::{Args, Command, Form};
+use tui::commands::{End, Style, hosts, items, sites, stop, stops};
 use tui::theme::Theme;
 
 use crate::fixture;
@@ -110,4 +112,35 @@ fn a_stop_names_itself_and_who_has_not_confirmed_it() {
              Outstanding (1), able to issue until their permit ends:\n  402206-db1 until 2023-05-09 14:30:00 JST\n"
         )
     );
+}
+
+#[test]
+fn stops_show_digest_progress_and_lifts_and_end_well_once_all_is_lifted() {
+    let mut other = fixture::stop();
+    other.scope = Scope::Sites { sites: vec!["372013".parse().unwrap(), "402206".parse().unwrap()] };
+    other.lifted = vec!["372013".parse().unwrap()];
+    let both = [fixture::stop(), other.clone()];
+    let (text, end) = printed(|out| stops::print(&both, Form::Table, style(Lang::En), out));
+    assert_eq!(end, End::Bad);
+    let rows: Vec<&str> = text.lines().collect();
+    let digest = fixture::stop().stop.digest.to_string();
+    assert!(rows[1].starts_with("     3  2023-05-09 13:58:00 JST  prefecture 40     ops-1     1"), "{text}");
+    assert!(rows[1].contains(&format!("  1: 402206-db1  -          {digest}  wrong certificate printed")), "{text}");
+    assert!(rows[2].contains("  2: 372013 402206  ") && rows[2].contains("  1: 372013  "), "{text}");
+    other.lifted.push("402206".parse().unwrap());
+    let (text, end) = printed(|out| stops::print(&[other.clone()], Form::Table, style(Lang::Ja), out));
+    assert_eq!(end, End::Good);
+    assert!(text.contains("  すべて解除  "), "{text}");
+    let (text, end) = printed(|out| stops::print(&[], Form::Table, style(Lang::Ja), out));
+    assert_eq!((text.as_str(), end), ("停止はまだありません。\n", End::Good));
+    let (text, _) = printed(|out| stops::print(&both, Form::Json, style(Lang::Ja), out));
+    assert_eq!(serde_json::from_str::<Vec<StopView>>(&text).unwrap(), both);
+}
+
+#[test]
+fn a_site_named_twice_is_stopped_once() {
+    let command = ["sekisho", "stop", "--site", "402206", "131016", "402206", "--reason", "x"];
+    let Some(Command::Stop(asked)) = Args::try_parse_from(command).unwrap().command else { panic!() };
+    let sites = vec!["131016".parse().unwrap(), "402206".parse().unwrap()];
+    assert_eq!(stop::request(&asked).scope, Scope::Sites { sites });
 }

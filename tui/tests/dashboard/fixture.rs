@@ -12,7 +12,7 @@ use manifests::stop::{Scope, StopRef};
 use manifests::text::Lang;
 use manifests::time::Time;
 use tui::effect::Effect;
-use tui::event::{Event, Fetched, FetchedSite};
+use tui::event::{Event, Failure, Fetched, FetchedSite};
 use tui::model::Model;
 use tui::update::{start, update};
 
@@ -94,7 +94,8 @@ fn host(id: &str, role: &str, reasons: Vec<Reason>) -> HostRow {
             number: 7,
             verdict: Verdict::Hold,
             until: at("2023-05-09T14:30:00+09:00"),
-            received: id.ends_with("ap1"),
+            received: false,
+            overdue: !id.ends_with("ap1"),
         }),
         acknowledged: 0,
     }
@@ -201,6 +202,10 @@ pub(crate) fn items() -> Vec<ItemRow> {
 
 pub(crate) fn stop() -> StopView {
     site().stops.remove(0)
+}
+
+pub(crate) fn failure(code: &'static str) -> Failure {
+    Failure { code, cause: String::new() }
 }
 
 /// A dashboard and the clock that drives it.

@@ -5,8 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use manifests::api;
-use manifests::stop::Scope;
+use manifests::api::{self, StopView};
+use manifests::digest::Digest;
+use manifests::stop::{Scope, StopRef};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tui::client::Client;
+use tui::commands::stop;
 use tui::event::Event;
 
 use crate::fixture;
@@ -93,6 +95,8 @@ async fn answer(
     }
     let allowed = request.contains("Bearer viewer-token\r\n");
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let made = request.starts_with("POST");
+    let looks = log.lock().unwrap().iter().filter(|earlier| earlier.starts_with("GET /v1/stops ")).count();
     log.lock().unwrap().push(request);
     let json = |value: serde_json::Value| ("200 OK", value.to_string());
     let (status, body) = match path.as_str() {
@@ -101,7 +105,16 @@ async fn answer(
         "/v1/sites/402206" => json(serde_json::to_value(fixture::site()).unwrap()),
         api::HOSTS => json(serde_json::to_value(fixture::hosts()).unwrap()),
         api::ITEMS => json(serde_json::to_value(fixture::items()).unwrap()),
-        api::STOPS => ("201 Created", serde_json::to_string(&fixture::stop()).unwrap()),
+        api::STOPS if made => ("201 Created", serde_json::to_string(&fixture::stop()).unwrap()),
+        // The second look finds it acknowledged by all.
+        api::STOPS => {
+            let older = StopView { stop: StopRef { number: 2, digest: Digest::of(b"older") }, ..fixture::stop() };
+            let mut stop = fixture::stop();
+            if looks > 0 {
+                stop.acknowledged.extend(stop.outstanding.drain(..).map(|(host, _)| host));
+            }
+            json(serde_json::to_value([stop, older]).unwrap())
+        }
         "/v1/sites/131016" => ("302 Found\r\nlocation: /v1/sites/402206", String::new()),
         api::EVENTS => {
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: hello\n\n";
@@ -140,6 +153,18 @@ async fn answers_come_through_tls_with_the_token() {
 }
 
 #[tokio::test]
+async fn a_stop_is_printed_though_nobody_can_be_asked_how_far_it_has_come() {
+    let fake = Fake::start().await;
+    std::fs::write(fake.path("token"), "other").unwrap();
+    let refused = fake.client();
+    assert_eq!(stop::settled(&refused, fixture::stop()).await, fixture::stop());
+    let mut unknown = fixture::stop();
+    unknown.stop.number = 9;
+    std::fs::write(fake.path("token"), "viewer-token").unwrap();
+    assert_eq!(stop::settled(&fake.client(), unknown.clone()).await, unknown);
+}
+
+#[tokio::test]
 async fn refusals_redirects_and_strangers_are_told_apart() {
     let fake = Fake::start().await;
     let client = fake.client();
@@ -150,7 +175,9 @@ async fn refusals_redirects_and_strangers_are_told_apart() {
     assert_eq!(fake.client().fleet().await.unwrap_err().code(), "refused");
     let stranger = Fake::start().await;
     let client = Client::new(&stranger.address, &fake.path("ca.pem"), &fake.path("token")).unwrap();
-    assert_eq!(client.fleet().await.unwrap_err().code(), "connect");
+    let error = client.fleet().await.unwrap_err();
+    assert_eq!(error.code(), "connect");
+    assert!(error.cause().starts_with("invalid peer certificate: "), "{}", error.cause());
     assert_eq!(stranger.last_request(), "", "no token is shown to a stranger");
 }
 
@@ -187,10 +214,30 @@ async fn an_event_without_end_does_not_fill_the_memory() {
 
 /// Runs the program as a script would: no terminal.
 async fn sekisho(fake: &Fake, arguments: &[&str]) -> Output {
+    let mut command = command(fake, arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn command(fake: &Fake, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho"));
     command.args(["--controller", &fake.address, "--lang", "ja"]).args(arguments).stdin(Stdio::null());
     command.arg("--ca").arg(fake.path("ca.pem")).arg("--token-file").arg(fake.path("token"));
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_changes_nothing() {
+    let fake = Fake::start().await;
+    for (arguments, code) in [(&["hosts"][..], 2), (&["stop", "--all", "--reason", "x"], 0)] {
+        let mut command = command(&fake, arguments);
+        let output = tokio::task::spawn_blocking(move || {
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            drop(child.stdout.take());
+            child.wait_with_output().unwrap()
+        });
+        let output = output.await.unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(code), &b""[..]), "{arguments:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,6 +249,10 @@ async fn the_program_ends_as_scripts_expect() {
     let stop = sekisho(&fake, &["stop", "--all", "--reason", "誤交付"]).await;
     assert_eq!(stop.status.code(), Some(0), "{stop:?}");
     assert!(!stop.stdout.contains(&0x1b));
+    assert!(String::from_utf8_lossy(&stop.stdout).contains("受領済み (2):"), "waited for: {stop:?}");
+    let stops = sekisho(&fake, &["stops", "--output", "json"]).await;
+    assert_eq!(stops.status.code(), Some(2), "{stops:?}");
+    assert_eq!(serde_json::from_slice::<Vec<StopView>>(&stops.stdout).unwrap().len(), 2);
     let dashboard = sekisho(&fake, &[]).await;
     assert_eq!(dashboard.status.code(), Some(64), "no terminal, no dashboard: {dashboard:?}");
     assert!(String::from_utf8_lossy(&dashboard.stderr).contains("subcommand"));

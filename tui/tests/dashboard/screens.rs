@@ -92,7 +92,7 @@ fn lost(lang: Lang, size: (u16, u16)) -> Driver {
     driver.fetched(crate::fixture::fleet());
     driver.later(2_000);
     for wait in [1_000, 2_000, 500] {
-        driver.happen(Event::StreamFailed(Failure { code: "connect" }));
+        driver.happen(Event::StreamFailed(crate::fixture::failure("connect")));
         driver.later(wait);
     }
     driver
@@ -158,10 +158,90 @@ fn before_the_first_answer_and_in_too_small_a_window() {
 }
 
 #[test]
+fn the_banner_says_why_there_is_no_contact_and_when_it_is_tried_again() {
+    let certificate = "invalid peer certificate: UnknownIssuer";
+    let refused = "Connection refused (os error 111)";
+    for (cause, lang, width, said) in [
+        (refused, Lang::En, 80, " NO CONTACT for 0 s: Connection refused (os error 111). Next attempt in 1 s. "),
+        (refused, Lang::Ja, 60, " 通信断 0 秒: Connection refused。次の接続まで 1 秒。"),
+        (
+            certificate,
+            Lang::En,
+            120,
+            " NO CONTACT for 0 s: cannot connect: invalid peer certificate: UnknownIssuer. Next attempt in 1 s.",
+        ),
+        (certificate, Lang::En, 80, " NO CONTACT for 0 s: cannot connect: UnknownIssuer. Next attempt in 1 s. https"),
+        (certificate, Lang::En, 60, " NO CONTACT for 0 s: UnknownIssuer. Next attempt in 1 s. h"),
+        (certificate, Lang::Ja, 80, " 通信断 0 秒: invalid peer certificate: UnknownIssuer。次の接続まで 1 秒。http"),
+    ] {
+        let (mut driver, _) = Driver::start(lang, (width, 24));
+        driver.happen(Event::FetchFailed(Failure { code: "connect", cause: cause.to_owned() }));
+        let screen = text(&draw(&driver.model, COLOUR));
+        assert!(screen.lines().any(|line| line.starts_with(said)), "{screen}");
+        assert!(!screen.contains("loading") && !screen.contains("読み込んで"), "{screen}");
+    }
+}
+
+#[test]
+fn a_site_opened_without_contact_does_not_load_for_ever() {
+    let mut driver = Driver::live(Lang::En, (80, 24));
+    driver.press(KeyCode::Enter);
+    assert!(text(&draw(&driver.model, COLOUR)).contains("\nloading\n"));
+    driver.happen(Event::FetchFailed(crate::fixture::failure("connect")));
+    let screen = text(&draw(&driver.model, COLOUR));
+    assert!(screen.contains("\nNo data yet: there is no contact with the controller.\n"), "{screen}");
+}
+
+#[test]
+fn half_width_kana_do_not_shift_the_row() {
+    let mut driver = Driver::live(Lang::Ja, (80, 24));
+    let mut fleet = crate::fixture::fleet();
+    fleet.sites[2].name.ja = Some("ﾊﾟﾌﾞﾄﾞ".to_owned());
+    driver.fetched(fleet);
+    let buffer = draw(&driver.model, COLOUR);
+    let row = |begin: &str| {
+        let rows: Vec<String> = (0..24).map(|y| (0..80).map(|x| buffer[(x, y)].symbol()).collect()).collect();
+        let y = rows.iter().position(|row| row.contains(begin)).unwrap();
+        (0..80u16).rfind(|x| buffer[(*x, u16::try_from(y).unwrap())].symbol() == "-")
+    };
+    // The last column of a held and of a silent site begins in the same cell.
+    assert_eq!(row("402206"), row("372013"));
+    assert!(text(&buffer).contains("パブド"));
+}
+
+#[test]
+fn the_last_line_keeps_the_way_out_the_filters_end_and_what_is_below() {
+    let last = |driver: &Driver| text(&draw(&driver.model, COLOUR)).lines().last().unwrap().to_owned();
+    for lang in [Lang::En, Lang::Ja] {
+        let quit = format!("q {}", manifests::text::text(lang, "key-quit"));
+        for width in 60..100 {
+            let mut driver = Driver::live(lang, (width, 15));
+            assert!(last(&driver).contains(&quit), "{width}: {}", last(&driver));
+            driver.press(KeyCode::Char('/'));
+            driver.type_text(&"宗像".repeat(20));
+            driver.type_text("の終わり");
+            assert!(last(&driver).contains("..") && last(&driver).contains("の終わり"), "{width}: {}", last(&driver));
+            driver.press(KeyCode::Esc);
+            driver.press(KeyCode::Enter);
+            driver.fetched_site(Some(site()));
+            assert!(last(&driver).contains(&quit), "{width}: {}", last(&driver));
+            let more = manifests::text::text_with(lang, "page-more", &[("count", 7_u64.into())]);
+            let (before, after) = more.split_once('7').unwrap();
+            for key in ['?', 'g'] {
+                driver.press(KeyCode::Char(key));
+                assert!(last(&driver).contains(before) && last(&driver).ends_with(after), "{}", last(&driver));
+            }
+            driver.press(KeyCode::Char('G'));
+            assert!(!last(&driver).ends_with(after), "{width}: {}", last(&driver));
+        }
+    }
+}
+
+#[test]
 fn nothing_is_green_without_contact() {
     for build in [lost, |lang, size| {
         let mut driver = open_site(lang, size);
-        driver.happen(Event::StreamFailed(Failure { code: "timeout" }));
+        driver.happen(Event::StreamFailed(crate::fixture::failure("timeout")));
         driver
     }] {
         let buffer = draw(&build(Lang::En, (120, 40)).model, COLOUR);
@@ -187,7 +267,7 @@ fn a_host_that_may_not_issue_has_no_mark_of_a_good_one() {
     driver.fetched_site(Some(view));
     assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
     // Its permit ends at 14:30, and no answer came since 14:00.
-    driver.happen(Event::StreamFailed(Failure { code: "connect" }));
+    driver.happen(Event::StreamFailed(crate::fixture::failure("connect")));
     driver.later(29 * 60_000);
     assert_eq!(line(&driver), "✓ 402206-db1  db  issue");
     driver.later(60_000);

@@ -1,6 +1,8 @@
 //! What events do to the model.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use manifests::outcome::{Outcome, Verdict};
+use manifests::reason::{Code, Reason};
 use manifests::text::Lang;
 use tui::effect::Effect;
 use tui::event::{Event, Failure};
@@ -18,7 +20,7 @@ fn live() -> Driver {
 }
 
 fn failure() -> Failure {
-    Failure { code: "connect" }
+    crate::fixture::failure("connect")
 }
 
 #[test]
@@ -118,6 +120,8 @@ fn the_filter_finds_code_name_reason_and_state_in_both_languages() {
         ("402", &["402206"][..]),
         ("宗像", &["402206"]),
         ("munaKATA", &["402206"]),
+        ("ＭＵＮＡＫＡＴＡ　ｈｅｌｄ", &["402206"]),
+        ("！verified", &["402206", "473022", "372013", "131016"]),
         ("fix-2019", &["402206"]),
         ("fix missing", &["402206"]),
         ("修正未適用", &["402206"]),
@@ -165,6 +169,26 @@ fn tab_shows_one_state_after_the_other() {
     driver.press(KeyCode::BackTab);
     assert_eq!(driver.codes(), ["011002", "052141", "462152"]);
     driver.press(KeyCode::Esc);
+    assert_eq!(driver.codes().len(), 7);
+}
+
+#[test]
+fn a_stop_is_counted_and_found_at_silent_and_held_sites_too() {
+    let mut driver = live();
+    let mut all = fleet();
+    for row in &mut all.sites {
+        row.reasons.push(Reason::of(Code::Stopped));
+    }
+    let said = |fleet: &_| {
+        let counts = tui::words::counts(Lang::En, fleet, 0);
+        counts.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(said(&fleet()), "3 of 7 verified, 2 held, 1 silent, 1 stopped");
+    assert_eq!(said(&all), "3 of 7 verified, 2 held, 1 silent, 7 stopped");
+    driver.fetched(all);
+    while driver.model.table.only != Some(Shown::Stopped) {
+        driver.press(KeyCode::Tab);
+    }
     assert_eq!(driver.codes().len(), 7);
 }
 
@@ -235,6 +259,42 @@ fn a_site_that_left_the_registry_says_so() {
     driver.fetched_site(None);
     let lines = tui::page::site::lines(&driver.model);
     assert!(lines[0].text.contains("not in the registry"), "{lines:?}");
+}
+
+#[test]
+fn what_is_stale_is_looked_for_not_repaired() {
+    let mut driver = live();
+    driver.press(KeyCode::Enter);
+    let mut view = site();
+    let stale = Reason::of(Code::Stale);
+    for host in &mut view.hosts {
+        host.appraisal.reasons = vec![stale.clone()];
+        host.host.allowed.reasons = vec![stale.clone()];
+        for item in &mut host.appraisal.items {
+            (item.outcome, item.verdict) = (Outcome::Stale, Verdict::Hold);
+            (item.code, item.details) = (Some(Code::Stale), vec![]);
+        }
+    }
+    let hosts = view.hosts.len();
+    driver.fetched_site(Some(view));
+    let lines = tui::page::site::lines(&driver.model);
+    let to_do: Vec<_> = lines.iter().filter(|line| line.text.starts_with("To do:")).collect();
+    assert_eq!(to_do.len(), hosts, "{to_do:?}");
+    assert!(to_do.iter().all(|line| line.text.contains("Check that the host is up")), "{to_do:?}");
+}
+
+#[test]
+fn details_are_read_in_the_readers_language() {
+    let mut driver = Driver::live(Lang::Ja, SIZE);
+    driver.press(KeyCode::Enter);
+    let mut view = site();
+    let detail = &mut view.hosts[0].appraisal.items[0].details[0];
+    detail.found = "3.4.2 on disk, process unknown: timed-out".to_owned();
+    driver.fetched_site(Some(view));
+    let lines: Vec<String> = tui::page::site::lines(&driver.model).into_iter().map(|line| line.text).collect();
+    let text = lines.concat();
+    assert!(text.contains("期待値 >=3.4.2 または HF-0042"), "{text}");
+    assert!(text.contains("3.4.2 を導入済み、プロセスは不明: 時間切れ"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,170 @@
+//! What the appraiser writes into details, in the reader's language.
+//!
+//! A detail travels in English: an appraisal is the same bytes for everybody. Its words are few, and
+//! are told apart here; values, versions, paths and digests stay as they are.
+
+use manifests::text::{self, Lang, text_with};
+
+/// Where values stand beside the words of a pattern.
+#[derive(Clone, Copy)]
+enum Values {
+    None,
+    Before,
+    After,
+    /// On both sides.
+    Around,
+    /// Behind: a code that says why something is not known.
+    Why,
+    /// On both sides; behind is such a code.
+    AroundWhy,
+}
+
+/// Words, the key of their text, and where values stand. The first that fits counts.
+const PATTERNS: &[(&str, &str, Values)] = &[
+    ("absent", "detail-absent", Values::None),
+    ("present", "detail-present", Values::None),
+    ("unknown", "detail-unknown", Values::None),
+    ("not running", "detail-not-running", Values::None),
+    ("not in evidence", "detail-not-in-evidence", Values::None),
+    ("not required yet", "detail-not-required-yet", Values::None),
+    ("a listed release", "detail-a-listed-release", Values::None),
+    ("not on this host", "detail-not-on-this-host", Values::None),
+    ("known-bad release", "detail-known-bad-release", Values::None),
+    ("value in force not in evidence", "detail-in-force-not-in-evidence", Values::None),
+    ("value in force cannot be compared", "detail-in-force-incomparable", Values::None),
+    ("different values in lines ", "detail-different-values", Values::After),
+    ("one of ", "detail-one-of", Values::After),
+    ("matches ", "detail-matches", Values::After),
+    ("package ", "detail-package", Values::After),
+    ("sealed ", "detail-sealed", Values::After),
+    ("unknown: ", "detail-unknown-why", Values::Why),
+    ("in force unknown: ", "detail-in-force-unknown", Values::Why),
+    (" on disk, process unknown: ", "detail-process-unknown", Values::AroundWhy),
+    (" unknown: ", "detail-named-unknown", Values::AroundWhy),
+    (" on disk, the process holds an older ", "detail-process-older", Values::Around),
+    (" on disk, the process sees another ", "detail-process-another", Values::Around),
+    (" holds an older ", "detail-named-older", Values::Around),
+    (", known bad: ", "detail-known-bad", Values::Around),
+    (" on disk, a process holds an older one", "detail-file-older", Values::Before),
+    (", no listed release", "detail-no-listed-release", Values::Before),
+    (" not in evidence", "detail-named-not-in-evidence", Values::Before),
+    (" in force", "detail-in-force", Values::Before),
+];
+
+/// A subject, or what was expected or found, as it is read in `lang`.
+pub fn detail(lang: Lang, said: &str) -> String {
+    // English is what it came in.
+    if lang == Lang::En {
+        return said.to_owned();
+    }
+    for (words, key, values) in PATTERNS {
+        let parts = match values {
+            Values::None => (said == *words).then_some(("", "")),
+            Values::Before => said.strip_suffix(words).map(|before| (before, "")),
+            Values::After | Values::Why => said.strip_prefix(words).map(|after| ("", after)),
+            Values::Around | Values::AroundWhy => said.split_once(words),
+        };
+        let Some((before, after)) = parts else { continue };
+        let after = match values {
+            Values::Why | Values::AroundWhy => why(lang, after),
+            Values::None | Values::Before | Values::After | Values::Around => after.to_owned(),
+        };
+        return text_with(lang, key, &[("before", detail(lang, before).into()), ("after", after.into())]);
+    }
+    said.to_owned()
+}
+
+/// What was expected: [`detail`], or one thing or another.
+pub fn expected(lang: Lang, said: &str) -> String {
+    // These quote what the baseline says, which may have any words.
+    let quotes = ["= ", "one of ", "matches "].iter().any(|begin| said.starts_with(begin));
+    match said.split_once(" or ").filter(|_| lang != Lang::En && !quotes) {
+        Some((one, other)) => {
+            let (one, other) = (detail(lang, one), expected(lang, other));
+            text_with(lang, "detail-or", &[("before", one.into()), ("after", other.into())])
+        }
+        None => detail(lang, said),
+    }
+}
+
+/// A code of a later version stays a code.
+fn why(lang: Lang, code: &str) -> String {
+    let key = format!("why-{code}");
+    let words = text::text(lang, &key);
+    if words == key { code.to_owned() } else { words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_appraisers_words_are_japanese_and_values_stay() {
+        for (said, read) in [
+            ("absent", "なし"),
+            ("unknown: undecodable", "不明: 文字コードが異なる"),
+            ("unknown: of-a-later-version", "不明: of-a-later-version"),
+            ("issuing-server unknown: timed-out", "issuing-server 不明: 時間切れ"),
+            ("in force unknown: not-answering", "稼働中の値は不明: 応答なし"),
+            ("a listed release", "登録された版"),
+            ("sha256:00, no listed release", "sha256:00 (登録された版ではない)"),
+            (
+                "3.4.2 split on disk, the process holds an older /a.so",
+                "3.4.2 split を導入済み、プロセスは古い /a.so を使用中",
+            ),
+            (
+                "3.4.2 on disk, process unknown: process-unreadable",
+                "3.4.2 を導入済み、プロセスは不明: プロセスを調べられない",
+            ),
+            ("issuing-server holds an older /a.so", "issuing-server は古い /a.so を使用中"),
+            (
+                "3.3.0, known bad: prints wrong on disk, the process sees another /b",
+                "3.3.0 (使用禁止: prints wrong) を導入済み、プロセスから見えるのは別の /b",
+            ),
+            ("shared in force", "稼働中の値は shared"),
+            ("different values in lines 3, 9", "3, 9 行目で値が異なる"),
+            ("package libcups2", "パッケージ libcups2"),
+            ("3.4.1", "3.4.1"),
+            ("exclusive", "exclusive"),
+            ("print queue.lock", "print queue.lock"),
+        ] {
+            assert_eq!(detail(Lang::Ja, said), read);
+            assert_eq!(detail(Lang::En, said), said);
+        }
+        assert_eq!(expected(Lang::Ja, ">=3.4.2 or HF-0042"), ">=3.4.2 または HF-0042");
+        assert_eq!(expected(Lang::Ja, "= this or that"), "= this or that");
+        assert_eq!(expected(Lang::Ja, "one of a, b"), "a, b のいずれか");
+    }
+
+    #[test]
+    fn every_pattern_has_its_text_and_says_in_english_what_came() {
+        for (words, key, values) in PATTERNS {
+            let (before, after) = ("B".into(), "A".into());
+            let said = text_with(Lang::En, key, &[("before", before), ("after", after)]);
+            let whole = match values {
+                Values::None => (*words).to_owned(),
+                Values::Before => format!("B{words}"),
+                Values::After | Values::Why => format!("{words}A"),
+                Values::Around | Values::AroundWhy => format!("B{words}A"),
+            };
+            assert_eq!(said, whole, "{key}");
+            assert_ne!(text_with(Lang::Ja, key, &[]), *key);
+        }
+    }
+
+    #[test]
+    fn every_pattern_is_still_said_by_the_appraiser() {
+        let source = |name: &str| {
+            let path = format!("{}/../manifests/src/{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(path).unwrap()
+        };
+        let files =
+            ["appraise.rs", "appraise/program.rs", "appraise/requirement.rs", "appraise/setting.rs", "value.rs"];
+        let all = files.map(source).concat();
+        for (words, key, _) in PATTERNS {
+            // The code and the word before it are put together from two strings.
+            let said = words.trim_end_matches("unknown: ").trim_end();
+            assert!(all.contains(said), "{key}: the appraiser does not say {said:?} any more");
+        }
+    }
+}
