@@ -126,8 +126,6 @@ codes! {
     WrongVariant = "wrong-variant",
     /// The fix is not on the disk.
     FixMissing = "fix-missing",
-    /// Right on disk, but a running process holds something older.
-    NotLoaded = "not-loaded",
     /// An exclusive lock has another value.
     LockDrifted = "lock-drifted",
     /// A setting has another value.
@@ -142,6 +140,9 @@ codes! {
     LockAbsent = "lock-absent",
     /// A setting's key, a program or a configuration is missing.
     Absent = "absent",
+    /// Right on disk, but a running process holds something older. Behind what is wrong on disk: starting
+    /// the program again would put that in force.
+    NotLoaded = "not-loaded",
     /// Could not be told.
     Unknown = "unknown",
     /// No fix exists, and its due date is past.
