@@ -168,6 +168,11 @@ impl Repository {
         current.map_or(Time::MIN, |set| set.timestamp().expires.min(set.snapshot().expires))
     }
 
+    /// Until when the release managers' signatures on root and targets are good; none before the first publish.
+    pub fn signed_until(&self) -> Option<Time> {
+        self.current.as_ref().map(|set| set.root().expires.min(set.targets().expires))
+    }
+
     /// What is in force, read from the files.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use manifests::api::Versions;
 use manifests::durable;
 use manifests::fleet::Change;
+use manifests::time::{Span, Time};
 use manifests::tuf::ROOT_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -29,6 +30,8 @@ use crate::{clock, load, router, server, writer};
 
 /// Events that a reader may lag behind before it must read the store.
 const EVENTS_WAITING_MAX: usize = 1024;
+/// Days before the end of root or targets at which it is announced, the last on the day itself.
+const EXPIRY_DAYS: [u64; 4] = [30, 7, 1, 0];
 /// How often it is asked whether timestamp and snapshot are to be signed anew.
 const RENEW_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -157,6 +160,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
 /// Keeps timestamp and snapshot fresh. The repository is held until everybody knows, so that no publish comes between.
 async fn renew(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RENEW_INTERVAL);
+    let mut told = None;
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -176,6 +180,7 @@ async fn renew(app: Arc<App>) {
             }
         };
         let (version, until) = (repository.versions().timestamp, repository.online_until());
+        told = tell_expiry(repository.signed_until(), clock::now(), told);
         if let Err(error) = renewed {
             tracing::error!(error = chain(&error), %until, "timestamp and snapshot cannot be signed");
         }
@@ -187,6 +192,23 @@ async fn renew(app: Arc<App>) {
             }
         }
     }
+}
+
+/// Says that root or targets end soon, once for each of [`EXPIRY_DAYS`]; `told` is the newest one said.
+fn tell_expiry(until: Option<Time>, now: Time, told: Option<u64>) -> Option<u64> {
+    let until = until?;
+    let near = |days: &&u64| now >= until.before(Span::from_s(**days * 86_400));
+    let days = EXPIRY_DAYS.iter().rev().find(near).copied()?;
+    match days {
+        _ if told == Some(days) => {}
+        0 => {
+            tracing::error!(%until, "the release managers' signatures have expired: gates close when the grace is over")
+        }
+        _ => {
+            tracing::warn!(%until, days, "the release managers' signatures expire soon: have them sign and publish anew")
+        }
+    }
+    Some(days)
 }
 
 fn tls(data: &Data) -> anyhow::Result<Arc<ServerConfig>> {

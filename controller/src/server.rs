@@ -37,8 +37,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Streams at once on one HTTP/2 connection.
 const HTTP2_STREAMS_MAX: u32 = 64;
-/// Largest head of a request.
+/// Largest head of a request over HTTP/2.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
+/// The same over HTTP/1.1, where it is what is buffered of a connection.
+const HTTP1_HEAD_BYTES_MAX: usize = 16 << 10;
 /// Open requests get this long when the controller stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -115,7 +117,7 @@ async fn requests(stream: TlsStream<TcpStream>, router: Router, shutdown: Cancel
         Ok(connection.await?)
     } else {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HTTP1_HEAD_BYTES_MAX);
         let connection = builder.serve_connection(io, service);
         tokio::pin!(connection);
         tokio::select! {

@@ -27,11 +27,12 @@ pub enum Value {
 }
 
 impl Value {
-    /// A whole number, also one that an untyped format wrote as text.
+    /// A whole number, also one that an untyped format wrote as text, in the one spelling TOML has:
+    /// `030` is 24 to some readers, and `+30` no number to others.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             Value::Integer(number) => Some(*number),
-            Value::Text(text) => text.parse().ok(),
+            Value::Text(text) => text.parse().ok().filter(|number: &i64| number.to_string() == *text),
             Value::Boolean(_) => None,
         }
     }

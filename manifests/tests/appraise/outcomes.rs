@@ -91,6 +91,9 @@ fn a_value_that_is_not_as_expected_has_drifted() {
     check("", "setting lock.print-wait = Exclusive", "lock.print-wait drifted: lock-drifted");
     check("", "setting queue.timeout = 31", "queue.timeout drifted: setting-drifted");
     check("", "setting queue.timeout = soon", "queue.timeout drifted: setting-drifted");
+    // A number to some readers, and to some of them another one.
+    check("", "setting queue.timeout = 030", "queue.timeout drifted: setting-drifted");
+    check("", "setting queue.timeout = +30", "queue.timeout drifted: setting-drifted");
     check("", "setting queue.timeout = 31", "FIX-2019-0007 drifted: setting-drifted");
     check("", "setting legacy.mode = on", "legacy.mode drifted: setting-drifted");
     check("", "setting secrets.store = sealed-other", "secrets.store drifted: setting-drifted");

@@ -7,6 +7,9 @@
 //! - `key = value`: the first `=` separates; key and value are trimmed; case counts. The key is
 //!   `section.key`, or `key` before any section. The value is all the rest of the line.
 //! - A line that is none of these (a continuation, a key alone) is malformed.
+//! - A line that stands deeper than the key above it in its section, or below a value that ends in `\`, is
+//!   more of that value to some readers, and a key of its own to others: both values are unclear, and
+//!   none of them is what stands behind the `=`.
 //! - Quotes around a value, and ` ;` or ` #` in it, are taken off by some readers and kept by
 //!   others: the value is the whole text, and unclear.
 
@@ -20,8 +23,10 @@ const BLANK: [char; 2] = [' ', '\t'];
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Why> {
     let mut entries = Entries::default();
     let mut section = String::new();
-    for (line, number) in split_lines(text).zip(1..) {
-        let line = line.trim_matches(BLANK);
+    // The key above in the same section: its place, how deep it stands, whether its value may go on.
+    let mut above: Option<(usize, usize, bool)> = None;
+    for (whole, number) in split_lines(text).zip(1..) {
+        let line = whole.trim_matches(BLANK);
         if line.is_empty() || is_comment(line) {
             continue;
         }
@@ -32,6 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Why> {
                 return Err(Why::Malformed);
             }
             name.trim_matches(BLANK).clone_into(&mut section);
+            above = None;
             continue;
         }
         let (key, value) = line.split_once('=').ok_or(Why::Malformed)?;
@@ -40,14 +46,35 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Why> {
             return Err(Why::Malformed);
         }
         let key = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
-        let value = if is_unclear(value) && value.len() <= VALUE_BYTES_MAX {
-            Found::Unclear(value.to_owned())
-        } else {
-            Found::text(value.to_owned())
+        let depth = whole.len() - whole.trim_start_matches(BLANK).len();
+        let goes_on = above.filter(|(_, above, open)| *open || depth > *above);
+        let found = match goes_on {
+            Some((at, ..)) => {
+                if let Some(entry) = entries.0.get_mut(at) {
+                    entry.value = joined(&entry.value, whole);
+                }
+                unclear(whole.to_owned())
+            }
+            None if is_unclear(value) => unclear(value.to_owned()),
+            None => Found::text(value.to_owned()),
         };
-        entries.push(key, value, number)?;
+        above = Some((entries.0.len(), goes_on.map_or(depth, |(_, above, _)| above), value.ends_with('\\')));
+        entries.push(key, found, number)?;
     }
     Ok(entries.0)
+}
+
+fn unclear(text: String) -> Found {
+    if text.len() <= VALUE_BYTES_MAX { Found::Unclear(text) } else { Found::text(text) }
+}
+
+/// A value with a line that may belong to it.
+fn joined(value: &Found, line: &str) -> Found {
+    match value {
+        Found::Value(value) => unclear(format!("{value}\n{line}")),
+        Found::Unclear(text) => unclear(format!("{text}\n{line}")),
+        other => other.clone(),
+    }
 }
 
 fn is_comment(line: &str) -> bool {
@@ -98,5 +125,20 @@ mod tests {
             let entries = parse(&format!("k={value}")).unwrap();
             assert_eq!(entries[0].value, Found::Unclear(value.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_line_that_may_go_on_with_the_value_above_makes_both_unclear() {
+        let values = |text: &str| parse(text).unwrap().into_iter().map(|entry| entry.value).collect::<Vec<_>>();
+        let unclear = |text: &str| Found::Unclear(text.to_owned());
+        let value = |text: &str| Found::Value(Value::Text(text.to_owned()));
+        let deeper = "[q]\nlock = exclusive\n  timeout = 30\n  more = 1\nnext=1\n";
+        let joined = "exclusive\n  timeout = 30";
+        let expected = [unclear(joined), unclear("  timeout = 30\n  more = 1"), unclear("  more = 1"), value("1")];
+        assert_eq!(values(deeper), expected);
+        let backslash = "a = b \\\nlock = exclusive\nnext=1";
+        assert_eq!(values(backslash), [unclear("b \\\nlock = exclusive"), unclear("lock = exclusive"), value("1")]);
+        // As deep as the key above, or the first of its section.
+        assert_eq!(values("[q]\n\tlock = x\n\tn = 1\n[r]\n\t\tk = 2"), [value("x"), value("1"), value("2")]);
     }
 }
