@@ -128,6 +128,22 @@ async fn what_cannot_be_read_is_refused_with_a_code() {
 }
 
 #[tokio::test]
+async fn the_head_of_a_request_is_bounded_over_both_versions() {
+    let world = World::new().await;
+    let ca = std::fs::read(world.data().join("ca.pem")).unwrap();
+    let client = || reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()]);
+    for client in [client().http1_only().build().unwrap(), client().build().unwrap()] {
+        for (length, refused) in [(10_000, false), (20_000, true)] {
+            let answer =
+                client.get(format!("{}{}", world.url, api::HEALTH)).header("x-filler", "x".repeat(length)).send().await;
+            // HTTP/2 refuses before there is an answer, or with 431.
+            let is_refused = answer.as_ref().map_or(true, |answer| answer.status() == 431);
+            assert_eq!(is_refused, refused, "{length}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_gigabyte_is_refused_before_it_is_sent() {
     let world = World::new().await;
     let address = world.url.strip_prefix("https://").unwrap();
