@@ -145,11 +145,15 @@ pub fn programs_directory() -> Result<PathBuf> {
 }
 
 // The kernel ends the program when the thread that started it ends, also by kill -9, which no
-// destructor survives. `setpriv` replaces itself with the program: the process id stays.
+// destructor survives. `setpriv` replaces itself with the shell and that with the program: the process
+// id stays. The shell asks whether we are still there: killed before `setpriv` had told the kernel, we
+// would leave a program that nobody ends.
 fn bound_to_us(program: &Path) -> Command {
     if Path::new("/usr/bin/setpriv").exists() {
         let mut command = Command::new("/usr/bin/setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        let script = "[ \"$PPID\" = \"$0\" ] && exec \"$@\"";
+        let us = std::process::id().to_string();
+        command.args(["--pdeathsig", "KILL", "--", "/bin/sh", "-c", script, &us]).arg(program);
         command
     } else {
         Command::new(program)
