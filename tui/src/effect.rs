@@ -2,7 +2,7 @@
 
 use manifests::id::SiteCode;
 
-/// One thing to do. Its result comes back as an [`Event`].
+/// One thing to do. Its result comes back as an [`crate::event::Event`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Open the stream of events, in place of any open one, behind this event.
