@@ -30,7 +30,7 @@ pub(crate) struct Other {
     pub(crate) files: BTreeSet<PathBuf>,
 }
 
-/// Views of one pass: processes of one namespace and root see the same.
+/// Views of one program in one pass: processes of one namespace and root see the same.
 #[derive(Default)]
 pub(crate) struct Views(HashMap<Key, Result<Other, Why>>);
 
@@ -42,17 +42,15 @@ fn key(process: &str) -> Result<Key, Errno> {
 }
 
 impl Views {
-    /// What the process sees otherwise. Nothing costs more than a few links where it sees our tree.
+    /// What the process sees otherwise. Found out once for each namespace and root: two links are all
+    /// that another worker of the same service costs.
     pub(super) fn other(&mut self, pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Why> {
-        let paths = target.paths();
-        if sees_the_same(pid, &paths) {
-            return Ok(Other::default());
-        }
         let theirs = key(&pid.to_string()).map_err(why)?;
         if let Some(known) = self.0.get(&theirs) {
             return known.clone();
         }
-        let other = compare(pid, target, index);
+        let is_ours = sees_the_same(pid, &target.paths());
+        let other = if is_ours { Ok(Other::default()) } else { compare(pid, target, index) };
         // A process that has ended meanwhile says nothing of those that go on.
         if key(&pid.to_string()).is_ok_and(|still| still == theirs) {
             self.0.insert(theirs, other.clone());
