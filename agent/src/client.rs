@@ -1,12 +1,14 @@
 //! Talks to controllers: one HTTPS client, several addresses, answers of bounded size.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
-use manifests::api::{self, ErrorBody, HostEvent};
+use manifests::api::{self, DocumentVersions, ErrorBody, HostEvent};
 use manifests::chain::chain;
 use manifests::durable::{self, DurableError};
 use manifests::tuf::{Fetch, FetchError};
@@ -31,6 +33,25 @@ pub struct Client {
     http: reqwest::Client,
     controllers: Vec<String>,
     preferred: AtomicUsize,
+    versions: EvidenceVersions,
+}
+
+/// The newest version of evidence that each controller takes, by its address.
+#[derive(Debug, Default)]
+struct EvidenceVersions(Mutex<BTreeMap<String, u64>>);
+
+impl EvidenceVersions {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, controller: &str) -> Option<u64> {
+        self.lock().get(controller).copied()
+    }
+
+    fn note(&self, controller: &str, version: u64) {
+        self.lock().insert(controller.to_owned(), version);
+    }
 }
 
 /// Why a controller did not answer as asked.
@@ -98,7 +119,7 @@ impl Client {
             .read_timeout(STREAM_SILENCE_MAX)
             .build()
             .map_err(ClientError::Build)?;
-        Ok(Self { http, controllers, preferred: AtomicUsize::new(0) })
+        Ok(Self { http, controllers, preferred: AtomicUsize::new(0), versions: EvidenceVersions::default() })
     }
 
     fn controller(&self) -> &str {
@@ -165,6 +186,48 @@ impl Client {
             controller: self.controller().to_owned(),
             what: format!("something else than agreed: {error}"),
         })
+    }
+
+    /// The newest version of evidence that the controller asked next takes. Asked once for each address,
+    /// and noted with each receipt from then on.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it does not answer.
+    pub async fn evidence_version(&self) -> Result<u64, ClientError> {
+        let controller = self.controller();
+        if let Some(version) = self.versions.of(controller) {
+            return Ok(version);
+        }
+        let asked = self.send(self.http.get(format!("{controller}{}", api::VERSIONS)).timeout(REQUEST_TIMEOUT)).await;
+        let version = match asked {
+            Ok(response) => {
+                let bytes = self.body(response, ANSWER_BYTES_MAX).await?;
+                let versions: DocumentVersions =
+                    serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer {
+                        controller: controller.to_owned(),
+                        what: format!("something else than agreed: {error}"),
+                    })?;
+                versions.evidence
+            }
+            // A controller of before version 2 does not have the question.
+            Err(ClientError::Refused { status: 404, .. }) => 1,
+            // In trouble: the version that every controller takes, and the question again next time.
+            Err(ClientError::Refused { .. }) => return Ok(1),
+            Err(error) => return Err(error),
+        };
+        self.versions.note(controller, version);
+        Ok(version)
+    }
+
+    /// Notes what a receipt of the controller asked last says of versions; none: a controller of before
+    /// version 2.
+    pub fn note_evidence_version(&self, version: Option<u64>) {
+        self.versions.note(self.controller(), version.unwrap_or(1));
+    }
+
+    /// Forgets what the controller asked last takes: it refuses what it was sent.
+    pub fn forget_evidence_version(&self) {
+        self.versions.lock().remove(self.controller());
     }
 
     /// Hands in a file list.
