@@ -12,6 +12,7 @@ use manifests::tuf::repository::{self, LIFTS, TARGETS_LIFE};
 use manifests::tuf::{Delegations, TARGETS, TargetFile, Targets, TufError};
 
 use crate::directory::{Directory, DirectoryError};
+use crate::exit::{Exit, Fatal};
 use crate::people::{People, Standing};
 use crate::roots::Signers;
 
@@ -98,10 +99,12 @@ pub(crate) enum DocumentError {
     Expired { name: String, expires: Time, now: Time },
 }
 
-impl DocumentError {
-    /// Whether the system failed, rather than the content being wrong.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Directory(error) if error.is_io())
+impl Fatal for DocumentError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Directory(error) => error.exit(),
+            _ => Exit::Refused,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use manifests::tuf::repository::{self, ROOT_LIFE};
 use manifests::tuf::{ROOT, Root, SNAPSHOT, TARGETS, TIMESTAMP, TufError};
 
 use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
-use crate::failure::Failure;
+use crate::exit::{CommandError, Exit, Fatal};
 
 /// Signatures that root, targets and lifts need.
 const THRESHOLD: u64 = 2;
@@ -118,15 +118,18 @@ pub(crate) enum InitError {
     Tuf(#[source] TufError),
 }
 
-impl InitError {
-    /// Whether the system failed, rather than the arguments being wrong.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::File(error) if !matches!(error, DurableError::TooLarge { .. }))
+impl Fatal for InitError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(DurableError::TooLarge { .. }) => Exit::Refused,
+            Self::File(_) => Exit::Io,
+            _ => Exit::Refused,
+        }
     }
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let signers = signers(&args.signers)?;
     let controllers = controllers(args)?;
     require_distinct(&signers, &controllers)?;

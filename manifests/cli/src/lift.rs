@@ -14,7 +14,7 @@ use manifests::time::Time;
 use manifests::tuf::repository::lift_path;
 
 use crate::directory::Directory;
-use crate::failure::Failure;
+use crate::exit::{CommandError, Exit, Fatal};
 use crate::people::People;
 use crate::remote::{self, Remote};
 
@@ -62,12 +62,18 @@ pub(crate) enum LiftError {
     Text,
 }
 
+impl Fatal for LiftError {
+    fn exit(&self) -> Exit {
+        Exit::Refused
+    }
+}
+
 fn lines(obstacles: &[String]) -> String {
     obstacles.iter().map(|obstacle| format!("\n  {obstacle}")).collect()
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
     let product = People::read(&directory)?.product;
     let mut sites = args.sites.clone();
@@ -103,7 +109,7 @@ fn written_before(
     lifts: &[(Digest, u64)],
     (product, stop): (&ProductId, &Digest),
     sites: &[SiteCode],
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CommandError> {
     let mut obstacles = Vec::new();
     for (_, number) in lifts.iter().filter(|(of, _)| of == stop) {
         let path = lift_path(stop, *number);

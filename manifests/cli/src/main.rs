@@ -7,8 +7,8 @@ mod capture;
 mod check;
 mod directory;
 mod document;
+mod exit;
 mod expiry;
-mod failure;
 mod init;
 mod key_file;
 mod keygen;
@@ -24,10 +24,9 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
-use manifests::chain::chain;
 use manifests::time::Time;
 
-use crate::failure::{Failure, USAGE};
+use crate::exit::{CommandError, EXIT_CODES, Exit};
 
 /// Writes, checks, signs and publishes fix baselines.
 ///
@@ -40,9 +39,6 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused, or mistakes found; 64 wrong usage; \
-                          69 the controller cannot be reached; 74 a file cannot be read or written.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -61,22 +57,21 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = if error.use_stderr() { USAGE } else { 0 };
             // Nothing is left to do if the terminal is gone.
             let _ = error.print();
-            return ExitCode::from(code);
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
     match run(&arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", chain(&failure));
-            failure.exit_code()
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit().into()
         }
     }
 }
 
-fn run(command: &Command) -> Result<(), Failure> {
+fn run(command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Keygen(args) => keygen::run(args),
         Command::Init(args) => init::run(args, now()),

@@ -9,6 +9,7 @@ use manifests::tuf::Tally;
 use serde::Deserialize;
 
 use crate::directory::{Directory, DirectoryError, REGISTRY};
+use crate::exit::{Exit, Fatal};
 
 /// What signing needs of the registry, also while the rest of it is being edited: a lift must not
 /// wait for a site whose lines are half-written.
@@ -35,6 +36,15 @@ pub(crate) enum PeopleError {
     /// Product or signers cannot be made out.
     #[error("cannot make out product and signers of {REGISTRY}; `check` shows what is wrong: {why}")]
     Registry { why: String },
+}
+
+impl Fatal for PeopleError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Directory(error) => error.exit(),
+            Self::Registry { .. } => Exit::Refused,
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -12,8 +12,8 @@ use manifests::tuf::{ROOT, TARGETS, TargetFile, metadata_path};
 
 use crate::directory::{BASELINE, Directory, REGISTRY};
 use crate::document::{Documents, Kind};
+use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
-use crate::failure::Failure;
 use crate::people::{People, Standing};
 use crate::remote::{self, Remote};
 use crate::roots::Roots;
@@ -48,6 +48,12 @@ pub(crate) enum PublishError {
     Conflict,
 }
 
+impl Fatal for PublishError {
+    fn exit(&self) -> Exit {
+        Exit::Refused
+    }
+}
+
 /// A metadata file that could be sent.
 struct Piece {
     /// Its name on a repository, `2.targets.json`.
@@ -63,7 +69,7 @@ struct Piece {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
     for warning in expiry::warnings(&directory, now) {
         eprintln!("warning: {warning}");
@@ -126,7 +132,7 @@ fn lacking<'a>(
     remote: &Remote,
     pieces: &'a [Piece],
     in_force: &InForce,
-) -> Result<Result<Vec<&'a Piece>, Vec<String>>, Failure> {
+) -> Result<Result<Vec<&'a Piece>, Vec<String>>, CommandError> {
     let versions = in_force.versions();
     let (mut new, mut conflicts) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -177,7 +183,7 @@ fn chosen(new: Vec<&Piece>) -> Vec<&Piece> {
 }
 
 // What lies in the directory and no document lists, so that nobody takes it for published.
-fn unsigned(directory: &Directory, people: &People, pieces: &[Piece]) -> Result<Vec<String>, Failure> {
+fn unsigned(directory: &Directory, people: &People, pieces: &[Piece]) -> Result<Vec<String>, CommandError> {
     let mut lines = Vec::new();
     let lifts = newest(pieces, LIFTS);
     for (stop, number) in directory.lifts()? {
@@ -200,7 +206,7 @@ fn unsigned(directory: &Directory, people: &People, pieces: &[Piece]) -> Result<
 }
 
 // Every root, and of targets and lifts the newest complete version and the draft behind it.
-fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, Failure> {
+fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, CommandError> {
     let roots = Roots::read(directory)?;
     let mut pieces = Vec::new();
     for file in roots.iter() {
@@ -238,7 +244,7 @@ fn file(
     path: &str,
     listed: &TargetFile,
     served: &str,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, CommandError> {
     let name = if path == baseline_path(people.product.as_str()) { BASELINE } else { path };
     let changed = || PublishError::Changed { file: name.escape_debug().to_string(), name: served.to_owned() };
     // A path out of somebody else's draft must not lead out of the directory.

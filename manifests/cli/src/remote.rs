@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
 
-use crate::failure::{IO, REFUSED, UNREACHABLE, USAGE};
+use crate::exit::{Exit, Fatal};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,17 +86,18 @@ pub(crate) enum RemoteError {
     Answer { url: String, why: String },
 }
 
-impl RemoteError {
-    /// What the program exits with.
-    pub(crate) fn exit_code(&self) -> u8 {
+impl Fatal for RemoteError {
+    fn exit(&self) -> Exit {
         match self {
-            Self::File(_) | Self::Runtime(_) => IO,
-            Self::Address { .. } => USAGE,
-            Self::Unreachable { .. } | Self::Cut { .. } | Self::Client { .. } => UNREACHABLE,
-            Self::Ca { .. } | Self::Token { .. } | Self::Refused { .. } | Self::Answer { .. } => REFUSED,
+            Self::File(_) | Self::Runtime(_) => Exit::Io,
+            Self::Address { .. } => Exit::Usage,
+            Self::Unreachable { .. } | Self::Cut { .. } | Self::Client { .. } => Exit::Unreachable,
+            Self::Ca { .. } | Self::Token { .. } | Self::Refused { .. } | Self::Answer { .. } => Exit::Refused,
         }
     }
+}
 
+impl RemoteError {
     fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }

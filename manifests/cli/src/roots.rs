@@ -7,6 +7,7 @@ use manifests::tuf::repository::{count_valid, read_unverified};
 use manifests::tuf::{ROOT, RoleKeys, Root, TARGETS, TufError};
 
 use crate::directory::{Directory, DirectoryError};
+use crate::exit::{Exit, Fatal};
 use crate::people::{People, Standing};
 
 /// Every root from the first, as found; signatures are counted where it says so.
@@ -44,10 +45,12 @@ pub(crate) enum RootsError {
     NoRole { name: String, role: &'static str },
 }
 
-impl RootsError {
-    /// Whether the system failed, rather than the content being wrong.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Directory(error) if error.is_io())
+impl Fatal for RootsError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Directory(error) => error.exit(),
+            _ => Exit::Refused,
+        }
     }
 }
 

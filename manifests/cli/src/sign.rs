@@ -8,19 +8,19 @@ mod targets;
 
 use std::path::PathBuf;
 
-use manifests::chain::chain;
 use manifests::key::SigningKey;
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, ROOT_LIFE};
 use manifests::tuf::{ROOT, TARGETS};
 
+use crate::check::Mistake;
 use crate::directory::Directory;
 use crate::document::{self, Content, Documents, Kind, Step};
+use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
-use crate::failure::Failure;
 use crate::key_file::{self, Purpose};
 use crate::people::{People, Standing};
-use crate::roots::{RootFile, Roots};
+use crate::roots::{RootFile, Roots, RootsError};
 
 /// Signs every draft that lacks this key's signature: root, targets and lifts.
 ///
@@ -61,6 +61,25 @@ pub(crate) enum SignError {
     /// A stop would be in force again without anybody having decided so.
     #[error("{path}, listed in {name}, is missing or changed; lifts are never removed: restore it from git")]
     LiftRemoved { name: String, path: String },
+    /// What stands in the way of a signature.
+    #[error("nothing with mistakes is signed:{}", lines(mistakes))]
+    Mistakes { mistakes: Vec<Mistake> },
+    /// The parts were printed one by one; `exit` is the worst of them.
+    #[error("not everything was signed")]
+    Partly { exit: Exit },
+}
+
+impl Fatal for SignError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Partly { exit } => *exit,
+            _ => Exit::Refused,
+        }
+    }
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("\n{mistake}")).collect()
 }
 
 /// What all parts of a signing need.
@@ -73,7 +92,7 @@ struct Signing<'a> {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
     let people = People::read(&directory)?;
     let roots = Roots::read(&directory)?;
@@ -87,9 +106,9 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     for result in [signing.root(), signing.document(Kind::Targets), signing.document(Kind::Lifts)] {
         match result {
             Ok(line) => println!("{line}"),
-            Err(failure) => {
-                eprintln!("error: {}", chain(&failure));
-                worst = worst.max(Some(failure.code()));
+            Err(error) => {
+                eprintln!("error: {error}");
+                worst = worst.max(Some(error.exit()));
             }
         }
     }
@@ -97,11 +116,11 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     for warning in expiry::warnings(&directory, now) {
         eprintln!("warning: {warning}");
     }
-    worst.map_or(Ok(()), |code| Err(Failure::Partly { code }))
+    worst.map_or(Ok(()), |exit| Err(SignError::Partly { exit }.into()))
 }
 
 impl Signing<'_> {
-    fn require_signer(&self) -> Result<(), Failure> {
+    fn require_signer(&self) -> Result<(), CommandError> {
         let id = self.key.public().id();
         let newest = self.roots.newest();
         if newest.is_some_and(|file| self.roots.may_sign(file, &id)) {
@@ -111,7 +130,7 @@ impl Signing<'_> {
         Err(SignError::NotASigner { key: id.to_string(), name }.into())
     }
 
-    fn root(&self) -> Result<String, Failure> {
+    fn root(&self) -> Result<String, CommandError> {
         let id = self.key.public().id();
         let Some(file) = self.roots.newest() else { return Ok(String::new()) };
         let standings = self.roots.standings(file, self.people);
@@ -121,7 +140,7 @@ impl Signing<'_> {
             (standings, "signed by you before")
         } else {
             self.check_root(file)?;
-            let refused = |source| crate::roots::RootsError::Tuf { version: file.root.version, source };
+            let refused = |source| RootsError::Tuf { version: file.root.version, source };
             let bytes = repository::sign(&file.bytes, self.key).map_err(refused)?;
             let signed = RootFile { bytes, ..file.clone() };
             let standings = self.roots.standings(&signed, self.people);
@@ -165,7 +184,7 @@ impl Signing<'_> {
         }
     }
 
-    fn document(&self, kind: Kind) -> Result<String, Failure> {
+    fn document(&self, kind: Kind) -> Result<String, CommandError> {
         let Some(root) = self.roots.in_force(self.people) else { return Ok(String::new()) };
         let signers = root.signers()?;
         let id = self.key.public().id();

@@ -8,7 +8,7 @@ use manifests::tuf::repository::lift_path;
 
 use crate::directory::Directory;
 use crate::document::Document;
-use crate::failure::Failure;
+use crate::exit::CommandError;
 use crate::lift;
 use crate::sign::SignError;
 
@@ -17,7 +17,7 @@ pub(super) fn content(
     directory: &Directory,
     product: &ProductId,
     complete: Option<&Document>,
-) -> Result<BTreeMap<String, TargetFile>, Failure> {
+) -> Result<BTreeMap<String, TargetFile>, CommandError> {
     let mut targets = BTreeMap::new();
     for (stop, number) in directory.lifts()? {
         let path = lift_path(&stop, number);

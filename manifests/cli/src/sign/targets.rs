@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::check;
 use crate::document::{Content, Document};
-use crate::failure::Failure;
+use crate::exit::CommandError;
 use crate::roots::Signers;
 use crate::sign::{SignError, Signing};
 
@@ -19,9 +19,9 @@ pub(super) fn content(
     signing: &Signing<'_>,
     signers: Signers<'_>,
     complete: Option<&Document>,
-) -> Result<Content, Failure> {
+) -> Result<Content, CommandError> {
     let checked =
-        check::directory(signing.directory, signing.now)?.map_err(|mistakes| Failure::Unchecked { mistakes })?;
+        check::directory(signing.directory, signing.now)?.map_err(|mistakes| SignError::Mistakes { mistakes })?;
     let path = baseline_path(signing.people.product.as_str());
     let version = &checked.baseline.version;
     let mut baseline = TargetFile::of(&checked.baseline_bytes);
