@@ -56,7 +56,7 @@ impl fmt::Display for Mistake {
 
 /// A directory without mistakes.
 #[derive(Debug)]
-pub(crate) struct Checked {
+pub(crate) struct CheckedDirectory {
     /// Its baseline.
     pub(crate) baseline: Baseline,
     /// As it will be published.
@@ -135,7 +135,10 @@ fn located(path: &Path, problems: Vec<Problem>) -> Vec<Mistake> {
 /// Checks baseline, registry, and what they need of each other, of `files/` and of the root.
 ///
 /// The outer error says that the question could not be asked, the inner one is the answer.
-pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Checked, Vec<Mistake>>, CommandError> {
+pub(crate) fn directory(
+    directory: &Directory,
+    now: Time,
+) -> Result<Result<CheckedDirectory, Vec<Mistake>>, CommandError> {
     let (baseline_bytes, registry_bytes) = (directory.read(BASELINE)?, directory.read(REGISTRY)?);
     let mut mistakes = Vec::new();
     let baseline = source::utf8(&baseline_bytes)
@@ -167,7 +170,7 @@ pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Check
     }
     match baseline {
         Ok((baseline, ..)) if mistakes.is_empty() => {
-            Ok(Ok(Checked { baseline, baseline_bytes, registry_bytes, files }))
+            Ok(Ok(CheckedDirectory { baseline, baseline_bytes, registry_bytes, files }))
         }
         _ => Ok(Err(mistakes)),
     }

@@ -64,7 +64,7 @@ impl FromStr for SignerArg {
     }
 }
 
-struct Signer<'a> {
+struct NewSigner<'a> {
     name: &'a str,
     unit: &'a str,
     key: PublicKey,
@@ -72,7 +72,7 @@ struct Signer<'a> {
 
 /// A controller, in service or standing by.
 #[derive(Debug)]
-struct Controller {
+struct NewController {
     public: PublicHalf,
     standby: bool,
 }
@@ -152,8 +152,8 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
 fn write(
     directory: &Directory,
     args: &Args,
-    signers: &[Signer<'_>],
-    controllers: &[Controller],
+    signers: &[NewSigner<'_>],
+    controllers: &[NewController],
     root: &[u8],
 ) -> Result<(), DirectoryError> {
     // What is signed is bytes: git must not change line ends.
@@ -164,14 +164,14 @@ fn write(
     directory.write("metadata/1.root.json", root)
 }
 
-fn signers(args: &[SignerArg]) -> Result<Vec<Signer<'_>>, InitError> {
+fn signers(args: &[SignerArg]) -> Result<Vec<NewSigner<'_>>, InitError> {
     let mut signers = Vec::new();
     for SignerArg { name, unit, key: path } in args {
         let key: PublicKey = read(path, "public key; `keygen` writes FILE.pub")?;
         if key.ed25519_bytes().is_none() {
             return Err(InitError::Algorithm { path: path.clone() });
         }
-        signers.push(Signer { name, unit, key });
+        signers.push(NewSigner { name, unit, key });
     }
     match signers.as_slice() {
         [] | [_] => Err(InitError::TooFew { found: signers.len() }),
@@ -182,7 +182,7 @@ fn signers(args: &[SignerArg]) -> Result<Vec<Signer<'_>>, InitError> {
     }
 }
 
-fn controllers(args: &Args) -> Result<Vec<Controller>, InitError> {
+fn controllers(args: &Args) -> Result<Vec<NewController>, InitError> {
     let mut controllers = Vec::new();
     let serving =
         args.controllers.iter().enumerate().map(|(index, path)| (path, args.standbys.is_empty() && index > 0));
@@ -191,7 +191,7 @@ fn controllers(args: &Args) -> Result<Vec<Controller>, InitError> {
         if [&public.permit_key, &public.log_key].iter().any(|key| key.ed25519_bytes().is_none()) {
             return Err(InitError::Algorithm { path: path.clone() });
         }
-        controllers.push(Controller { public, standby });
+        controllers.push(NewController { public, standby });
     }
     if controllers.iter().any(|controller| controller.standby) { Ok(controllers) } else { Err(InitError::NoStandby) }
 }
@@ -201,7 +201,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path, expected: &'static str) -> 
     serde_json::from_slice(&bytes).map_err(|source| InitError::Format { path: path.to_owned(), expected, source })
 }
 
-fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Result<(), InitError> {
+fn require_distinct(signers: &[NewSigner<'_>], controllers: &[NewController]) -> Result<(), InitError> {
     for (index, signer) in signers.iter().enumerate() {
         if signers.iter().skip(index + 1).any(|other| other.name == signer.name) {
             return Err(InitError::SameName { name: signer.name.to_owned() });
@@ -228,7 +228,7 @@ fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Resul
     Ok(())
 }
 
-fn root(signers: &[Signer<'_>], controllers: &[Controller], now: Time) -> Result<Vec<u8>, TufError> {
+fn root(signers: &[NewSigner<'_>], controllers: &[NewController], now: Time) -> Result<Vec<u8>, TufError> {
     let keys: Vec<_> = signers.iter().map(|signer| signer.key.clone()).collect();
     let online = |key: fn(&PublicHalf) -> &PublicKey| -> Vec<PublicKey> {
         controllers.iter().map(|controller| key(&controller.public).clone()).collect()
@@ -241,13 +241,13 @@ fn root(signers: &[Signer<'_>], controllers: &[Controller], now: Time) -> Result
     repository::unsigned(&root)
 }
 
-fn registry(product: &ProductId, signers: &[Signer<'_>], controllers: &[Controller]) -> String {
+fn registry(product: &ProductId, signers: &[NewSigner<'_>], controllers: &[NewController]) -> String {
     let mut text = REGISTRY_HEAD.replace("PRODUCT", product.as_str());
-    for Signer { name, unit, key } in signers {
+    for NewSigner { name, unit, key } in signers {
         let (name, unit) = (toml::Value::from(*name), toml::Value::from(*unit));
         text += &format!("\n[[signer]]\nname = {name}\nunit = {unit}\nkey = \"{}\"\n", key_text(key));
     }
-    for Controller { public: PublicHalf { id, permit_key, log_key, .. }, standby } in controllers {
+    for NewController { public: PublicHalf { id, permit_key, log_key, .. }, standby } in controllers {
         let (permit, log) = (key_text(permit_key), key_text(log_key));
         text += &format!("\n[[controller]]\nid = \"{id}\"\n");
         if *standby {

@@ -50,7 +50,7 @@ fn reason(text: &str) -> Result<String, String> {
 
 /// Why no lift was written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LiftError {
+pub(crate) enum LiftRefused {
     /// Never made, or of another controller.
     #[error("the controller knows no stop {stop}; `sekisho stop` and the dashboard show those it knows")]
     UnknownStop { stop: Digest },
@@ -62,7 +62,7 @@ pub(crate) enum LiftError {
     Text,
 }
 
-impl Fatal for LiftError {
+impl Fatal for LiftRefused {
     fn exit(&self) -> Exit {
         Exit::Refused
     }
@@ -84,19 +84,19 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let remote = Remote::new(&args.remote)?;
     let stops: Vec<StopView> = remote.read(STOPS)?;
     let stop = stops.iter().find(|stop| stop.stop.digest == args.stop);
-    let stop = stop.ok_or(LiftError::UnknownStop { stop: args.stop })?;
+    let stop = stop.ok_or(LiftRefused::UnknownStop { stop: args.stop })?;
     for site in &sites {
         let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
         obstacles.extend(open_at(site, &view, stop, now));
     }
     if !obstacles.is_empty() {
-        return Err(LiftError::Open { obstacles }.into());
+        return Err(LiftRefused::Open { obstacles }.into());
     }
     let last = lifts.iter().filter(|(stop, _)| *stop == args.stop).map(|(_, number)| *number).max();
     let path = lift_path(&args.stop, last.map_or(1, |last| last.saturating_add(1)));
     let reason = args.reason.clone();
     let lift = Lift { kind: LIFT_TYPE.to_owned(), product, stop: args.stop, sites, reason, time: now };
-    directory.write(&path, &text(&lift).ok_or(LiftError::Text)?)?;
+    directory.write(&path, &text(&lift).ok_or(LiftRefused::Text)?)?;
     let sites = if lift.sites.len() == 1 { "site" } else { "sites" };
     println!("{path}: ends stop {} ({:?}) for {} {sites}", stop.stop.number, stop.reason, lift.sites.len());
     println!("Next: `sign` by two release managers, then `publish`.");

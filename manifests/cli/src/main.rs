@@ -6,7 +6,6 @@
 mod capture;
 mod check;
 mod directory;
-mod document;
 mod exit;
 mod expiry;
 mod init;
@@ -16,6 +15,7 @@ mod lift;
 mod people;
 mod publish;
 mod remote;
+mod role_metadata;
 mod roots;
 mod served;
 mod sign;

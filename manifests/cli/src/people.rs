@@ -95,7 +95,7 @@ impl People {
     }
 
     /// How a document stands whose signatures were counted.
-    pub(crate) fn standing(&self, tally: Tally) -> Standing {
+    pub(crate) fn standing(&self, tally: Tally) -> SignatureState {
         let units: BTreeSet<_> = tally.valid.iter().map(|key| self.person(key).map(|person| &person.unit)).collect();
         let one_unit = match units.first() {
             Some(Some(unit)) if units.len() == 1 && tally.is_met() => Some((*unit).clone()),
@@ -103,7 +103,7 @@ impl People {
         };
         let names = |keys: &[KeyId]| keys.iter().map(|key| self.name(key)).collect();
         let (signed, missing) = (names(&tally.valid), names(&tally.missing));
-        Standing { tally, one_unit, signed, missing }
+        SignatureState { tally, one_unit, signed, missing }
     }
 
     fn person(&self, key: &KeyId) -> Option<&Person> {
@@ -113,7 +113,7 @@ impl People {
 
 /// How far a document has come.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct SignatureState {
     tally: Tally,
     /// The unit that all signers are of, where the threshold is met within one unit.
     one_unit: Option<String>,
@@ -121,7 +121,7 @@ pub(crate) struct Standing {
     missing: Vec<String>,
 }
 
-impl Standing {
+impl SignatureState {
     /// Whether it counts everywhere: a threshold of signers, of two units at least.
     pub(crate) fn is_complete(&self) -> bool {
         self.tally.is_met() && self.one_unit.is_none()
@@ -139,7 +139,7 @@ impl Standing {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for SignatureState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tally, one_unit, signed, missing } = self;
         write!(f, "{} of {} signatures", tally.count(), tally.threshold)?;

@@ -11,13 +11,13 @@ use manifests::tuf::repository::{LIFTS, baseline_path, lift_path};
 use manifests::tuf::{ROOT, TARGETS, TargetFile, metadata_path};
 
 use crate::directory::{BASELINE, Directory, REGISTRY};
-use crate::document::{Documents, Kind};
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
-use crate::people::{People, Standing};
+use crate::people::{People, SignatureState};
 use crate::remote::{self, Remote};
+use crate::role_metadata::{RoleVersions, SignedRole};
 use crate::roots::Roots;
-use crate::served::{self, Found, InForce};
+use crate::served::{self, Comparison, ServedSet};
 
 /// Sends to the controller what it does not have yet of root, targets and lifts, and their files.
 ///
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let pieces = pieces(&directory, &people)?;
     let remote = Remote::new(&args.remote)?;
     let root = newest(&pieces, ROOT).map_or(0, |piece| piece.version);
-    let in_force = InForce::read(&remote, people.product.as_str(), root)?;
+    let in_force = ServedSet::read(&remote, people.product.as_str(), root)?;
     for line in ahead(&in_force, &pieces) {
         eprintln!("warning: the controller is ahead: {line}; get what was published there (git)");
     }
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     }
     let published: Published = remote.send(PUBLISH, &body)?;
     println!("published: {}", body.metadata.keys().cloned().collect::<Vec<_>>().join(", "));
-    println!("{}", InForce::from(published));
+    println!("{}", ServedSet::from(published));
     Ok(())
 }
 
@@ -119,7 +119,7 @@ fn newest<'a>(pieces: &'a [Piece], role: &str) -> Option<&'a Piece> {
     pieces.iter().filter(|piece| piece.role == role).max_by_key(|piece| piece.version)
 }
 
-fn ahead(in_force: &InForce, pieces: &[Piece]) -> Vec<String> {
+fn ahead(in_force: &ServedSet, pieces: &[Piece]) -> Vec<String> {
     let versions = in_force.versions();
     let roles = [(ROOT, versions.root), (TARGETS, versions.targets), (LIFTS, versions.lifts)];
     let here = |role| newest(pieces, role).map_or(0, |piece| piece.version);
@@ -131,7 +131,7 @@ fn ahead(in_force: &InForce, pieces: &[Piece]) -> Vec<String> {
 fn lacking<'a>(
     remote: &Remote,
     pieces: &'a [Piece],
-    in_force: &InForce,
+    in_force: &ServedSet,
 ) -> Result<Result<Vec<&'a Piece>, Vec<String>>, CommandError> {
     let versions = in_force.versions();
     let (mut new, mut conflicts) = (Vec::new(), Vec::new());
@@ -143,8 +143,8 @@ fn lacking<'a>(
             _ => versions.lifts,
         };
         match served::compare(remote, served, bytes)? {
-            Found::Same => {}
-            Found::Other(digest) if *role == ROOT && *version == 1 => {
+            Comparison::Same => {}
+            Comparison::Other(digest) if *role == ROOT && *version == 1 => {
                 conflicts.push(format!(
                     "the controller's first root is another one ({digest}): it belongs to other release managers, \
                      or to another beginning of this product"
@@ -152,14 +152,14 @@ fn lacking<'a>(
                 // Whatever follows another root differs as well.
                 break;
             }
-            Found::Other(digest) => {
+            Comparison::Other(digest) => {
                 let own = Digest::of(bytes);
                 conflicts.push(format!("the controller's {served} is another one ({digest}); here it is {own}"));
             }
-            Found::Nothing if there > *version => {
+            Comparison::Nothing if there > *version => {
                 conflicts.push(format!("{served} is not the controller's, which is at {role} {there} already"));
             }
-            Found::Nothing => new.push(piece),
+            Comparison::Nothing => new.push(piece),
         }
     }
     Ok(if conflicts.is_empty() { Ok(new) } else { Err(conflicts) })
@@ -217,13 +217,13 @@ fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, CommandE
             version: file.root.version,
             bytes: file.bytes.clone(),
             targets: BTreeMap::new(),
-            is_complete: standings.iter().all(Standing::is_complete),
-            standing: standings.iter().map(Standing::to_string).collect::<Vec<_>>().join("; "),
+            is_complete: standings.iter().all(SignatureState::is_complete),
+            standing: standings.iter().map(SignatureState::to_string).collect::<Vec<_>>().join("; "),
         });
     }
     let Some(root) = roots.in_force(people) else { return Ok(pieces) };
-    for kind in [Kind::Targets, Kind::Lifts] {
-        let Documents { complete, draft } = Documents::read(kind, directory, root.signers()?, people)?;
+    for kind in [SignedRole::Targets, SignedRole::Lifts] {
+        let RoleVersions { complete, draft } = RoleVersions::read(kind, directory, root.signers()?, people)?;
         pieces.extend(complete.into_iter().chain(draft).map(|document| Piece {
             served: metadata_path(kind.role(), document.targets.version),
             role: kind.role(),

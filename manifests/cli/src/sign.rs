@@ -15,11 +15,11 @@ use manifests::tuf::{ROOT, TARGETS};
 
 use crate::check::Mistake;
 use crate::directory::Directory;
-use crate::document::{self, Content, Documents, Kind, Step};
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
 use crate::key_file::{self, Purpose};
-use crate::people::{People, Standing};
+use crate::people::{People, SignatureState};
+use crate::role_metadata::{self, RoleContent, RoleVersions, SignedRole, Step};
 use crate::roots::{RootFile, Roots, RootsError};
 
 /// Signs every draft that lacks this key's signature: root, targets and lifts.
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let signing = Signing { directory: &directory, people: &people, roots: &roots, key: &key, now };
     signing.require_signer()?;
     let mut worst = None;
-    for result in [signing.root(), signing.document(Kind::Targets), signing.document(Kind::Lifts)] {
+    for result in [signing.root(), signing.document(SignedRole::Targets), signing.document(SignedRole::Lifts)] {
         match result {
             Ok(line) => println!("{line}"),
             Err(error) => {
@@ -134,7 +134,7 @@ impl Signing<'_> {
         let id = self.key.public().id();
         let Some(file) = self.roots.newest() else { return Ok(String::new()) };
         let standings = self.roots.standings(file, self.people);
-        let (before, step) = if standings.iter().all(Standing::is_complete) {
+        let (before, step) = if standings.iter().all(SignatureState::is_complete) {
             (standings, "nothing to sign")
         } else if standings.iter().any(|standing| standing.has(&id)) {
             (standings, "signed by you before")
@@ -147,7 +147,7 @@ impl Signing<'_> {
             self.directory.write(&file.name, &signed.bytes)?;
             (standings, "signed")
         };
-        let words: Vec<_> = before.iter().map(Standing::to_string).collect();
+        let words: Vec<_> = before.iter().map(SignatureState::to_string).collect();
         Ok(format!("{}: {step}; {}", file.name, words.join("; and by the root before: ")))
     }
 
@@ -184,23 +184,29 @@ impl Signing<'_> {
         }
     }
 
-    fn document(&self, kind: Kind) -> Result<String, CommandError> {
+    fn document(&self, kind: SignedRole) -> Result<String, CommandError> {
         let Some(root) = self.roots.in_force(self.people) else { return Ok(String::new()) };
         let signers = root.signers()?;
         let id = self.key.public().id();
         if !signers.who.keyids.contains(&id) {
             return Err(SignError::NotASigner { key: id.to_string(), name: root.name.clone() }.into());
         }
-        let documents = Documents::read(kind, self.directory, signers, self.people)?;
+        let documents = RoleVersions::read(kind, self.directory, signers, self.people)?;
         let content = match kind {
-            Kind::Targets => targets::content(self, signers, documents.complete.as_ref())?,
-            Kind::Lifts => Content {
+            SignedRole::Targets => targets::content(self, signers, documents.complete.as_ref())?,
+            SignedRole::Lifts => RoleContent {
                 targets: lifts::content(self.directory, &self.people.product, documents.complete.as_ref())?,
                 delegations: None,
             },
         };
-        let done =
-            document::sign(kind, self.directory, &documents, &content, (signers, self.people), (self.key, self.now))?;
+        let done = role_metadata::sign(
+            kind,
+            self.directory,
+            &documents,
+            &content,
+            (signers, self.people),
+            (self.key, self.now),
+        )?;
         let step = match done.step {
             Step::NothingToSign => "nothing to sign",
             Step::AlreadySigned => "signed by you before",

@@ -7,16 +7,16 @@ use manifests::tuf::TargetFile;
 use manifests::tuf::repository::lift_path;
 
 use crate::directory::Directory;
-use crate::document::Document;
 use crate::exit::CommandError;
 use crate::lift;
+use crate::role_metadata::RoleMetadata;
 use crate::sign::SignError;
 
 /// All lifts of the directory, if each is one and none that was listed is gone.
 pub(super) fn content(
     directory: &Directory,
     product: &ProductId,
-    complete: Option<&Document>,
+    complete: Option<&RoleMetadata>,
 ) -> Result<BTreeMap<String, TargetFile>, CommandError> {
     let mut targets = BTreeMap::new();
     for (stop, number) in directory.lifts()? {

@@ -5,8 +5,8 @@ use manifests::tuf::{TargetFile, Targets};
 use serde_json::json;
 
 use crate::check;
-use crate::document::{Content, Document};
 use crate::exit::CommandError;
+use crate::role_metadata::{RoleContent, RoleMetadata};
 use crate::roots::Signers;
 use crate::sign::{SignError, Signing};
 
@@ -18,8 +18,8 @@ const VERSION: &str = "version";
 pub(super) fn content(
     signing: &Signing<'_>,
     signers: Signers<'_>,
-    complete: Option<&Document>,
-) -> Result<Content, CommandError> {
+    complete: Option<&RoleMetadata>,
+) -> Result<RoleContent, CommandError> {
     let checked =
         check::directory(signing.directory, signing.now)?.map_err(|mistakes| SignError::Mistakes { mistakes })?;
     let path = baseline_path(signing.people.product.as_str());
@@ -37,11 +37,11 @@ pub(super) fn content(
         targets.add(&file_path(digest), bytes);
     }
     targets.delegate_lifts(&signers.public(), signers.who.threshold);
-    Ok(Content { targets: targets.targets, delegations: targets.delegations })
+    Ok(RoleContent { targets: targets.targets, delegations: targets.delegations })
 }
 
 fn require_growth(
-    complete: &Document,
+    complete: &RoleMetadata,
     path: &str,
     baseline: &TargetFile,
     version: &semver::Version,
