@@ -8,7 +8,7 @@ use agent::collect;
 use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
-use agent::{dry_run, enroll, run};
+use agent::{dry_run, enrol, run};
 use anyhow::Context;
 use clap::{ArgGroup, Parser, Subcommand};
 use manifests::exclude::Globs;
@@ -31,7 +31,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Enrol this host with a one-time token.
-    Enroll {
+    #[command(name = "enroll")]
+    Enrol {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
@@ -120,9 +121,9 @@ fn main() -> ExitCode {
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Enroll { config, token_file } => {
+        Command::Enrol { config, token_file } => {
             let config = Config::read(&config)?;
-            let key = enroll::enroll(&config, &token_file).await?;
+            let key = enrol::enrol(&config, &token_file).await?;
             println!("{} enrolled with key {key}", config.host);
         }
         Command::Run { config } => run_until_told(&config).await?,

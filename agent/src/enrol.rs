@@ -18,7 +18,7 @@ const TOKEN_BYTES_MAX: u64 = 4 << 10;
 /// Why a host could not enrol.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum EnrollError {
+pub enum EnrolmentError {
     /// The token file cannot be read.
     #[error("cannot read the token")]
     Token(#[source] DurableError),
@@ -42,15 +42,15 @@ pub enum EnrollError {
 /// again, and the controller answers as before.
 ///
 /// # Errors
-/// [`EnrollError`]; the host's key before stays as it was.
-pub async fn enroll(config: &Config, token_file: &std::path::Path) -> Result<KeyId, EnrollError> {
-    let token = durable::read_limited(token_file, TOKEN_BYTES_MAX).map_err(EnrollError::Token)?;
-    let token = String::from_utf8(token).map_err(|_| EnrollError::TokenText)?;
+/// [`EnrolmentError`]; the host's key before stays as it was.
+pub async fn enrol(config: &Config, token_file: &std::path::Path) -> Result<KeyId, EnrolmentError> {
+    let token = durable::read_limited(token_file, TOKEN_BYTES_MAX).map_err(EnrolmentError::Token)?;
+    let token = String::from_utf8(token).map_err(|_| EnrolmentError::TokenText)?;
     let token = token.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(EnrollError::TokenText);
+        return Err(EnrolmentError::TokenText);
     }
-    let state = StateDirectory::open(&config.state).map_err(EnrollError::State)?;
+    let state = StateDirectory::open(&config.state).map_err(EnrolmentError::State)?;
     let key = enrolling_key(&state)?;
     let document = Enrolment {
         product: config.product.clone(),
@@ -59,8 +59,8 @@ pub async fn enroll(config: &Config, token_file: &std::path::Path) -> Result<Key
         token: Digest::of(token.as_bytes()),
         time: clock::now().wall,
     };
-    let sealed = Sealed::seal(&document, &key).map_err(EnrollError::Seal)?;
-    let client = Client::new(config.controllers.clone(), &config.ca).map_err(EnrollError::Client)?;
+    let sealed = Sealed::seal(&document, &key).map_err(EnrolmentError::Seal)?;
+    let client = Client::new(config.controllers.clone(), &config.ca).map_err(EnrolmentError::Client)?;
     let mut tried = 1;
     loop {
         match client.post::<serde_json::Value>(api::ENROLMENTS, envelope_json(&sealed), Some(token)).await {
@@ -69,16 +69,16 @@ pub async fn enroll(config: &Config, token_file: &std::path::Path) -> Result<Key
                 client.prefer_next();
                 tried += 1;
             }
-            Err(error) => return Err(EnrollError::Client(error)),
+            Err(error) => return Err(EnrolmentError::Client(error)),
         }
     }
-    state.adopt_enrolling_key().map_err(EnrollError::State)?;
+    state.adopt_enrolling_key().map_err(EnrolmentError::State)?;
     Ok(key.public().id())
 }
 
-fn enrolling_key(state: &StateDirectory) -> Result<SigningKey, EnrollError> {
-    match state.enrolling_key().map_err(EnrollError::State)? {
+fn enrolling_key(state: &StateDirectory) -> Result<SigningKey, EnrolmentError> {
+    match state.enrolling_key().map_err(EnrolmentError::State)? {
         Some(key) => Ok(key),
-        None => state.make_enrolling_key().map_err(EnrollError::State),
+        None => state.make_enrolling_key().map_err(EnrolmentError::State),
     }
 }
