@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use manifests::api::{self, ErrorBody, Fleet, HostRow, ItemRow, SiteView, StopRequest, StopView};
+use manifests::api::{self, ErrorBody, FleetView, HostRow, ItemRow, SiteView, StopRequest, StopView};
 use manifests::durable::{self, DurableError};
 use manifests::id::SiteCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -198,7 +198,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`], as all questions below.
-    pub async fn fleet(&self) -> Result<Fleet, ClientError> {
+    pub async fn fleet(&self) -> Result<FleetView, ClientError> {
         self.get(api::SITES).await
     }
 

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 
 use crate::client::{Client, ClientError};
 use crate::effect::Effect;
-use crate::event::{Event, Failure, Fetched, FetchedSite};
+use crate::event::{Event, Fetched, FetchedSite, NoContact};
 
 /// Carries out effects as tasks.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ async fn send(events: &Sender<Event>, event: Event) {
     let _ = events.send(event).await;
 }
 
-fn failure(error: &ClientError) -> Failure {
-    Failure { code: error.code(), cause: error.cause() }
+fn failure(error: &ClientError) -> NoContact {
+    NoContact { code: error.code(), cause: error.cause() }
 }
 
 async fn fetch(client: &Client, site: Option<SiteCode>) -> Result<Fetched, ClientError> {

@@ -10,8 +10,8 @@ use manifests::set::{self, VerifiedSet};
 use manifests::time::Time;
 use manifests::tuf::repository::{self as writer, LIFTS};
 use manifests::tuf::{
-    Client, Fetch, FetchError, MemoryStore, MetaFile, ROOT, SNAPSHOT, TARGETS, TARGETS_BYTES_MAX, TIMESTAMP,
-    TargetFile, Trusted, TufError, metadata_path, target_path,
+    Fetch, FetchError, MemoryStore, MetaFile, ROOT, SNAPSHOT, TARGETS, TARGETS_BYTES_MAX, TIMESTAMP, TargetFile,
+    Trusted, TufClient, TufError, metadata_path, target_path,
 };
 
 use super::{Repository, RepositoryError, versions};
@@ -194,7 +194,7 @@ impl Repository {
             current.save(&mut memory)?;
         }
         let overlay = Overlay { repository: self, metadata: &metadata, targets: &upload.targets };
-        let mut client = Client::new(&self.first_root, memory, overlay)?;
+        let mut client = TufClient::new(&self.first_root, memory, overlay)?;
         client.refresh(now)?;
         let lifts_listed =
             client.trusted().is_some_and(|set| set.snapshot().meta.contains_key(&format!("{LIFTS}.json")));

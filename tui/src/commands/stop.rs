@@ -9,7 +9,7 @@ use manifests::stop::Scope;
 use manifests::text::{text, text_with};
 
 use super::{End, Style, print_as};
-use crate::args::{Form, Stop};
+use crate::args::{Form, StopArgs};
 use crate::client::Client;
 use crate::words;
 
@@ -19,7 +19,7 @@ pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// The request that the command line asks for.
-pub fn request(stop: &Stop) -> StopRequest {
+pub fn request(stop: &StopArgs) -> StopRequest {
     // A site named twice is one site.
     let named: BTreeSet<_> = stop.site.iter().cloned().collect();
     let scope = if stop.all { Scope::All } else { Scope::Sites { sites: named.into_iter().collect() } };

@@ -245,7 +245,7 @@ async fn the_program_ends_as_scripts_expect() {
     let fake = Fake::start().await;
     let sites = sekisho(&fake, &["sites", "--output", "json"]).await;
     assert_eq!(sites.status.code(), Some(2), "{sites:?}");
-    assert_eq!(serde_json::from_slice::<api::Fleet>(&sites.stdout).unwrap(), fixture::fleet());
+    assert_eq!(serde_json::from_slice::<api::FleetView>(&sites.stdout).unwrap(), fixture::fleet());
     let stop = sekisho(&fake, &["stop", "--all", "--reason", "誤交付"]).await;
     assert_eq!(stop.status.code(), Some(0), "{stop:?}");
     assert!(!stop.stdout.contains(&0x1b));

@@ -1,6 +1,6 @@
 //! What becomes of a host's document, and what it is answered.
 
-use super::{Accept, Change, Fleet, Kind, Refusal, accept};
+use super::{Accept, Change, DocumentKind, Fleet, Refusal, accept};
 use crate::api::{EventKind, Next};
 use crate::digest::Digest;
 use crate::evidence::{Cover, Evidence, Heartbeat};
@@ -15,7 +15,7 @@ const REFUSAL_EVENT_INTERVAL: Span = Span::from_s(60);
 
 /// A document of a host, its signature checked against that host's key.
 #[derive(Clone, Debug)]
-pub enum Document {
+pub enum HostDocument {
     /// Cover and state.
     Evidence {
         /// The document.
@@ -27,25 +27,25 @@ pub enum Document {
     Heartbeat(Box<Heartbeat>),
 }
 
-impl Document {
+impl HostDocument {
     pub(super) fn cover(&self) -> &Cover {
         match self {
-            Document::Evidence { evidence, .. } => &evidence.cover,
-            Document::Heartbeat(heartbeat) => &heartbeat.cover,
+            HostDocument::Evidence { evidence, .. } => &evidence.cover,
+            HostDocument::Heartbeat(heartbeat) => &heartbeat.cover,
         }
     }
 
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> DocumentKind {
         match self {
-            Document::Evidence { .. } => Kind::Evidence,
-            Document::Heartbeat(_) => Kind::Heartbeat,
+            HostDocument::Evidence { .. } => DocumentKind::Evidence,
+            HostDocument::Heartbeat(_) => DocumentKind::Heartbeat,
         }
     }
 }
 
 /// The answer to a document that counts.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ReportAnswer {
     /// The stored sequence.
     pub sequence: u64,
     /// What the host should do next.
@@ -85,11 +85,11 @@ impl Fleet {
     pub fn report(
         &mut self,
         id: &HostId,
-        document: Document,
+        document: HostDocument,
         digest: Digest,
         now: Time,
         change: &mut Change,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ReportAnswer, Refusal> {
         let Some(host) = self.hosts.get_mut(id) else { return Err(Refusal::NotListed) };
         if self.policy.as_ref().is_some_and(|policy| policy.registry.entry(id, now).is_none()) {
             return Err(self.refused(id, Refusal::NotListed, now, change));
@@ -102,7 +102,7 @@ impl Fleet {
                 return Ok(self.answer(id, permit));
             }
             Accept::New(record) => {
-                if let Document::Evidence { evidence, .. } = &document
+                if let HostDocument::Evidence { evidence, .. } = &document
                     && let Err(why) = evidence.state.check()
                 {
                     return Err(self.refused(id, Refusal::Malformed(why), now, change));
@@ -112,12 +112,12 @@ impl Fleet {
         }
         let before = host.reusable(&document, now);
         match document {
-            Document::Evidence { evidence, state } => {
+            HostDocument::Evidence { evidence, state } => {
                 host.evidence = Some(*evidence);
                 host.state = Some(state);
                 host.unshown = false;
             }
-            Document::Heartbeat(heartbeat) => {
+            HostDocument::Heartbeat(heartbeat) => {
                 host.unshown = host.state != Some(heartbeat.state);
                 if let Some(evidence) = host.evidence.as_mut().filter(|_| !host.unshown) {
                     evidence.cover = heartbeat.cover;
@@ -134,10 +134,10 @@ impl Fleet {
         Ok(self.answer(id, permit))
     }
 
-    fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> Answer {
+    fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> ReportAnswer {
         let host = self.hosts.get(id);
         let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover.lists.as_slice());
-        Answer {
+        ReportAnswer {
             sequence: host.map_or(0, |host| host.record.sequence),
             next: if host.is_some_and(|host| host.unshown) { Next::SendFull } else { Next::Nothing },
             permit,
