@@ -158,8 +158,13 @@ mod tests {
             let path = format!("{}/../manifests/src/{name}", env!("CARGO_MANIFEST_DIR"));
             std::fs::read_to_string(path).unwrap()
         };
-        let files =
-            ["appraise.rs", "appraise/program.rs", "appraise/requirement.rs", "appraise/setting.rs", "value.rs"];
+        let files = [
+            "judge/appraise.rs",
+            "judge/appraise/program.rs",
+            "judge/appraise/requirement.rs",
+            "judge/appraise/setting.rs",
+            "words/value.rs",
+        ];
         let all = files.map(source).concat();
         for (words, key, _) in PATTERNS {
             // The code and the word before it are put together from two strings.
