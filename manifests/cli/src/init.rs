@@ -7,6 +7,7 @@ use manifests::controller::PublicHalf;
 use manifests::durable::{self, DurableError};
 use manifests::id::{ControllerId, ProductId};
 use manifests::key::PublicKey;
+use manifests::succession;
 use manifests::time::Time;
 use manifests::tuf::repository::{self, ROOT_LIFE};
 use manifests::tuf::{ROOT, Root, SNAPSHOT, TARGETS, TIMESTAMP, TufError};
@@ -15,7 +16,7 @@ use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
 use crate::exit::{CommandError, Exit, Fatal};
 
 /// Signatures that root, targets and lifts need.
-const THRESHOLD: u64 = 2;
+const THRESHOLD: u64 = succession::SIGNATURES_MIN;
 /// Most bytes read of a public key or of a controller's public half.
 const PUBLIC_BYTES_MAX: u64 = 64 << 10;
 
@@ -173,12 +174,12 @@ fn signers(args: &[SignerArg]) -> Result<Vec<NewSigner<'_>>, InitError> {
         }
         signers.push(NewSigner { name, unit, key });
     }
-    match signers.as_slice() {
-        [] | [_] => Err(InitError::TooFew { found: signers.len() }),
-        [first, rest @ ..] if rest.iter().all(|signer| signer.unit == first.unit) => {
-            Err(InitError::OneUnit { unit: first.unit.to_owned() })
-        }
-        _ => Ok(signers),
+    if let [] | [_] = signers.as_slice() {
+        return Err(InitError::TooFew { found: signers.len() });
+    }
+    match succession::only_unit(signers.iter().map(|signer| signer.unit)) {
+        Some(unit) => Err(InitError::OneUnit { unit: unit.to_owned() }),
+        None => Ok(signers),
     }
 }
 

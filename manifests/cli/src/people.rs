@@ -1,10 +1,10 @@
 //! The release managers by name, and how far a document has come on its way through their hands.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use manifests::id::ProductId;
 use manifests::key::{KeyId, PublicKey};
+use manifests::succession;
 use manifests::tuf::Tally;
 use serde::Deserialize;
 
@@ -96,11 +96,10 @@ impl People {
 
     /// How a document stands whose signatures were counted.
     pub(crate) fn standing(&self, tally: Tally) -> SignatureState {
-        let units: BTreeSet<_> = tally.valid.iter().map(|key| self.person(key).map(|person| &person.unit)).collect();
-        let one_unit = match units.first() {
-            Some(Some(unit)) if units.len() == 1 && tally.is_met() => Some((*unit).clone()),
-            _ => None,
-        };
+        // A key that the registry does not list has no unit, and then nothing can be said of units.
+        let units: Option<Vec<&str>> =
+            tally.valid.iter().map(|key| self.person(key).map(|person| person.unit.as_str())).collect();
+        let one_unit = units.filter(|_| tally.is_met()).and_then(succession::only_unit).map(str::to_owned);
         let names = |keys: &[KeyId]| keys.iter().map(|key| self.name(key)).collect();
         let (signed, missing) = (names(&tally.valid), names(&tally.missing));
         SignatureState { tally, one_unit, signed, missing }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use manifests::key::SigningKey;
+use manifests::succession::{self, SuccessionError};
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, LIFTS, TARGETS_LIFE};
 use manifests::tuf::{Delegations, TARGETS, TargetFile, Targets, TufError};
@@ -18,8 +19,6 @@ use crate::roots::Signers;
 
 /// A complete document that ends within this time is renewed, content changed or not.
 const RENEW_WITHIN: Span = Span::from_s(30 * 86_400);
-/// How far the signers' clocks may lie apart.
-const CLOCKS_APART: Span = Span::from_s(86_400);
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +90,9 @@ pub(crate) enum RoleMetadataError {
              (git), or remove {name} to begin again with what is here"
     )]
     Differs { name: String, signers: String, difference: String },
-    /// Somebody else gave it another life than documents have.
-    #[error("{name} expires at {expires}, which is not within the next 90 days; remove it to begin again")]
-    Life { name: String, expires: Time },
-    /// A draft that waited too long for its second signature.
-    #[error("{name} expired at {expires}, and this machine's clock says {now}; remove it to begin again")]
-    Expired { name: String, expires: Time, now: Time },
+    /// Somebody else gave it another life than documents have, or it waited too long for its second signature.
+    #[error("{name} is not signed; remove it to begin again")]
+    Life { name: String, source: SuccessionError },
 }
 
 impl Fatal for RoleMetadataError {
@@ -250,13 +246,8 @@ pub(crate) fn sign(
                     return Ok(Done { version, step: Step::AlreadySigned, standing: draft.standing.clone() });
                 }
                 None => {
-                    let expires = draft.targets.expires;
-                    if expires <= now {
-                        return Err(RoleMetadataError::Expired { name: draft.name.clone(), expires, now });
-                    }
-                    if expires > now.after(TARGETS_LIFE).after(CLOCKS_APART) {
-                        return Err(RoleMetadataError::Life { name: draft.name.clone(), expires });
-                    }
+                    succession::require_life(draft.targets.expires, TARGETS_LIFE, now)
+                        .map_err(|source| RoleMetadataError::Life { name: draft.name.clone(), source })?;
                     (version, draft.bytes.clone(), Step::Joined)
                 }
             }

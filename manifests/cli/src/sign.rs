@@ -9,9 +9,9 @@ mod targets;
 use std::path::PathBuf;
 
 use manifests::key::SigningKey;
-use manifests::time::{Span, Time};
-use manifests::tuf::repository::{self, ROOT_LIFE};
-use manifests::tuf::{ROOT, TARGETS};
+use manifests::succession::{self, SuccessionError};
+use manifests::time::Time;
+use manifests::tuf::repository;
 
 use crate::check::Mistake;
 use crate::directory::Directory;
@@ -46,21 +46,21 @@ pub(crate) enum SignError {
     /// A key of somebody else.
     #[error("key {key} is no signer's of {name}; its signature would count for nothing")]
     NotASigner { key: String, name: String },
-    /// A root that no release manager should sign.
-    #[error("{name} is not signed: {why}")]
-    Root { name: String, why: String },
-    /// Agents refuse a baseline whose version does not grow.
-    #[error("the baseline has changed since {name}, and its version {version} is not above {before}; raise it")]
-    VersionNotGrown { name: String, version: semver::Version, before: semver::Version },
+    /// What no release manager should sign, and no controller would take.
+    #[error("{name} is not signed")]
+    Refused { name: String, source: SuccessionError },
+    /// A file with more in it than this program, or whoever reviews it, can see.
+    #[error("{name} is not signed: it has members that this program does not write")]
+    Members { name: String },
     /// Whatever stands there, its growth cannot be judged.
     #[error("{name} does not say which baseline version it lists; restore it from git")]
     NoVersion { name: String },
     /// A lift that no release manager should sign.
     #[error("{name} is not signed: {why}")]
     Lift { name: String, why: String },
-    /// A stop would be in force again without anybody having decided so.
-    #[error("{path}, listed in {name}, is missing or changed; lifts are never removed: restore it from git")]
-    LiftRemoved { name: String, path: String },
+    /// The directory does not go on from what was signed last.
+    #[error("what is here does not follow {name}")]
+    DoesNotFollow { name: String, source: SuccessionError },
     /// What stands in the way of a signature.
     #[error("nothing with mistakes is signed:{}", lines(mistakes))]
     Mistakes { mistakes: Vec<Mistake> },
@@ -153,34 +153,14 @@ impl Signing<'_> {
 
     // Whoever made the file could have put anything in it.
     fn check_root(&self, file: &RootFile) -> Result<(), SignError> {
-        const CLOCKS_APART: Span = Span::from_s(86_400);
-        let refuse = |why: &str| Err(SignError::Root { name: file.name.clone(), why: why.to_owned() });
-        let root = &file.root;
-        if !root.consistent_snapshot {
-            return refuse("consistent_snapshot is off");
-        }
-        if root.expires <= self.now {
-            return refuse(&format!("it expired at {}; this machine's clock says {}", root.expires, self.now));
-        }
-        if root.expires > self.now.after(ROOT_LIFE).after(CLOCKS_APART) {
-            return refuse(&format!("it expires at {}, which is not within the next 365 days", root.expires));
-        }
-        for role in [ROOT, TARGETS] {
-            let Some(who) = root.roles.get(role) else { return refuse("a role has no keys") };
-            if who.threshold < 2 {
-                return refuse(&format!("{role} needs less than two signatures"));
-            }
-            let keys: Vec<_> = who.keyids.iter().filter_map(|id| root.keys.get(id)).collect();
-            let listed = |key: &&_| self.people.keys().any(|own| own.is_same_key(key));
-            if keys.len() != self.people.keys().count() || !keys.iter().all(listed) {
-                return refuse(&format!("the keys of {role} are not those of the signers in registry.toml"));
-            }
-        }
+        let signers: Vec<_> = self.people.keys().collect();
+        succession::check_root(&file.root, &signers, self.now)
+            .map_err(|source| SignError::Refused { name: file.name.clone(), source })?;
         // What is signed must be all that the file says.
-        let own = repository::unsigned(root).and_then(|own| repository::signable_bytes(&own));
+        let own = repository::unsigned(&file.root).and_then(|own| repository::signable_bytes(&own));
         match (own, repository::signable_bytes(&file.bytes)) {
             (Ok(own), Ok(found)) if own == found => Ok(()),
-            _ => refuse("it has members that this program does not write"),
+            _ => Err(SignError::Members { name: file.name.clone() }),
         }
     }
 
