@@ -1,30 +1,24 @@
 //! Enrolment: a one-time token, a new key, and the proof that the host holds it.
 
+use ::client::Token;
 use manifests::api;
 use manifests::digest::Digest;
-use manifests::durable::{self, DurableError};
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{EnvelopeError, Sealed};
 use manifests::key::{KeyId, SigningKey};
 
-use crate::client::{Client, ClientError};
+use crate::client::{ClientError, Controllers};
 use crate::clock;
 use crate::config::Config;
 use crate::state::{StateDirectory, StateError, envelope_json};
-
-/// The largest token file read, in bytes.
-const TOKEN_BYTES_MAX: u64 = 4 << 10;
 
 /// Why a host could not enrol.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnrolmentError {
-    /// The token file cannot be read.
-    #[error("cannot read the token")]
-    Token(#[source] DurableError),
-    /// The token file holds no token.
-    #[error("the token file does not hold one line of printable text")]
-    TokenText,
+    /// The token file cannot be read, or holds no token.
+    #[error(transparent)]
+    Token(ClientError),
     /// The state directory cannot be used.
     #[error("cannot use the state directory")]
     State(#[source] StateError),
@@ -44,29 +38,25 @@ pub enum EnrolmentError {
 /// # Errors
 /// [`EnrolmentError`]; the host's key before stays as it was.
 pub async fn enrol(config: &Config, token_file: &std::path::Path) -> Result<KeyId, EnrolmentError> {
-    let token = durable::read_limited(token_file, TOKEN_BYTES_MAX).map_err(EnrolmentError::Token)?;
-    let token = String::from_utf8(token).map_err(|_| EnrolmentError::TokenText)?;
-    let token = token.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(EnrolmentError::TokenText);
-    }
+    let token = Token::one_time(token_file).map_err(EnrolmentError::Token)?;
     let state = StateDirectory::open(&config.state).map_err(EnrolmentError::State)?;
     let key = enrolling_key(&state)?;
     let document = Enrolment {
         product: config.product.clone(),
         host: config.host.clone(),
         key: key.public().clone(),
-        token: Digest::of(token.as_bytes()),
+        token: Digest::of(token.as_str().as_bytes()),
         time: clock::now().wall,
     };
     let sealed = Sealed::seal(&document, &key).map_err(EnrolmentError::Seal)?;
-    let client = Client::new(config.controllers.clone(), &config.ca).map_err(EnrolmentError::Client)?;
+    let controllers = Controllers::new(config.controllers.clone(), &config.ca).map_err(EnrolmentError::Client)?;
     let mut tried = 1;
     loop {
-        match client.post::<serde_json::Value>(api::ENROLMENTS, envelope_json(&sealed), Some(token)).await {
+        match controllers.post::<serde_json::Value>(api::ENROLMENTS, envelope_json(&sealed), Some(token.as_str())).await
+        {
             Ok(_) => break,
-            Err(ClientError::Unreachable { .. }) if tried < config.controllers.len() => {
-                client.prefer_next();
+            Err(error) if error.is_unanswered() && tried < config.controllers.len() => {
+                controllers.prefer_next();
                 tried += 1;
             }
             Err(error) => return Err(EnrolmentError::Client(error)),
