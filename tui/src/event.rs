@@ -53,8 +53,8 @@ pub struct FetchedSite {
 /// Why there is no contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoContact {
-    /// [`crate::client::ClientError::code`]; its words are the text `link-CODE`.
+    /// [`crate::client::link_word`]; its words are the text `link-CODE`.
     pub code: &'static str,
-    /// [`crate::client::ClientError::cause`]; empty where the code says it all.
+    /// [`crate::client::cause`]; empty where the code says it all.
     pub cause: String,
 }

@@ -10,7 +10,7 @@ use manifests::text::{text, text_with};
 
 use super::{End, Style, print_as};
 use crate::args::{Form, StopArgs};
-use crate::client::Client;
+use crate::client::OperatorClient;
 use crate::words;
 
 /// How long acknowledgements are waited for. Hosts that are connected need milliseconds.
@@ -28,7 +28,7 @@ pub fn request(stop: &StopArgs) -> StopRequest {
 
 /// Waits until every host has acknowledged the stop, for [`ACKNOWLEDGED_WITHIN`] at most, and says how
 /// far it has come. It is in force whatever happens here: what cannot be asked again stays as it was.
-pub async fn settled(client: &Client, made: StopView) -> StopView {
+pub async fn settled(client: &OperatorClient, made: StopView) -> StopView {
     let mut newest = made;
     let asking = async {
         while !newest.outstanding.is_empty() {
