@@ -52,8 +52,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Fails only if one is installed already, and then that is ring's.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

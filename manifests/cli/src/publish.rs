@@ -14,7 +14,7 @@ use crate::directory::{BASELINE, Directory, REGISTRY};
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
 use crate::people::{People, SignatureState};
-use crate::remote::{self, Remote};
+use crate::remote::{self, Remote, RemoteError};
 use crate::role_metadata::{RoleVersions, SignedRole};
 use crate::roots::Roots;
 use crate::served::{self, Comparison, ServedSet};
@@ -46,11 +46,17 @@ pub(crate) enum PublishError {
              was published there, go on from that one"
     )]
     Conflict,
+    /// It was sent, at least in part, and the controller may have taken it.
+    #[error("cut before the answer; whether it is in force is not known: publish again")]
+    Cut(#[source] RemoteError),
 }
 
 impl Fatal for PublishError {
     fn exit(&self) -> Exit {
-        Exit::Refused
+        match self {
+            Self::Cut(error) => error.exit(),
+            Self::Changed { .. } | Self::Conflict => Exit::Refused,
+        }
     }
 }
 
@@ -109,7 +115,10 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
         }
         body.metadata.insert(served.clone(), BASE64.encode(bytes));
     }
-    let published: Published = remote.send(PUBLISH, &body)?;
+    let published: Published = match remote.send(PUBLISH, &body) {
+        Err(error) if error.is_cut() => return Err(PublishError::Cut(error).into()),
+        answer => answer?,
+    };
     println!("published: {}", body.metadata.keys().cloned().collect::<Vec<_>>().join(", "));
     println!("{}", ServedSet::from(published));
     Ok(())

@@ -112,11 +112,10 @@ fn newest_root(remote: &Remote, own: u64) -> Result<u64, RemoteError> {
 fn read<T: manifests::tuf::Signed>(remote: &Remote, name: &str) -> Result<Option<T>, RemoteError> {
     let path = format!("{TUF}/{name}");
     let Some(bytes) = remote.bytes(&path)? else { return Ok(None) };
-    let refused = |error: TufError| RemoteError::Answer { url: remote.url(&path).into(), why: chain(&error) };
+    let refused = |error: TufError| remote.misread(&path, chain(&error));
     read_unverified(&bytes).map(Some).map_err(refused)
 }
 
 fn missing(remote: &Remote, name: &str) -> RemoteError {
-    let url = remote.url(&format!("{TUF}/{name}")).into();
-    RemoteError::Answer { url, why: "it lists the file and does not serve it".to_owned() }
+    remote.misread(&format!("{TUF}/{name}"), "it lists the file and does not serve it".to_owned())
 }
