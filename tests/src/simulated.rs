@@ -75,7 +75,7 @@ impl SimulatedHost {
     ///
     /// # Errors
     /// If it is refused.
-    pub async fn enroll(&self, controller: &Controller, token: &str) -> Result<()> {
+    pub async fn enrol(&self, controller: &Controller, token: &str) -> Result<()> {
         let enrolment = Enrolment {
             product: self.product.clone(),
             host: self.id.clone(),

@@ -23,7 +23,7 @@ async fn enrolled(fleet: &Fleet, count: usize) -> Result<Vec<SimulatedHost>> {
     let mut hosts = Vec::new();
     for (id, token) in fleet.controller.host_tokens(&names).await? {
         let host = SimulatedHost::new(&id, PRODUCT, baseline)?;
-        host.enroll(&fleet.controller, &token).await?;
+        host.enrol(&fleet.controller, &token).await?;
         hosts.push(host);
     }
     Ok(hosts)

@@ -3,7 +3,7 @@
 use manifests::api::Standing;
 use manifests::digest::Digest;
 use manifests::evidence::{AnyEvidence, Cover, Evidence, v1};
-use manifests::fleet::{Host, HostRecord, Site};
+use manifests::fleet::{FleetHost, FleetSite, HostRecord};
 use manifests::id::{HostId, SiteCode};
 use manifests::key::PublicKey;
 use manifests::time::Time;
@@ -47,7 +47,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn hosts(&mut self) -> Result<Vec<(HostId, Host, Option<PublicKey>)>, StoreError> {
+    pub async fn hosts(&mut self) -> Result<Vec<(HostId, FleetHost, Option<PublicKey>)>, StoreError> {
         const SQL: &str = "SELECT h.*, s.version AS state_version, s.body AS state_body FROM hosts h \
             LEFT JOIN states s ON s.digest = h.state";
         let rows = sqlx::query(SQL).fetch_all(&mut self.0).await?;
@@ -82,7 +82,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn save_host(&mut self, id: &HostId, host: &Host) -> Result<(), StoreError> {
+    pub async fn save_host(&mut self, id: &HostId, host: &FleetHost) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO hosts (id, sequence, document, heard, resumed_at, boot_id, boot_ms, permit_named, \
             stop_named, clone_suspected, skewed_wall, cover, state, unshown, permit, issue_until, acknowledged) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
@@ -183,7 +183,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn save_site(&mut self, code: &SiteCode, site: &Site) -> Result<(), StoreError> {
+    pub async fn save_site(&mut self, code: &SiteCode, site: &FleetSite) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO sites (code, standing, since) VALUES ($1, $2, $3) \
             ON CONFLICT (code) DO UPDATE SET standing = excluded.standing, since = excluded.since";
         let query = sqlx::query(SQL).bind(code.as_str()).bind(json(&site.standing)?).bind(site.since.unix_ms());
@@ -192,7 +192,7 @@ impl Transaction<'_> {
     }
 }
 
-fn host(row: &SqliteRow) -> Result<(HostId, Host, Option<PublicKey>), StoreError> {
+fn host(row: &SqliteRow) -> Result<(HostId, FleetHost, Option<PublicKey>), StoreError> {
     const TABLE: &str = "hosts";
     let key = row.try_get::<Option<String>, _>("key")?.map(|text| read::<PublicKey>(TABLE, &text)).transpose()?;
     let blob = |column: &str| -> Result<Option<Digest>, StoreError> {
@@ -227,7 +227,7 @@ fn host(row: &SqliteRow) -> Result<(HostId, Host, Option<PublicKey>), StoreError
         (Some(_), Some(_), None) => return Err(damaged("states", format!("the state of {id} is missing"))),
         _ => return Err(damaged(TABLE, format!("{id} has a cover or a state without the other"))),
     };
-    let mut host = Host::default();
+    let mut host = FleetHost::default();
     host.key = key.as_ref().map(PublicKey::id);
     host.record = record;
     host.state = digest;

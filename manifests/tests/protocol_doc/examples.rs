@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, Fleet, FleetEvent, GateAnswer, GateReason,
-    HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest,
-    StopView, Versions,
+    Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer,
+    GateReason, HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing,
+    StopRequest, StopView, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -342,7 +342,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         verified_until: Some(time("2026-10-01T09:10:02.900Z")),
     };
     let in_force = BaselineRef { version: "2023.7.2".to_owned(), digest: baseline() };
-    let fleet = Fleet {
+    let fleet = FleetView {
         product: product(),
         time: time("2026-10-01T09:00:10.000Z"),
         baseline: Some(in_force.clone()),

@@ -5,7 +5,7 @@ use manifests::outcome::{Outcome, Verdict};
 use manifests::reason::{Code, Reason};
 use manifests::text::Lang;
 use tui::effect::Effect;
-use tui::event::{Event, Failure};
+use tui::event::{Event, NoContact};
 use tui::model::{Link, Sort};
 use tui::standing::Shown;
 use tui::update::next_wake;
@@ -19,7 +19,7 @@ fn live() -> Driver {
     Driver::live(Lang::En, SIZE)
 }
 
-fn failure() -> Failure {
+fn failure() -> NoContact {
     crate::fixture::failure("connect")
 }
 

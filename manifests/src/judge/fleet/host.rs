@@ -14,7 +14,7 @@ use crate::time::Time;
 
 /// One host. What is stored of it are the first fields; the rest follows from them.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub struct FleetHost {
     /// Its key; none before it was enrolled.
     pub key: Option<KeyId>,
     /// Its documents.
@@ -40,7 +40,7 @@ pub struct Host {
     pub(super) wake: Option<Time>,
 }
 
-impl Default for Host {
+impl Default for FleetHost {
     fn default() -> Self {
         let reasons = vec![Reason::of(Code::Stale)];
         let appraisal =
@@ -63,7 +63,7 @@ impl Default for Host {
     }
 }
 
-impl Host {
+impl FleetHost {
     /// Issue or hold by its own evidence.
     pub fn verdict(&self) -> Verdict {
         self.verdict
