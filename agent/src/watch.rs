@@ -22,7 +22,7 @@ use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::collect::WatchSet;
+use crate::collect::{Happened, WatchSet};
 use roles::Roles;
 
 /// Bytes of events read at a time.
@@ -106,7 +106,12 @@ impl WatchError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// At this path.
-    Path(PathBuf),
+    Path {
+        /// Links before it followed.
+        path: PathBuf,
+        /// What was told of it.
+        happened: Happened,
+    },
     /// Anywhere: the kernel's queue was full, a file system went, or mounts changed.
     Overflow,
 }
@@ -332,7 +337,9 @@ impl Watch {
                 self.stale = true;
             }
             if roles.matters_itself() {
-                changes.insert(Change::Path(roles.path.clone()));
+                let removal = event.flags.intersects(ReadFlags::MOVE_SELF | ReadFlags::DELETE_SELF);
+                let happened = Happened { content: removal, removal };
+                changes.insert(Change::Path { path: roles.path.clone(), happened });
             }
             return;
         };
@@ -342,7 +349,7 @@ impl Watch {
         if in_trees.is_empty() && !roles.names(name) {
             return;
         }
-        changes.insert(Change::Path(roles.path.join(name)));
+        changes.insert(Change::Path { path: roles.path.join(name), happened: happened(event.flags) });
         if is_directory && event.flags.contains(ReadFlags::MOVED_FROM) {
             self.stale = true;
         }
@@ -381,6 +388,13 @@ fn wake(inotify: &OwnedFd, mounts: &OwnedFd) -> Result<OwnedFd, Errno> {
     epoll::add(&wake, inotify, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
     epoll::add(&wake, mounts, epoll::EventData::new_u64(1), epoll::EventFlags::PRI)?;
     Ok(wake)
+}
+
+/// What the kernel tells of an entry of a directory.
+fn happened(flags: ReadFlags) -> Happened {
+    let removal = ReadFlags::DELETE | ReadFlags::MOVED_FROM;
+    let content = removal | ReadFlags::MODIFY | ReadFlags::CREATE | ReadFlags::MOVED_TO;
+    Happened { content: flags.intersects(content), removal: flags.intersects(removal) }
 }
 
 /// An event, out of the kernel's buffer.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,17 @@ pub(crate) fn open_beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> Result
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
         Err(Errno::NOSYS) => open_by_components(root, path, flags),
+        // The kernel asks to try again when a rename crossed its way.
+        Err(Errno::AGAIN) => rustix::fs::openat2(root, path, flags, Mode::empty(), resolve),
+        other => other,
+    }
+}
+
+/// Opens `path` as a process with this root would: links on the way followed, none out of the root.
+pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let flags = flags | OFlags::CLOEXEC;
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
         // The kernel asks to try again when a rename crossed its way.
         Err(Errno::AGAIN) => rustix::fs::openat2(root, path, flags, Mode::empty(), resolve),
         other => other,

@@ -3,7 +3,7 @@
 //! A tree is what the program sees: mount points are entered, links count by their text and are
 //! not followed. The root itself may be reached through links, as releases are often switched by one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -93,6 +93,10 @@ pub(crate) struct Tree {
     pub(crate) gaps: BTreeMap<Vec<u8>, Why>,
     /// When each file and link last changed (its ctime), in nanoseconds of the wall clock.
     pub(crate) changed_ns: BTreeMap<Vec<u8>, i128>,
+    /// Each directory that was listed, the root by an empty path, as it was before it was listed.
+    pub(crate) directories: BTreeMap<Vec<u8>, Stamp>,
+    /// Files that count, by device and inode.
+    pub(crate) identities: HashMap<(u64, u64), Vec<u8>>,
 }
 
 impl Tree {
@@ -181,6 +185,8 @@ impl Walk<'_> {
     fn directory(&mut self, path: &Path, found: &mut Vec<PathBuf>, entries: &mut usize) -> Result<(), Why> {
         let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let fd = read::open_beneath(self.root, at, OFlags::RDONLY | OFlags::DIRECTORY).map_err(read::why)?;
+        let stat = rustix::fs::fstat(&fd).map_err(read::why)?;
+        self.tree.directories.insert(path.as_os_str().as_bytes().to_vec(), Stamp::from(&stat));
         let mut listing = Dir::read_from(&fd).map_err(read::why)?;
         while let Some(entry) = listing.read() {
             let entry = entry.map_err(read::why)?;
@@ -222,6 +228,7 @@ impl Walk<'_> {
         match kind {
             FileType::Directory => found.push(path),
             FileType::RegularFile => {
+                self.tree.identities.insert((stat.st_dev, stat.st_ino), bytes.to_vec());
                 self.tree.changed_ns.insert(bytes.to_vec(), Stamp::from(&stat).ctime_ns());
                 if stat.st_mode & 0o002 != 0 {
                     self.tree.finding(bytes, FindingKind::WorldWritable);
