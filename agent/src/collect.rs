@@ -144,9 +144,10 @@ impl Collector {
         let mut lists = BTreeMap::new();
         let mut loaded = self.history.remembered(&mut lists);
         let images = self.table.images().filter(|image| image.owners().next().is_some()).map(|image| {
-            let owner = |((program, root), is_copy): (&Owner, bool)| OwnerRecord {
-                program: program.clone(),
-                root: Name::of(root),
+            let owner = |(owner, is_copy): (&Owner, bool)| OwnerRecord {
+                program: owner.program.clone(),
+                root: Name::of(&owner.root),
+                interpreter: owner.interpreter.as_ref().map(|(exe, args)| (Name::of(exe), args.clone())),
                 is_copy,
             };
             KnownImage {
@@ -198,7 +199,10 @@ impl Collector {
         }
         let mut images = BTreeMap::new();
         for image in remembered.images {
-            let owner = |owner: OwnerRecord| ((owner.program, owner.root.path()), owner.is_copy);
+            let owner = |record: OwnerRecord| {
+                let interpreter = record.interpreter.map(|(exe, args)| (exe.path(), args));
+                (Owner { program: record.program, root: record.root.path(), interpreter }, record.is_copy)
+            };
             let owners = image.owners.into_iter().map(owner).collect();
             images.insert(image.key.into(), Recalled { since_ns: i128::from(image.since_ns), owners });
             self.history.recall(image.key.into(), image.loaded, &lists);

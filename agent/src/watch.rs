@@ -251,7 +251,7 @@ impl Watch {
         if changes.len() > CHANGES_MAX {
             changes = BTreeSet::from([Change::Overflow]);
         }
-        Drained { changes: changes.into_iter().collect(), undelivered: Arc::clone(&self.pending.undelivered) }
+        Drained { changes: once(changes), undelivered: Arc::clone(&self.pending.undelivered) }
     }
 
     fn add_all(&mut self, set: &WatchSet) -> Result<(), WatchError> {
@@ -388,6 +388,21 @@ fn wake(inotify: &OwnedFd, mounts: &OwnedFd) -> Result<OwnedFd, Errno> {
     epoll::add(&wake, inotify, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
     epoll::add(&wake, mounts, epoll::EventData::new_u64(1), epoll::EventFlags::PRI)?;
     Ok(wake)
+}
+
+/// Each path once, with everything that was told of it.
+fn once(changes: BTreeSet<Change>) -> Vec<Change> {
+    let mut all: Vec<Change> = Vec::with_capacity(changes.len());
+    for change in changes {
+        match (all.last_mut(), &change) {
+            (Some(Change::Path { path: last, happened }), Change::Path { path, happened: more }) if last == path => {
+                happened.content |= more.content;
+                happened.removal |= more.removal;
+            }
+            _ => all.push(change),
+        }
+    }
+    all
 }
 
 /// What the kernel tells of an entry of a directory.

@@ -5,6 +5,7 @@
 #[path = "support/baseline.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
@@ -12,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agent::collect::{Collector, Limits};
+use agent::collect::{Collector, Journal, Limits};
+use agent::watch::{Change, Watch};
 use manifests::baseline::Baseline;
-use manifests::evidence::{ProcessesSeen, TreeSeen};
+use manifests::evidence::{ProcessesSeen, State, TreeSeen};
 use support::baseline;
 
 /// A child that is killed, by its own process id, when the test ends however it ends.
@@ -49,6 +51,8 @@ impl Host {
         // The bytes behind an executable's end do not matter to it, and make it another file.
         let mut bytes = fs::read("/bin/sleep").unwrap();
         bytes.extend_from_slice(more);
+        // Tests run side by side, and what runs in one must not be a copy of what another one has.
+        bytes.extend_from_slice(self.directory.path().as_os_str().as_encoded_bytes());
         replace(&root.join("bin/issuingd"), &bytes);
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(root.join("bin/issuingd"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -57,6 +61,7 @@ impl Host {
     }
 
     fn start(&self, exe: &Path) -> Running {
+        next_tick();
         let child = Command::new(exe).arg("1000").stdin(Stdio::null()).spawn().unwrap();
         let wanted = exe.canonicalize().unwrap();
         // The child is another program until it has executed its own.
@@ -112,14 +117,28 @@ fn wait_for_shell(running: &Running, shell: &Path) {
     next_tick();
 }
 
-/// What was seen of the program, in one word: the first file that is not as on disk.
-#[derive(Debug, PartialEq)]
+/// What was seen of the program, its configurations and the files that fixes require, in one word.
+#[derive(Clone, Debug)]
 enum Loaded {
     Current,
     NotRunning,
-    Older { file: String },
-    Elsewhere { file: String },
+    /// All files that are not as on disk.
+    Older(BTreeSet<String>),
+    /// All files that are others for a process.
+    Elsewhere(BTreeSet<String>),
     Unknown,
+}
+
+impl PartialEq for Loaded {
+    /// Files of the one that the other has too will do: what else was moved with them is no matter.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Older(all), Self::Older(some)) | (Self::Elsewhere(all), Self::Elsewhere(some)) => {
+                all.is_superset(some)
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
 }
 
 struct Looked {
@@ -128,20 +147,63 @@ struct Looked {
 }
 
 fn look(collector: &mut Collector, baseline: &Baseline) -> Looked {
-    let seen = &collector.pass(baseline, None, &Limits::default()).state.programs[&"server".parse().unwrap()];
-    let held = &seen.loaded;
-    let loaded = match (held.elsewhere.first(), held.older.first(), held.unknown.first(), seen.processes) {
-        (Some(file), ..) => Loaded::Elsewhere { file: file.clone() },
-        (None, Some(older), ..) => Loaded::Older { file: older.file.clone() },
-        (None, None, Some(_), _) | (.., ProcessesSeen::Unknown(_)) => Loaded::Unknown,
-        (.., ProcessesSeen::Running) => Loaded::Current,
-        (.., ProcessesSeen::NotRunning) => Loaded::NotRunning,
+    told(collector.pass(baseline, None, &Limits::default(), &|| {}).state)
+}
+
+fn told(state: State) -> Looked {
+    let seen = &state.programs[&"server".parse().unwrap()];
+    let files = state.files.values().map(|file| &file.loaded);
+    let all: Vec<_> = std::iter::once(&seen.loaded).chain(state.readers.values()).chain(files).collect();
+    let elsewhere: BTreeSet<String> = all.iter().flat_map(|held| held.elsewhere.iter().cloned()).collect();
+    let older: BTreeSet<String> = all.iter().flat_map(|held| &held.older).map(|older| older.file.clone()).collect();
+    let loaded = if !elsewhere.is_empty() {
+        Loaded::Elsewhere(elsewhere)
+    } else if !older.is_empty() {
+        Loaded::Older(older)
+    } else if all.iter().any(|held| !held.is_current()) {
+        Loaded::Unknown
+    } else {
+        match seen.processes {
+            ProcessesSeen::Running => Loaded::Current,
+            ProcessesSeen::NotRunning => Loaded::NotRunning,
+            ProcessesSeen::Unknown(_) => Loaded::Unknown,
+        }
     };
     Looked { tree: seen.tree.clone(), loaded }
 }
 
+/// A collector with a watch, as the agent has them.
+struct Watched {
+    collector: Collector,
+    watch: std::sync::Mutex<Watch>,
+}
+
+impl Watched {
+    fn new() -> Self {
+        Self { collector: Collector::new([7; 32], None), watch: std::sync::Mutex::new(Watch::new().unwrap()) }
+    }
+
+    fn look(&mut self, baseline: &Baseline) -> Looked {
+        let set = self.collector.watch_set(baseline, None);
+        self.watch.lock().unwrap().set(&set).unwrap();
+        let journal = self.collector.journal();
+        journal.watching(Some(&set));
+        let settle = || settle(&self.watch, &journal);
+        told(self.collector.pass(baseline, None, &Limits::default(), &settle).state)
+    }
+}
+
+/// Takes what the watch has to tell.
+fn settle(watch: &std::sync::Mutex<Watch>, journal: &Journal) {
+    let drained = watch.lock().unwrap().drain();
+    journal.note(drained.iter().filter_map(|change| match change {
+        Change::Path { path, happened } => Some((path.as_path(), *happened)),
+        Change::Overflow => None,
+    }));
+}
+
 fn older(file: &str) -> Loaded {
-    Loaded::Older { file: file.to_owned() }
+    Loaded::Older(BTreeSet::from([file.to_owned()]))
 }
 
 #[test]
@@ -167,9 +229,13 @@ fn the_same_content_under_another_inode_is_loaded() {
     let host = Host::new();
     let baseline = host.plain();
     let _running = host.start(&host.exe());
+    let mut collector = Collector::new([7; 32], None);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
     let bytes = fs::read(host.exe()).unwrap();
     replace(&host.exe(), &bytes);
-    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    // Who was not there cannot say what else has gone from the directory.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("bin"));
 }
 
 #[test]
@@ -192,6 +258,7 @@ fn an_open_file_counts_as_held_but_not_an_excluded_one() {
     fs::create_dir(host.root.join("logs")).unwrap();
     fs::write(host.root.join("logs/a.log"), "").unwrap();
     let open = |name: &str| Stdio::from(fs::File::open(host.root.join(name)).unwrap());
+    next_tick();
     let child = Command::new(host.exe()).arg("1000").stdin(open("lib/module")).stdout(open("logs/a.log")).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
@@ -235,16 +302,20 @@ fn what_changed_between_start_and_first_look_is_older() {
 }
 
 #[test]
-fn what_was_seen_before_a_start_may_be_linked_and_touched_after_it() {
+fn what_was_seen_before_a_start_may_be_touched_after_it() {
     let host = Host::new();
     let baseline = host.plain();
-    let mut collector = Collector::new([7; 32], None);
-    look(&mut collector, &baseline);
-    next_tick();
+    let mut watched = Watched::new();
+    watched.look(&baseline);
     let _running = host.start(&host.exe());
-    fs::hard_link(host.root.join("script"), host.directory.path().join("backup")).unwrap();
-    replace(&host.root.join("lib/module"), b"one");
-    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    let now = std::time::SystemTime::now();
+    let times = fs::FileTimes::new().set_accessed(now).set_modified(now);
+    fs::File::open(host.root.join("script")).unwrap().set_times(times).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(host.root.join("lib/module"), fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(watched.look(&baseline).loaded, Loaded::Current);
+    // Nobody who was not there can tell a touch from a change.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("script"));
 }
 
 #[test]
@@ -286,6 +357,7 @@ fn a_file_overwritten_in_place_is_older_though_it_is_the_one_held() {
     let host = Host::new();
     let baseline = host.plain();
     let module = host.root.join("lib/module");
+    next_tick();
     let child = Command::new(host.exe()).arg("1000").stdin(fs::File::open(&module).unwrap()).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
@@ -307,6 +379,7 @@ fn a_process_stays_of_its_program_when_its_tree_is_moved_away() {
     let baseline = host.plain();
     let mut collector = Collector::new([7; 32], None);
     // Nothing but the executable's path tells whose it is.
+    next_tick();
     let child = Command::new("./bin/issuingd").arg0("issuing").arg("1000").current_dir(&host.root).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
@@ -335,6 +408,7 @@ fn files_outside_of_the_tree_count_where_they_are_required_or_run() {
         manifests::digest::Digest::of(b"new"),
     );
     let baseline = host.baseline(&host.root, &format!("{{ exe = {exe:?} }}"), &more);
+    next_tick();
     let child = Command::new(&exe).arg("1000").stdin(fs::File::open(&library).unwrap()).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|found| found == exe));
@@ -352,15 +426,19 @@ fn files_outside_of_the_tree_count_where_they_are_required_or_run() {
 }
 
 #[test]
-fn files_shared_with_another_host_by_hard_links_do_not_mix_their_processes_up() {
+fn a_hard_link_to_the_executable_is_the_executable_but_not_another_host_s() {
     let host = Host::new();
     let other = host.directory.path().canonicalize().unwrap().join("other");
     fs::create_dir_all(other.join("bin")).unwrap();
-    fs::hard_link(host.exe(), other.join("bin/issuingd")).unwrap();
-    let _running = host.start(&other.join("bin/issuingd"));
-    assert_eq!(look(&mut Collector::new([7; 32], None), &host.plain()).loaded, Loaded::NotRunning);
-    let theirs = host.baseline(&other, "{ exe = \"bin/issuingd\" }", "");
-    assert_eq!(look(&mut Collector::new([7; 32], None), &theirs).loaded, Loaded::Current);
+    fs::hard_link(host.exe(), other.join("bin/elsewhere")).unwrap();
+    let _running = host.start(&other.join("bin/elsewhere"));
+    assert_eq!(look(&mut Collector::new([7; 32], None), &host.plain()).loaded, Loaded::Current);
+    // Two hosts that begin at directories of one machine share files, and no processes.
+    let here = host.directory.path().canonicalize().unwrap().join("here");
+    fs::create_dir(&here).unwrap();
+    fs::rename(&host.root, here.join("issuing")).unwrap();
+    let baseline = host.baseline(Path::new("/issuing"), "{ exe = \"bin/issuingd\" }", "");
+    assert_eq!(look(&mut Collector::new([7; 32], Some(here)), &baseline).loaded, Loaded::NotRunning);
 }
 
 #[test]
@@ -387,6 +465,7 @@ fn arguments_tell_programs_of_one_interpreter_apart() {
     let host = Host::new();
     let script = "read line; exit 0";
     let shell = fs::canonicalize("/bin/sh").unwrap();
+    next_tick();
     let child = Command::new(&shell).args(["-c", script, "issuing-main"]).stdin(Stdio::piped()).spawn().unwrap();
     let running = Running(child);
     wait_for_shell(&running, &shell);
@@ -408,6 +487,7 @@ fn a_script_named_as_the_executable_is_found_by_its_interpreter() {
     let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
     let mut collector = Collector::new([7; 32], None);
     assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+    next_tick();
     let running = Running(Command::new(&script).stdin(Stdio::piped()).spawn().unwrap());
     let shell = fs::canonicalize("/bin/sh").unwrap();
     wait_for_shell(&running, &shell);
@@ -461,14 +541,14 @@ fn a_process_that_begins_or_ends_is_told_by_the_cheap_question() {
     let host = Host::new();
     let baseline = host.plain();
     let mut collector = Collector::new([7; 32], None);
-    let pass = collector.pass(&baseline, None, &Limits::default());
-    assert_eq!(collector.processes(&baseline), pass.processes);
+    let pass = collector.pass(&baseline, None, &Limits::default(), &|| {});
+    assert_eq!(collector.processes(), pass.processes);
     let running = host.start(&host.exe());
-    let now = collector.processes(&baseline);
+    let now = collector.processes();
     assert_ne!(now, pass.processes);
-    assert_eq!(collector.pass(&baseline, None, &Limits::default()).processes, now);
+    assert_eq!(collector.pass(&baseline, None, &Limits::default(), &|| {}).processes, now);
     drop(running);
-    assert_eq!(collector.processes(&baseline), pass.processes);
+    assert_eq!(collector.processes(), pass.processes);
 }
 
 #[test]
@@ -488,6 +568,7 @@ fn what_a_process_sees_elsewhere_is_compared() {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(evil.join("bin/issuingd"), fs::Permissions::from_mode(0o755)).unwrap();
     let script = "mount --make-rprivate / && mount --bind \"$1\" \"$2\" && exec \"$2/bin/issuingd\" 1000";
+    next_tick();
     let child = Command::new("unshare")
         .args(["--mount", "--", "sh", "-c", script, "sh"])
         .args([&evil, &host.root])
@@ -503,7 +584,7 @@ fn what_a_process_sees_elsewhere_is_compared() {
         eprintln!("skipped: no mount namespace can be made here");
         return;
     }
-    let elsewhere = |file: &str| Loaded::Elsewhere { file: file.to_owned() };
+    let elsewhere = |file: &str| Loaded::Elsewhere(BTreeSet::from([file.to_owned()]));
     let seen = look(&mut Collector::new([7; 32], None), &host.plain());
     assert_eq!(seen.loaded, elsewhere("lib/module"));
     // A configuration file that is hidden in the same way, whenever it is reread.

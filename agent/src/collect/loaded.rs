@@ -18,7 +18,7 @@ use crate::collect::history::{Dates, FileNow, History, TreeNow};
 use crate::collect::index::{Index, Stamp};
 use crate::collect::prefix::Prefix;
 use crate::collect::process::{
-    self, Executed, Identity, Image, Member, Outside, Probe, Shadows, Spec, Table, Target, Tie, Views,
+    self, Executed, Identity, Member, Outside, Probe, Shadows, Spec, Table, Target, Tie, Views,
 };
 use crate::collect::program::{self, Gathered, KnownNames, TreeRead};
 use crate::collect::read::Bounds;
@@ -60,7 +60,7 @@ pub(super) struct Kept<'a> {
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) programs: BTreeMap<ItemId, ProgramLoaded>,
-    /// Of configurations that are read at start.
+    /// Of configurations that concern the host.
     pub(super) readers: BTreeMap<ItemId, Gathered>,
     /// Of required files, by their path in the baseline.
     pub(super) files: BTreeMap<String, Gathered>,
@@ -78,7 +78,7 @@ impl<'a> Disk<'a> {
     /// Compares what runs with the disk. `listed` says why processes cannot be listed at all.
     pub(super) fn compare(&self, kept: &mut Kept<'_>, listed: Result<(), Why>) -> Loaded {
         let mut all = Loaded::default();
-        for config in self.restarting() {
+        for config in self.concerning() {
             all.readers.insert(config.id.clone(), Gathered::default());
         }
         let unseen = listed.err().or(kept.table.unseen());
@@ -105,11 +105,10 @@ impl<'a> Disk<'a> {
         all
     }
 
-    /// Configurations that are read at start and concern the host.
-    fn restarting(&self) -> impl Iterator<Item = &'a Config> {
+    /// Configurations that concern the host.
+    fn concerning(&self) -> impl Iterator<Item = &'a Config> {
         let configs = self.configs;
-        let is_read = move |config: &&Config| config.reload == Reload::Restart && configs.contains_key(&config.id);
-        self.baseline.configs.iter().filter(is_read)
+        self.baseline.configs.iter().filter(move |config| configs.contains_key(&config.id))
     }
 
     /// Files outside of trees that count.
@@ -202,7 +201,7 @@ impl Looking<'_, '_> {
             let dates = kept.history.dates(image);
             let mut is_alive = false;
             for member in &image.members {
-                is_alive |= self.member(member, image, &dates, &names, &mut views, kept);
+                is_alive |= self.member(member, &dates, &names, &mut views, kept);
             }
             if !is_alive {
                 continue;
@@ -236,16 +235,11 @@ impl Looking<'_, '_> {
     fn member(
         &mut self,
         member: &Member,
-        image: &Image,
         dates: &Dates<'_>,
         names: &process::Names,
         views: &mut Views,
         kept: &mut Kept<'_>,
     ) -> bool {
-        let Some(exe) = image.exe() else {
-            self.not_seen(Why::ProcessUnreadable);
-            return true;
-        };
         let target = Target {
             spec: self.spec,
             tree: self.tree.opened(),
@@ -254,7 +248,7 @@ impl Looking<'_, '_> {
             limits: self.disk.limits,
             deadline: self.disk.deadline,
         };
-        let Some(holding) = process::holding(member, exe, &target, views, kept.index, kept.probe) else { return false };
+        let Some(holding) = process::holding(member, &target, views, kept.index, kept.probe) else { return false };
         for why in &holding.unknown {
             self.not_seen(*why);
         }
@@ -287,7 +281,9 @@ impl Looking<'_, '_> {
     fn older(&mut self, older: BTreeMap<Vec<u8>, OlderWhy>) {
         for (path, why) in older {
             let at = Path::new(OsStr::from_bytes(&path));
-            if at.is_absolute() {
+            if path.is_empty() {
+                self.loaded.older(self.disk.prefix.shown(&self.tree.written), why);
+            } else if at.is_absolute() {
                 self.at(at, |gathered, shown| gathered.older(shown, why));
             } else {
                 self.loaded.older(program::shown(&path, self.disk.prefix), why);
@@ -299,7 +295,7 @@ impl Looking<'_, '_> {
     /// program reads, and with the requirement that names it; what is neither is the program's own.
     fn at(&mut self, path: &Path, mut note: impl FnMut(&mut Gathered, String)) {
         let mut is_others = false;
-        for config in self.disk.restarting().filter(|config| reads(self.program, config)) {
+        for config in self.disk.concerning().filter(|config| reads(self.program, config)) {
             let has_layer = |read: &ConfigRead| read.layers.iter().any(|layer| layer.path == path);
             let is_named = config.files.iter().any(|pattern| names(&self.disk.prefix.on_host(pattern), path));
             if (is_named || self.disk.configs.get(&config.id).is_some_and(has_layer))
@@ -314,7 +310,7 @@ impl Looking<'_, '_> {
             note(self.all.files.entry(shown.clone()).or_default(), shown);
             is_others = true;
         }
-        // A configuration that this program does not read, or that is reread, is no concern of its.
+        // A configuration that this program does not read is no concern of its.
         if !is_others && !self.is_config(path) {
             note(&mut self.loaded, self.disk.prefix.shown(path));
         }
@@ -329,7 +325,7 @@ impl Looking<'_, '_> {
     fn not_seen(&mut self, why: Why) {
         let gap = Gap { what: self.program.id.to_string(), why };
         self.loaded.unknown.insert(gap.clone());
-        for config in self.disk.restarting().filter(|config| reads(self.program, config)) {
+        for config in self.disk.concerning().filter(|config| reads(self.program, config)) {
             if let Some(gathered) = self.all.readers.get_mut(&config.id) {
                 gathered.unknown.insert(gap.clone());
             }
@@ -343,7 +339,8 @@ impl Looking<'_, '_> {
     }
 
     fn configurations(&mut self, dates: &Dates<'_>, history: &mut History) {
-        for config in self.disk.restarting().filter(|config| reads(self.program, config)) {
+        let read_at_start = |config: &&Config| config.reload == Reload::Restart && reads(self.program, config);
+        for config in self.disk.concerning().filter(read_at_start) {
             let Some(read) = self.disk.configs.get(&config.id) else { continue };
             let patterns: Vec<PathBuf> = config.files.iter().map(|path| self.disk.prefix.on_host(path)).collect();
             let layers = read.layers.iter().filter_map(|layer| {

@@ -146,6 +146,7 @@ pub(super) fn spec(
         program: program.id.clone(),
         root: read.written.clone(),
         resolved_root: read.resolved.clone(),
+        within: prefix.directory().map(|within| std::fs::canonicalize(within).unwrap_or_else(|_| within.to_owned())),
         scope: read.scope.clone(),
         files: Arc::new(files),
         exe,

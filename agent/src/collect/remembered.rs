@@ -76,6 +76,9 @@ impl From<KeyRecord> for Key {
 pub(crate) struct OwnerRecord {
     pub(crate) program: ItemId,
     pub(crate) root: Name,
+    /// The interpreter that the baseline names outside of the tree, and its arguments.
+    #[serde(default)]
+    pub(crate) interpreter: Option<(Name, Option<String>)>,
     pub(crate) is_copy: bool,
 }
 
@@ -208,6 +211,7 @@ mod first {
                     let owner = |program: &&ItemId| OwnerRecord {
                         program: (*program).clone(),
                         root: root.clone(),
+                        interpreter: None,
                         is_copy: false,
                     };
                     programs.iter().map(owner).collect::<Vec<_>>()

@@ -238,7 +238,7 @@ mod tests {
                 .filter(|place| !place.as_os_str().is_empty())
                 .map(|place| place.to_str().unwrap())
                 .collect::<Vec<_>>(),
-            ["link", "real", "real/etc", "real/etc/b", "real/etc/a"]
+            ["link", "real", "real/etc", "real/etc/b", "real/etc", "real/etc/a"]
         );
         assert_eq!(way.end().map(|step| step.place.clone()), Some(base.join("real/etc/a")));
         let lost = Way::to(&base.join("link/none/b"));

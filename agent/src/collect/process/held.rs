@@ -14,7 +14,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::command::base_name;
-use super::image::{Executed, Identity};
+use super::image::Identity;
 use super::maps::{self, Map};
 use super::owner::Spec;
 use super::probe::Probe;
@@ -94,21 +94,22 @@ struct Held {
     is_exe: bool,
 }
 
-/// Looks into one process of an image with this executable; nothing if it ended meanwhile.
+/// Looks into one process; nothing if it ended meanwhile.
 pub(crate) fn holding(
     member: &Member,
-    exe: &Executed,
     target: &Target<'_>,
     views: &mut Views,
     index: &mut Index,
     probe: &mut Probe,
 ) -> Option<Holding> {
     let mut holding = Holding::default();
-    match held(member.pid, &exe.path, probe) {
-        Ok(files) => {
+    // Asked anew: it, or a directory above it, may have been moved.
+    let exe = link(&format!("/proc/{}/exe", member.pid)).map_err(why);
+    match exe.and_then(|exe| Ok((held(member.pid, &exe, probe)?, exe))) {
+        Ok((files, exe)) => {
             let mut comparing = Comparing { target, index, holding: &mut holding };
             // A process started before a release was switched by a link holds files below the old one.
-            let own = own_root(&exe.path, target.spec);
+            let own = own_root(&exe, target.spec);
             for file in files.into_values() {
                 comparing.file(&file, own.as_deref());
             }

@@ -81,10 +81,8 @@ pub(crate) fn maps(pid: i32) -> Result<Vec<Map>, Why> {
 /// What of a process's mappings says whose it is, and which files it may change unseen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mapped {
-    /// Files of which something may be executed.
-    pub(crate) executable: BTreeSet<(u64, u64)>,
-    /// Paths of such files, as the kernel tells them.
-    pub(crate) executable_paths: BTreeSet<Vec<u8>>,
+    /// Files of which something may be executed, with their paths as the kernel tells them.
+    pub(crate) executable: BTreeSet<((u64, u64), Vec<u8>)>,
     /// Files that it can change by writing into its memory.
     pub(crate) writable: BTreeSet<(u64, u64)>,
 }
@@ -93,8 +91,7 @@ impl Mapped {
     pub(crate) fn of(maps: &[Map]) -> Self {
         let executable = || maps.iter().filter(|map| map.is_executable);
         Self {
-            executable: executable().map(|map| map.file).collect(),
-            executable_paths: executable().map(|map| map.path.clone()).collect(),
+            executable: executable().map(|map| (map.file, map.path.clone())).collect(),
             writable: maps.iter().filter(|map| map.writes_file).map(|map| map.file).collect(),
         }
     }

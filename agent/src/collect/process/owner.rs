@@ -32,8 +32,14 @@ use crate::collect::wildcard;
 const SYSTEM_DIRECTORIES: [&str; 8] =
     ["/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/lib", "/lib", "/usr/libexec/", "/snap/"];
 
-/// A program and the root of its tree: whose an image is.
-pub(crate) type Owner = (ItemId, PathBuf);
+/// Whose an image is: a program, the root of its tree, and where the baseline names an interpreter outside
+/// of it, that and the arguments by which it is told apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner {
+    pub(crate) program: ItemId,
+    pub(crate) root: PathBuf,
+    pub(crate) interpreter: Option<(PathBuf, Option<String>)>,
+}
 
 /// What tells a program's images from others, as the newest pass saw the program.
 #[derive(Clone, Debug)]
@@ -43,6 +49,9 @@ pub(crate) struct Spec {
     pub(crate) root: PathBuf,
     /// The same with links followed.
     pub(crate) resolved_root: PathBuf,
+    /// The directory in which this host begins, where that is not the root: what lies outside of it is
+    /// another host's, though it be the same file by a hard link.
+    pub(crate) within: Option<PathBuf>,
     pub(crate) scope: Scope,
     /// Files of the tree that count, by device and inode, with their path in it.
     pub(crate) files: Arc<HashMap<Identity, Vec<u8>>>,
@@ -91,6 +100,10 @@ pub(crate) enum Tie {
 
 /// What is known of the other images that decides about one.
 pub(crate) trait Others {
+    /// Whether several programs have the file.
+    fn is_shared(&self, file: &Identity) -> bool;
+    /// Whether a path lies in the tree of any program.
+    fn is_in_a_tree(&self, path: &[u8]) -> bool;
     /// Whether one of its ancestors is the program's.
     fn descends(&self, owner: &Owner) -> bool;
     /// Users and control groups of the images that are known to be the program's.
@@ -104,7 +117,9 @@ pub(crate) trait Others {
 impl Spec {
     /// Whose images these are.
     pub(crate) fn owner(&self) -> Owner {
-        (self.program.clone(), self.root.clone())
+        let outside = self.exe.as_ref().filter(|exe| exe.inside.is_none());
+        let interpreter = outside.map(|exe| (exe.written.clone(), self.args.clone()));
+        Owner { program: self.program.clone(), root: self.root.clone(), interpreter }
     }
 
     /// Whether it asks for the same images, whatever the disk has now.
@@ -113,39 +128,42 @@ impl Spec {
         (&self.program, &self.root, &self.args, exe(self)) == (&other.program, &other.root, &other.args, exe(other))
     }
 
-    /// The path in the tree of a file that counts: by device and inode, or, of one that was removed or
+    /// The path in the tree of a path on this host.
+    pub(crate) fn inside<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        below(path, &self.root).or_else(|| below(path, &self.resolved_root))
+    }
+
+    fn is_here(&self, path: &[u8]) -> bool {
+        self.within.as_ref().is_none_or(|within| below(path, within).is_some())
+    }
+
+    /// Whether a file is one of the tree's that count: by device and inode, or, of one that was removed or
     /// replaced since, by the path at which the kernel knew it.
-    fn in_tree(&self, executed: &Executed) -> bool {
-        if executed.file.is_some_and(|file| self.files.contains_key(&file)) {
-            return true;
-        }
+    fn in_tree(&self, executed: &Executed, others: &impl Others) -> bool {
         let (path, was_removed) = without_deleted(&executed.path);
-        // A file of the tree's that is there now and is another one, or one that does not count.
-        let inside = below(path, &self.root).or_else(|| below(path, &self.resolved_root));
+        let inside = self.inside(path);
+        if let Some(file) = executed.file.filter(|file| self.files.contains_key(file)) {
+            // A file that several programs have is that one's in whose tree it was found.
+            let is_ours = inside.is_some() || !others.is_shared(&file) || !others.is_in_a_tree(path);
+            return self.is_here(path) && is_ours;
+        }
         inside.is_some_and(|inside| {
             (was_removed || executed.file.is_none())
                 && !self.scope.excludes_below(Path::new(OsStr::from_bytes(inside)), false)
         })
     }
 
-    /// How an image is tied to the program, if it is. `mapped` is what it maps, as far as that is known;
-    /// `shared` are files that several programs have.
-    pub(crate) fn tie(
-        &self,
-        image: &Inspected,
-        mapped: Option<&Mapped>,
-        shared: &BTreeSet<Identity>,
-        others: &impl Others,
-    ) -> Option<Tie> {
+    /// How an image is tied to the program, if it is. `mapped` is what it maps, as far as that is known.
+    pub(crate) fn tie(&self, image: &Inspected, mapped: Option<&Mapped>, others: &impl Others) -> Option<Tie> {
         let exe = match &image.exe {
             Ok(exe) => exe,
             Err(why) => return self.may_be_named(image).then_some(Tie::Unknown(*why)),
         };
-        if self.in_tree(exe) || image.scripts.iter().any(|script| self.is_or_holds(script)) {
+        if self.in_tree(exe, others) || image.scripts.iter().any(|script| self.is_or_holds(script, others)) {
             return Some(Tie::Code);
         }
         if let Some(mapped) = mapped
-            && self.is_mapped(mapped, shared)
+            && self.is_mapped(mapped, others)
         {
             return Some(Tie::Code);
         }
@@ -164,8 +182,8 @@ impl Spec {
     }
 
     /// A script that is a file of the tree, or a directory of it that an interpreter executes.
-    fn is_or_holds(&self, script: &Executed) -> bool {
-        if self.in_tree(script) {
+    fn is_or_holds(&self, script: &Executed, others: &impl Others) -> bool {
+        if self.in_tree(script, others) {
             return true;
         }
         let path = script.path.as_slice();
@@ -173,11 +191,12 @@ impl Spec {
         inside && Path::new(OsStr::from_bytes(path)).is_dir()
     }
 
-    fn is_mapped(&self, mapped: &Mapped, shared: &BTreeSet<Identity>) -> bool {
-        let only_ours = |file: &&Identity| self.files.contains_key(file) && !shared.contains(file);
-        let was_ours = |path: &Vec<u8>| self.in_tree(&Executed { path: path.clone(), file: None });
-        mapped.executable.iter().any(|file| only_ours(&file))
-            || mapped.executable_paths.iter().filter(|path| path.ends_with(b" (deleted)")).any(was_ours)
+    fn is_mapped(&self, mapped: &Mapped, others: &impl Others) -> bool {
+        mapped.executable.iter().any(|(file, path)| {
+            let file = if path.ends_with(b" (deleted)") { None } else { Some(*file) };
+            let is_shared = file.is_some_and(|file| others.is_shared(&file));
+            !is_shared && self.in_tree(&Executed { path: path.clone(), file }, others)
+        })
     }
 
     /// The interpreter that the baseline names outside of the tree: its arguments say whose it is.
@@ -243,6 +262,7 @@ impl Spec {
             let in_system = SYSTEM_DIRECTORIES.iter().any(|at| path.starts_with(at.as_bytes()));
             base_name(path) == name
                 && !in_system
+                && self.is_here(path)
                 && (self.is_beside(path, inside)
                     || others.digest(executed).is_some_and(|digest| declared.contents.contains(&digest)))
         };

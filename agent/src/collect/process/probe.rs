@@ -74,7 +74,7 @@ mod tests {
     fn a_read_that_hangs_is_left_alone_and_others_go_on() {
         let mut probe = Probe::default();
         let (release, held) = channel::<()>();
-        assert_eq!(probe.ask(move || drop(held.recv())), None);
+        assert_eq!(probe.ask(move || _ = held.recv()), None);
         assert_eq!(probe.ask(|| 7), Some(7));
         assert_eq!(probe.hung.load(Ordering::Relaxed), 1);
         drop(release);

@@ -23,6 +23,15 @@ const DEPTH_MAX: usize = 6;
 /// The largest file that is compared (256 MiB).
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
+/// Endings of files that hold code which is looked for by name: of other files a directory may have any.
+const CODE: [&str; 14] =
+    ["py", "pyc", "pm", "pl", "rb", "class", "jar", "js", "mjs", "cjs", "node", "lua", "php", "ph"];
+
+fn is_code(name: &[u8]) -> bool {
+    let ending = Path::new(OsStr::from_bytes(name)).extension();
+    ending.is_some_and(|ending| CODE.iter().any(|code| ending == *code)) || name.windows(3).any(|part| part == b".so")
+}
+
 /// Paths of a tree by their last component.
 pub(crate) type Names = HashMap<Vec<u8>, Vec<Vec<u8>>>;
 
@@ -91,6 +100,9 @@ impl Shadows<'_> {
     /// Whether the tree has a file that is found by the same name, and none of these has the same bytes.
     fn is_other(&self, path: &Path, name: &OsStr, index: &mut Index) -> bool {
         let name = name.as_bytes();
+        if !is_code(base_name(name)) {
+            return false;
+        }
         let candidates = self.names.get(base_name(name)).into_iter().flatten();
         let same_name = |candidate: &&Vec<u8>| {
             candidate.as_slice() == name || candidate.strip_suffix(name).is_some_and(|above| above.ends_with(b"/"))

@@ -347,7 +347,6 @@ impl Table {
                 match (&mut all, image::mapped(member.pid, &mut self.probe)) {
                     (Ok(all), Ok(mapped)) => {
                         all.executable.extend(mapped.executable);
-                        all.executable_paths.extend(mapped.executable_paths);
                         all.writable.extend(mapped.writable);
                     }
                     (all, Err(why)) if why != Why::FileAbsent => *all = Err(why),
@@ -367,12 +366,13 @@ impl Table {
             for image in self.images().filter(|image| image.inspected.is_some()) {
                 for spec in specs {
                     let owner = spec.owner();
+                    // It stays so, whatever becomes of its files, its command line and its tree.
                     if matches!(image.tie(&owner), Some(Tie::Code | Tie::Copy(_))) {
                         continue;
                     }
-                    let others = Surroundings { table: self, image, listeners: &listeners, digest };
+                    let others = Surroundings { table: self, image, specs, shared, listeners: &listeners, digest };
                     let mapped = image.mapped.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok());
-                    let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, mapped, shared, &others));
+                    let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, mapped, &others));
                     if tie.as_ref() != image.tie(&owner) {
                         found.push((image.key, owner, tie));
                     }
@@ -416,18 +416,28 @@ impl Table {
 struct Surroundings<'a> {
     table: &'a Table,
     image: &'a Image,
+    specs: &'a [Spec],
+    shared: &'a BTreeSet<Identity>,
     listeners: &'a HashMap<Key, BTreeSet<u64>>,
     digest: &'a Contents<'a>,
 }
 
 impl Others for Surroundings<'_> {
+    fn is_shared(&self, file: &Identity) -> bool {
+        self.shared.contains(file)
+    }
+
+    fn is_in_a_tree(&self, path: &[u8]) -> bool {
+        self.specs.iter().any(|spec| spec.inside(path).is_some())
+    }
+
     fn descends(&self, owner: &Owner) -> bool {
         self.image.members.iter().any(|member| {
             let mut parent = member.parent;
             for _ in 0..ANCESTORS_MAX {
                 let Some((above, key)) = self.table.processes.get(&parent) else { return false };
                 let image = self.table.images.get(key);
-                if image.is_some_and(|image| matches!(image.tie(owner), Some(Tie::Code | Tie::Copy(_)))) {
+                if image.is_some_and(|image| image.owners().any(|(known, _)| known == owner)) {
                     return true;
                 }
                 parent = above.parent;
@@ -437,7 +447,8 @@ impl Others for Surroundings<'_> {
     }
 
     fn known(&self, owner: &Owner) -> Vec<(Option<u32>, Vec<u8>)> {
-        let known = self.table.images().filter(|image| matches!(image.tie(owner), Some(Tie::Code)));
+        let is_known = |image: &&Image| matches!(image.tie(owner), Some(Tie::Code));
+        let known = self.table.images().filter(is_known);
         known.filter_map(|image| image.inspected.as_ref()).map(|seen| (seen.user, seen.group.clone())).collect()
     }
 
