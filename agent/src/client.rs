@@ -43,9 +43,13 @@ impl Controllers {
         Ok(Self { client: ::client::Client::new(ca, LIMITS)?, addresses, preferred: AtomicUsize::new(0) })
     }
 
-    fn url(&self, path: &str) -> String {
+    fn controller(&self) -> &str {
         let index = self.preferred.load(Ordering::Relaxed) % self.addresses.len().max(1);
-        format!("{}{path}", self.addresses.get(index).map_or("", String::as_str))
+        self.addresses.get(index).map_or("", String::as_str)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.controller())
     }
 
     /// The next question goes to the next address.
