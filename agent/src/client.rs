@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ::client::AskLimits;
 pub use ::client::ClientError;
-use ::client::Limits;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, HostEvent};
@@ -14,8 +14,8 @@ use manifests::tuf::{Fetch, FetchError};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
-/// Limits of a question and its answer, but for target files, which have limits of their own.
-const LIMITS: Limits = Limits {
+/// AskLimits of a question and its answer, but for target files, which have limits of their own.
+const LIMITS: AskLimits = AskLimits {
     connect: Duration::from_secs(5),
     answer: Duration::from_secs(20),
     // Controllers send a comment at least every 15 s; three missed mean that nobody is there.
@@ -43,9 +43,13 @@ impl Controllers {
         Ok(Self { client: ::client::Client::new(ca, LIMITS)?, addresses, preferred: AtomicUsize::new(0) })
     }
 
-    fn url(&self, path: &str) -> String {
+    fn controller(&self) -> &str {
         let index = self.preferred.load(Ordering::Relaxed) % self.addresses.len().max(1);
-        format!("{}{path}", self.addresses.get(index).map_or("", String::as_str))
+        self.addresses.get(index).map_or("", String::as_str)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.controller())
     }
 
     /// The next question goes to the next address.
