@@ -33,7 +33,7 @@ async fn a_document_is_in_the_store_before_it_is_acknowledged() {
         assert_eq!((host.record.sequence, receipt.sequence), (round, round));
         let permit = receipt.permit.unwrap();
         assert_eq!(host.permit.unwrap(), permit.claimed().unwrap());
-        assert_eq!(host.evidence.unwrap().cover.sequence, round);
+        assert_eq!(host.evidence.unwrap().cover().sequence, round);
     }
 }
 
@@ -90,6 +90,8 @@ async fn a_damaged_row_stops_the_start_and_names_its_table() {
         ("hosts", "UPDATE hosts SET state = NULL"),
         ("hosts", "UPDATE hosts SET permit = '{}'"),
         ("states", "DELETE FROM states"),
+        ("states", "UPDATE states SET version = 3"),
+        ("states", "UPDATE states SET version = 1"),
         ("sites", "UPDATE sites SET since = -1"),
         ("stops", "DELETE FROM stops WHERE number = 1"),
         ("stops", "UPDATE stops SET number = 3 WHERE number = 2"),

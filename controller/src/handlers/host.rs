@@ -15,8 +15,8 @@ use futures_util::stream::{self, Stream};
 use manifests::api::{HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
-use manifests::envelope::{Document, Sealed, Verified};
-use manifests::evidence::{Evidence, Heartbeat};
+use manifests::envelope::{Document, EitherVersion, Sealed, Verified};
+use manifests::evidence::{Evidence, Heartbeat, v1};
 use manifests::fleet::{HostDocument, ReportAnswer};
 use manifests::id::{HostId, ProductId};
 use manifests::key::KeyId;
@@ -55,7 +55,15 @@ async fn receive<T: Document>(
     request: Request,
     named: impl Fn(&T) -> (&HostId, &ProductId),
 ) -> Result<Received<T>, HttpError> {
-    let sealed: Sealed<T> = body::json(request, Payer::Anybody(&app.bodies), envelope_bytes_max::<T>()).await?;
+    let sealed = body::json(request, Payer::Anybody(&app.bodies), envelope_bytes_max::<T>()).await?;
+    verify(app, sealed, named)
+}
+
+fn verify<T: Document>(
+    app: &App,
+    sealed: Sealed<T>,
+    named: impl Fn(&T) -> (&HostId, &ProductId),
+) -> Result<Received<T>, HttpError> {
     let sender = app.sender(&sealed);
     let (host, key) =
         sender.ok_or_else(|| HttpError::forbidden("not-enrolled", "no host is enrolled with this key"))?;
@@ -95,29 +103,46 @@ pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Stat
     Ok(StatusCode::CREATED)
 }
 
-/// `POST /v1/evidence`
+/// `POST /v1/evidence`, of version 1 or 2
 ///
 /// # Errors
 /// 409 for a sequence that does not count; 401 and 403 for a document of somebody else.
 pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, HttpError> {
-    let received = receive::<Evidence>(&app, request, |e| (&e.cover.host, &e.cover.product)).await?;
-    let envelope = text(received.document.sealed())?;
-    let digest = received.document.digest();
-    let evidence = Box::new(received.document.into_document());
-    let document = HostDocument::Evidence { state: evidence.state.digest(), evidence };
-    let report = Report { host: received.host, key: received.key, document, digest, envelope: Some(envelope) };
+    let max = envelope_bytes_max::<Evidence>();
+    let report = match body::json(request, Payer::Anybody(&app.bodies), max).await? {
+        EitherVersion::Old(sealed) => {
+            let received = verify::<v1::Evidence>(&app, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let envelope = text(received.document.sealed())?;
+            Report { envelope: Some(envelope), ..report(received) }
+        }
+        EitherVersion::New(sealed) => {
+            let received = verify::<Evidence>(&app, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let envelope = text(received.document.sealed())?;
+            Report { envelope: Some(envelope), ..report(received) }
+        }
+    };
     answer(&app, report).await
 }
 
-/// `POST /v1/heartbeats`
+/// `POST /v1/heartbeats`, of version 1 or 2
 ///
 /// # Errors
 /// As [`evidence`].
 pub async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, HttpError> {
-    let received = receive::<Heartbeat>(&app, request, |h| (&h.cover.host, &h.cover.product)).await?;
+    let max = envelope_bytes_max::<Heartbeat>();
+    let report = match body::json(request, Payer::Anybody(&app.bodies), max).await? {
+        EitherVersion::Old(sealed) => {
+            report(verify::<v1::Heartbeat>(&app, sealed, |h| (&h.cover.host, &h.cover.product))?)
+        }
+        EitherVersion::New(sealed) => report(verify::<Heartbeat>(&app, sealed, |h| (&h.cover.host, &h.cover.product))?),
+    };
+    answer(&app, report).await
+}
+
+fn report<T: Document + Into<HostDocument>>(received: Received<T>) -> Report {
     let digest = received.document.digest();
-    let document = HostDocument::Heartbeat(Box::new(received.document.into_document()));
-    answer(&app, Report { host: received.host, key: received.key, document, digest, envelope: None }).await
+    let document = received.document.into_document().into();
+    Report { host: received.host, key: received.key, document, digest, envelope: None }
 }
 
 async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
@@ -175,7 +200,7 @@ pub async fn file_list(
         if fleet.has_list(&digest) {
             return Ok(StatusCode::NO_CONTENT);
         }
-        let cover = fleet.host(&host).and_then(|host| host.evidence.as_ref()).map(|evidence| &evidence.cover);
+        let cover = fleet.host(&host).and_then(|host| host.evidence.as_ref()).map(|evidence| evidence.cover());
         if !cover.is_some_and(|cover| cover.lists.contains(&digest)) {
             return Err(HttpError::forbidden("not-asked-for", "the host's evidence names no such file list"));
         }

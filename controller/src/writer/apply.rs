@@ -12,7 +12,7 @@ use super::{Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
 use crate::queue::{Report, TokenError, WriteError, WriterCommand};
-use crate::store::{StoreError, TokenUse, Transaction};
+use crate::store::{StateRow, StoreError, TokenUse, Transaction};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
@@ -86,8 +86,8 @@ async fn report(
     }
     // Written before the fleet takes the document over; one that is refused leaves the table as it is.
     let state = match &document {
-        HostDocument::Evidence { evidence, state } => Some((*state, evidence.state.clone())),
-        HostDocument::Heartbeat(_) => None,
+        HostDocument::Evidence { evidence, state } => Some((*state, StateRow::of(evidence)?)),
+        HostDocument::Heartbeat { .. } => None,
     };
     let answer = {
         let mut fleet = app.fleet_mut();
@@ -101,7 +101,7 @@ async fn report(
     };
     let (answer, repeated) = answer;
     if let (false, Some((digest, state)), Some(envelope)) = (repeated, state, envelope) {
-        transaction.save_state(&digest, now, &state).await?;
+        transaction.save_state(&digest, now, state).await?;
         transaction.save_evidence(&host, now, &envelope).await?;
     }
     Ok(Ok(answer))

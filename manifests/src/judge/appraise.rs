@@ -6,6 +6,7 @@
 
 mod finding;
 mod finish;
+mod loaded;
 mod program;
 mod requirement;
 mod setting;
@@ -159,9 +160,16 @@ impl<'a> Judge<'a> {
             },
             FactSource::Config { .. } => match self.state.facts.get(id) {
                 Some(FactSeen::Value { value, .. }) => value,
-                Some(FactSeen::Unknown(_)) | None => return Known::Nothing,
+                Some(FactSeen::Ambiguous { .. } | FactSeen::Unknown(_)) | None => return Known::Nothing,
             },
         };
+        // A fact is what the program goes by, not what the disk has.
+        if let FactSource::Config { config, .. } = &fact.source
+            && let Some(config) = self.baseline().config(config)
+            && !self.not_loaded_by_readers(config).is_empty()
+        {
+            return Known::Nothing;
+        }
         if fact.one_of.is_empty() || fact.one_of.iter().any(|known| value.is(known)) {
             Known::Value(value)
         } else {
@@ -204,6 +212,7 @@ impl<'a> Judge<'a> {
             let from_registry = self.baseline().fact(id).is_some_and(|fact| fact.source == FactSource::Topology);
             let (file, line) = match self.state.facts.get(id).filter(|_| !from_registry) {
                 Some(FactSeen::Value { file, line, .. }) => (Some(file.clone()), Some(*line)),
+                Some(FactSeen::Ambiguous { file, lines, .. }) => (Some(file.clone()), lines.first().copied()),
                 Some(FactSeen::Unknown(_)) | None => (None, None),
             };
             let found = match self.known(id) {
@@ -253,19 +262,24 @@ impl<'a> Judge<'a> {
 
     fn pinned(&self, config: &Config) -> Finding {
         self.where_concerned(self.concerned(&config.concerns), config.concerns.when.as_ref(), || {
-            let (outcome, found) = match self.state.configs.get(&config.id) {
-                Some(ConfigContent::Digest(digest)) if config.pinned.contains(digest) => {
-                    (Outcome::Applied, digest.to_string())
-                }
-                Some(ConfigContent::Digest(digest)) => (Outcome::Drifted, digest.to_string()),
-                Some(ConfigContent::Absent) => (Outcome::Absent, "absent".to_owned()),
-                Some(ConfigContent::Unknown(why)) => (Outcome::Unknown, program::unknown(*why)),
-                None => (Outcome::Unknown, "not in evidence".to_owned()),
-            };
             let expected: Vec<_> = config.pinned.iter().map(ToString::to_string).collect();
-            let file = config.files.first().cloned();
-            let subject = config.id.to_string();
-            Finding::new(outcome, Detail { subject, expected: expected.join(" or "), found, file, line: None })
+            let finding = |(outcome, found)| {
+                let (subject, file) = (config.id.to_string(), config.files.first().cloned());
+                let expected = expected.join(" or ");
+                Finding::new(outcome, Detail { subject, expected, found, file, line: None })
+            };
+            match self.state.configs.get(&config.id) {
+                Some(ConfigContent::Digest(digest)) if config.pinned.contains(digest) => {
+                    let failing = self.not_loaded_by_readers(config).into_iter();
+                    let failing = failing.map(|(outcome, found)| (outcome, format!("{digest} on disk, {found}")));
+                    let applied = || finding((Outcome::Applied, digest.to_string()));
+                    failing.map(finding).reduce(Finding::and).unwrap_or_else(applied)
+                }
+                Some(ConfigContent::Digest(digest)) => finding((Outcome::Drifted, digest.to_string())),
+                Some(ConfigContent::Absent) => finding((Outcome::Absent, "absent".to_owned())),
+                Some(ConfigContent::Unknown(why)) => finding((Outcome::Unknown, program::unknown(*why))),
+                None => finding((Outcome::Unknown, "not in evidence".to_owned())),
+            }
         })
     }
 }

@@ -289,7 +289,7 @@ fn details_are_read_in_the_readers_language() {
     driver.press(KeyCode::Enter);
     let mut view = site();
     let detail = &mut view.hosts[0].appraisal.items[0].details[0];
-    detail.found = "3.4.2 on disk, process unknown: timed-out".to_owned();
+    detail.found = "3.4.2 on disk, processes unknown: timed-out".to_owned();
     driver.fetched_site(Some(view));
     let lines: Vec<String> = tui::page::site::lines(&driver.model).into_iter().map(|line| line.text).collect();
     let text = lines.concat();

@@ -1,9 +1,10 @@
 //! Requirements of fixes. Exact fingerprints decide, versions describe.
 
+use super::loaded::failings;
 use super::program::{Asked, unknown};
 use super::{Finding, Judge};
 use crate::baseline::Requirement;
-use crate::evidence::{FileSeen, Loaded, PackageSeen, ProgramSeen};
+use crate::evidence::{FileSeen, PackageSeen};
 use crate::outcome::{Detail, Outcome};
 use crate::reference::Recognized;
 use crate::version::{Scheme, Version};
@@ -27,23 +28,26 @@ impl Judge<'_> {
             }
             Requirement::Setting(id) => self.baseline().setting(id).map_or(dangling, |s| self.setting(s)),
             Requirement::File { path, sha256 } => {
-                let holds_older = |seen: &ProgramSeen| matches!(&seen.loaded, Loaded::Older { file } if file == path);
-                let (outcome, found) = match self.state.files.get(path) {
-                    Some(FileSeen::Digest(digest))
-                        if sha256.contains(digest) && self.state.programs.values().any(holds_older) =>
-                    {
-                        (Outcome::NotLoaded, format!("{digest} on disk, a process holds an older one"))
-                    }
-                    Some(FileSeen::Digest(digest)) if sha256.contains(digest) => (Outcome::Applied, digest.to_string()),
-                    Some(FileSeen::Digest(digest)) => (Outcome::Missing, digest.to_string()),
-                    Some(FileSeen::Absent) => (Outcome::Missing, "absent".to_owned()),
-                    Some(FileSeen::Unknown(why)) => (Outcome::Unknown, unknown(*why)),
-                    None => (Outcome::Unknown, "not in evidence".to_owned()),
-                };
                 let expected: Vec<_> = sha256.iter().map(ToString::to_string).collect();
-                let expected = expected.join(" or ");
-                let detail = Detail { subject: path.clone(), expected, found, file: Some(path.clone()), line: None };
-                Finding::new(outcome, detail)
+                let finding = |(outcome, found)| {
+                    let (subject, file) = (path.clone(), Some(path.clone()));
+                    let expected = expected.join(" or ");
+                    Finding::new(outcome, Detail { subject, expected, found, file, line: None })
+                };
+                let Some(seen) = self.state.files.get(path) else {
+                    return finding((Outcome::Unknown, "not in evidence".to_owned()));
+                };
+                match &seen.content {
+                    FileSeen::Digest(digest) if sha256.contains(digest) => {
+                        let failing = failings(&seen.loaded, Outcome::NotLoaded).into_iter();
+                        let failing = failing.map(|(outcome, found)| (outcome, format!("{digest} on disk, {found}")));
+                        let applied = || finding((Outcome::Applied, digest.to_string()));
+                        failing.map(finding).reduce(Finding::and).unwrap_or_else(applied)
+                    }
+                    FileSeen::Digest(digest) => finding((Outcome::Missing, digest.to_string())),
+                    FileSeen::Absent => finding((Outcome::Missing, "absent".to_owned())),
+                    FileSeen::Unknown(why) => finding((Outcome::Unknown, unknown(*why))),
+                }
             }
             Requirement::Package { package, at_least } => {
                 let (outcome, found) = match self.state.packages.get(package) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Change, Fleet, HostDocument, Policy, Previous, Refusal, ReportAnswer};
+use super::{Change, Fleet, Policy, Previous, Refusal, ReportAnswer};
 use crate::baseline::{
     About, Baseline, Concerns, Config, Enforce, Format, GateRules, Localized, Reload, Setting, SettingKind,
 };
@@ -175,8 +175,7 @@ pub(super) fn send(
     change_cover(&mut cover);
     let digest = Digest::of(format!("{cover:?}").as_bytes());
     let state = state(lock);
-    let document = HostDocument::Evidence { state: state.digest(), evidence: Box::new(Evidence { cover, state }) };
-    fleet.report(&host(id), document, digest, now, change)
+    fleet.report(&host(id), Evidence { cover, state }.into(), digest, now, change)
 }
 
 /// Sends a heartbeat for the state with this lock.
@@ -189,6 +188,7 @@ pub(super) fn beat(
 ) -> Result<ReportAnswer, Refusal> {
     let cover = cover(id, fleet.host(&host(id)).unwrap().record.sequence + 1, now);
     let digest = Digest::of(format!("{cover:?}").as_bytes());
-    let document = HostDocument::Heartbeat(Box::new(Heartbeat { cover, state: state(lock).digest() }));
-    fleet.report(&host(id), document, digest, now, change)
+    let since = cover.sequence;
+    let heartbeat = Heartbeat { cover, state: state(lock).digest(), since };
+    fleet.report(&host(id), heartbeat.into(), digest, now, change)
 }

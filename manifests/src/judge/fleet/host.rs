@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::HostRecord;
 use crate::digest::Digest;
-use crate::evidence::Evidence;
+use crate::evidence::AnyEvidence;
 use crate::key::KeyId;
 use crate::outcome::{Appraisal, Verdict};
 use crate::permit::Permit;
@@ -19,8 +19,8 @@ pub struct FleetHost {
     pub key: Option<KeyId>,
     /// Its documents.
     pub record: HostRecord,
-    /// The newest state it showed, with the newest cover.
-    pub evidence: Option<Evidence>,
+    /// The newest state it showed, as it was sent, with the newest cover.
+    pub evidence: Option<AnyEvidence>,
     /// Digest of that state.
     pub state: Option<Digest>,
     /// Its newest cover names another state, which it has not shown yet.

@@ -18,7 +18,7 @@ impl Policy {
     /// Evidence under a baseline that was in force a moment ago is good for a while: a publish, or two,
     /// must not close the fleet. All other evidence is judged by the one in force, which calls it outdated.
     fn reference_for(&self, host: &FleetHost, now: Time) -> (&Arc<Reference>, Option<Time>) {
-        let named = host.evidence.as_ref().map(|evidence| evidence.cover.baseline);
+        let named = host.evidence.as_ref().map(|evidence| evidence.cover().baseline);
         let counts = |previous: &&Previous| named == Some(previous.reference.digest()) && now < previous.until;
         match self.previous.iter().find(counts) {
             Some(previous) if named != Some(self.current.digest()) => (&previous.reference, Some(previous.until)),
@@ -37,12 +37,9 @@ impl FleetHost {
     /// baseline by the same agent, seen no earlier, and nothing but newer evidence since. A newer pass
     /// can only move the moment at which the answer changes further away, so the one known is kept.
     pub(super) fn reusable(&self, document: &HostDocument, now: Time) -> bool {
-        let state = match document {
-            HostDocument::Evidence { state, .. } => state,
-            HostDocument::Heartbeat(heartbeat) => &heartbeat.state,
-        };
-        let Some(shown) = self.evidence.as_ref().filter(|_| self.state == Some(*state)) else { return false };
-        let (old, new) = (&shown.cover, document.cover());
+        let state = document.state();
+        let Some(shown) = self.evidence.as_ref().filter(|_| self.state == Some(state)) else { return false };
+        let (old, new) = (shown.cover(), document.cover());
         let dated = |reason: &Reason| matches!(reason.code, Code::Stale | Code::ClockSkew);
         self.appraisal.changes_at.is_some_and(|at| now < at)
             && !self.appraisal.reasons.iter().any(dated)
@@ -60,7 +57,9 @@ impl Fleet {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get_mut(id)) else { return false };
         let entry = policy.registry.entry(id, now);
         let (reference, until) = policy.reference_for(host, now);
-        let appraisal = appraise(reference, entry.as_ref(), host.evidence.as_ref(), now);
+        // Whatever version it was sent in: what is judged has version 2.
+        let evidence = host.evidence.as_ref().map(|evidence| evidence.current(reference.baseline()));
+        let appraisal = appraise(reference, entry.as_ref(), evidence.as_deref(), now);
         let closes_at = Some(policy.closes_at(reference)).filter(|at| now < *at);
         // A host that is not listed yet has an appraisal without a next moment.
         let listed = policy.registry.changes_at(id.site(), now);

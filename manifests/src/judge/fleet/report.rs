@@ -3,7 +3,7 @@
 use super::{Accept, Change, DocumentKind, Fleet, Refusal, accept};
 use crate::api::{EventKind, Next};
 use crate::digest::Digest;
-use crate::evidence::{Cover, Evidence, Heartbeat};
+use crate::evidence::{AnyEvidence, Cover, Evidence, Heartbeat, v1};
 use crate::id::HostId;
 use crate::permit::Permit;
 use crate::time::{Span, Time};
@@ -19,27 +19,82 @@ pub enum HostDocument {
     /// Cover and state.
     Evidence {
         /// The document.
-        evidence: Box<Evidence>,
-        /// [`crate::evidence::State::digest`] of its state.
+        evidence: Box<AnyEvidence>,
+        /// [`AnyEvidence::state_digest`].
         state: Digest,
     },
     /// A cover and the digest of an unchanged state.
-    Heartbeat(Box<Heartbeat>),
+    Heartbeat {
+        /// The cover.
+        cover: Box<Cover>,
+        /// The digest.
+        state: Digest,
+        /// [`Heartbeat::since`]; version 1 does not tell.
+        since: Option<u64>,
+    },
 }
 
 impl HostDocument {
     pub(super) fn cover(&self) -> &Cover {
         match self {
-            HostDocument::Evidence { evidence, .. } => &evidence.cover,
-            HostDocument::Heartbeat(heartbeat) => &heartbeat.cover,
+            HostDocument::Evidence { evidence, .. } => evidence.cover(),
+            HostDocument::Heartbeat { cover, .. } => cover,
+        }
+    }
+
+    /// The digest of the state that it shows or names.
+    pub(super) fn state(&self) -> Digest {
+        match self {
+            HostDocument::Evidence { state, .. } | HostDocument::Heartbeat { state, .. } => *state,
         }
     }
 
     fn kind(&self) -> DocumentKind {
         match self {
             HostDocument::Evidence { .. } => DocumentKind::Evidence,
-            HostDocument::Heartbeat(_) => DocumentKind::Heartbeat,
+            HostDocument::Heartbeat { .. } => DocumentKind::Heartbeat,
         }
+    }
+
+    /// Checks what the cover alone does not show.
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            HostDocument::Evidence { evidence, .. } => evidence.check(),
+            HostDocument::Heartbeat { cover, since: Some(since), .. } if *since == 0 || *since > cover.sequence => {
+                Err("a run of an unchanged state begins with a document from 1 to the heartbeat's own")
+            }
+            HostDocument::Heartbeat { .. } => Ok(()),
+        }
+    }
+}
+
+impl From<AnyEvidence> for HostDocument {
+    fn from(evidence: AnyEvidence) -> Self {
+        Self::Evidence { state: evidence.state_digest(), evidence: Box::new(evidence) }
+    }
+}
+
+impl From<v1::Evidence> for HostDocument {
+    fn from(evidence: v1::Evidence) -> Self {
+        AnyEvidence::V1(evidence).into()
+    }
+}
+
+impl From<Evidence> for HostDocument {
+    fn from(evidence: Evidence) -> Self {
+        AnyEvidence::V2(evidence).into()
+    }
+}
+
+impl From<v1::Heartbeat> for HostDocument {
+    fn from(heartbeat: v1::Heartbeat) -> Self {
+        Self::Heartbeat { cover: Box::new(heartbeat.cover), state: heartbeat.state, since: None }
+    }
+}
+
+impl From<Heartbeat> for HostDocument {
+    fn from(heartbeat: Heartbeat) -> Self {
+        Self::Heartbeat { cover: Box::new(heartbeat.cover), state: heartbeat.state, since: Some(heartbeat.since) }
     }
 }
 
@@ -102,9 +157,7 @@ impl Fleet {
                 return Ok(self.answer(id, permit));
             }
             Accept::New(record) => {
-                if let HostDocument::Evidence { evidence, .. } = &document
-                    && let Err(why) = evidence.state.check()
-                {
+                if let Err(why) = document.check() {
                     return Err(self.refused(id, Refusal::Malformed(why), now, change));
                 }
                 host.record = *record;
@@ -117,10 +170,10 @@ impl Fleet {
                 host.state = Some(state);
                 host.unshown = false;
             }
-            HostDocument::Heartbeat(heartbeat) => {
-                host.unshown = host.state != Some(heartbeat.state);
+            HostDocument::Heartbeat { cover, state, .. } => {
+                host.unshown = host.state != Some(state);
                 if let Some(evidence) = host.evidence.as_mut().filter(|_| !host.unshown) {
-                    evidence.cover = heartbeat.cover;
+                    *evidence.cover_mut() = *cover;
                 }
             }
         }
@@ -136,7 +189,7 @@ impl Fleet {
 
     fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> ReportAnswer {
         let host = self.hosts.get(id);
-        let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover.lists.as_slice());
+        let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover().lists.as_slice());
         ReportAnswer {
             sequence: host.map_or(0, |host| host.record.sequence),
             next: if host.is_some_and(|host| host.unshown) { Next::SendFull } else { Next::Nothing },

@@ -171,7 +171,7 @@ impl Fleet {
         let policy = self.policy.as_ref()?;
         let entry = policy.registry.entry(id, now)?;
         let host = self.hosts.get(id)?;
-        let cover = host.evidence.as_ref().map(|evidence| &evidence.cover);
+        let cover = host.evidence.as_ref().map(|evidence| evidence.cover());
         let heartbeat = policy.current.baseline().gate.heartbeat;
         Some(HostRow {
             host: id.clone(),
@@ -202,7 +202,7 @@ impl Fleet {
 impl FleetHost {
     /// Start of the pass behind its newest evidence.
     fn seen(&self) -> Option<Time> {
-        self.evidence.as_ref().map(|evidence| evidence.cover.pass_started)
+        self.evidence.as_ref().map(|evidence| evidence.cover().pass_started)
     }
 }
 
