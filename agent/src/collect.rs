@@ -15,10 +15,12 @@ mod program;
 mod read;
 mod remembered;
 mod setting;
+mod stamp;
 mod tree;
 mod wanted;
 mod watch_set;
 pub(crate) mod wildcard;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -180,6 +182,7 @@ impl Collector {
         let wanted = Wanted::of(baseline, host);
         let mut gaps = BTreeSet::new();
         self.history.begin_pass();
+        self.index.begin_pass();
 
         let configs = Configs::read(baseline, host, &self.prefix, deadline);
         for config in configs.0.values() {
@@ -295,7 +298,12 @@ impl Collector {
         if let Some(digest) = rustix::fs::stat(&path).ok().and_then(|stat| self.index.digest(&(&stat).into())) {
             return FileSeen::Digest(digest);
         }
-        match read::twice(|| read::digest(read::open_file(&path)?, bounds)) {
+        let read = || {
+            let file = read::open_file(&path)?;
+            self.index.meet(&file);
+            read::digest(file, bounds)
+        };
+        match read::twice(read) {
             Ok(digested) => {
                 self.index.keep(&digested);
                 FileSeen::Digest(digested.digest)

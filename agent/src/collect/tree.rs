@@ -19,8 +19,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::collect::Limits;
-use crate::collect::index::{Index, Stamp};
+use crate::collect::index::Index;
 use crate::collect::read::{self, Bounds, Digested};
+use crate::collect::stamp::Stamp;
 
 /// Threads that hash, at most.
 const THREADS_MAX: usize = 8;
@@ -181,6 +182,7 @@ impl Walk<'_> {
     fn directory(&mut self, path: &Path, found: &mut Vec<PathBuf>, entries: &mut usize) -> Result<(), Why> {
         let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let fd = read::open_beneath(self.root, at, OFlags::RDONLY | OFlags::DIRECTORY).map_err(read::why)?;
+        self.index.meet(&fd);
         let mut listing = Dir::read_from(&fd).map_err(read::why)?;
         while let Some(entry) = listing.read() {
             let entry = entry.map_err(read::why)?;
@@ -290,6 +292,7 @@ impl Walk<'_> {
     fn file(&self, path: &Path) -> Result<Digested, Why> {
         read::twice(|| {
             let fd = read::open_beneath(self.root, path, OFlags::RDONLY).map_err(read::why)?;
+            self.index.meet(&fd);
             read::digest(fd, self.bounds)
         })
     }

@@ -313,7 +313,9 @@ fn held_digest(content: &Path, stamp: &Stamp, target: &Target<'_>, index: &mut I
     let bounds = Bounds { bytes_max: target.limits.file_bytes_max, deadline: target.deadline };
     let digested = read::twice(|| {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        read::digest(rustix::fs::open(content, flags, Mode::empty()).map_err(why)?, bounds)
+        let file = rustix::fs::open(content, flags, Mode::empty()).map_err(why)?;
+        index.meet(&file);
+        read::digest(file, bounds)
     })?;
     index.keep(&digested);
     Ok(digested.digest)

@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use manifests::evidence::Why;
-use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::held::{Target, why};
@@ -149,7 +149,7 @@ fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Wh
     let theirs = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).map_err(why)?;
     let [written, _] = target.roots;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let list = match rustix::fs::openat2(&theirs, written, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+    let list = match read::open_in_root(&theirs, written, flags) {
         Ok(root) => {
             let seen = tree::look(&root, target.scope, index, target.limits, target.deadline);
             seen.digest()?;
@@ -168,7 +168,7 @@ fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Wh
     let bounds = Bounds { bytes_max: target.limits.file_bytes_max, deadline: target.deadline };
     for path in files {
         let read = read::twice(|| {
-            let file = rustix::fs::openat2(&theirs, &path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+            let file = read::open_in_root(&theirs, &path, flags);
             read::digest(file.map_err(read::why)?, bounds)
         });
         let theirs = match read {
@@ -191,7 +191,7 @@ fn expand(root: &OwnedFd, pattern: &Path) -> Result<Vec<PathBuf>, Why> {
         return Ok(vec![pattern.to_owned()]);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut listing = match rustix::fs::openat2(root, directory, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+    let mut listing = match read::open_in_root(root, directory, flags) {
         Ok(fd) => Dir::read_from(&fd).map_err(why)?,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(vec![]),
         Err(errno) => return Err(why(errno)),
