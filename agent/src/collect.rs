@@ -5,6 +5,7 @@
 
 mod capture;
 mod config_file;
+mod followed;
 mod history;
 mod in_force;
 mod index;
@@ -38,8 +39,9 @@ use manifests::registry::Host;
 use manifests::tree::FileList;
 use manifests::version::Version;
 
-pub use capture::{CaptureError, capture};
+pub use capture::{CaptureError, Captured, capture, links_out};
 use config_file::{Cache, ConfigRead};
+use followed::Followed;
 use history::History;
 use in_force::{Asked, NoAnswer};
 use index::Index;
@@ -81,6 +83,7 @@ pub struct Collector {
     prefix: Prefix,
     index: Index,
     history: History,
+    followed: Followed,
     /// Filled by passes, which look at every process whatever the table knows.
     table: Table,
 }
@@ -107,6 +110,7 @@ impl Collector {
             prefix: Prefix::new(prefix),
             index: Index::default(),
             history: History::default(),
+            followed: Followed::default(),
             table: Table::default(),
         }
     }
@@ -149,14 +153,18 @@ impl Collector {
     }
 
     /// What has to be watched for `baseline` on `host`. Set the watch to it before the pass: then
-    /// no change can fall between the two.
+    /// no change can fall between the two. Which links lead out of a tree only a pass can tell: ask again
+    /// behind it, and make another one where the answer is another.
     pub fn watch_set(&self, baseline: &Baseline, host: Option<&Host>) -> WatchSet {
         let mut set = WatchSet::default();
         for program in &baseline.programs {
-            set.tree(&self.prefix.on_host(&program.root), &Scope::new(&program.exclude));
-            // An interpreter, say: when it is replaced the process runs an older one.
-            if let Some(exe) = program.process.as_ref().filter(|process| Path::new(&process.exe).is_absolute()) {
-                set.file(&self.prefix.on_host(&exe.exe));
+            let (root, scope) = (self.prefix.on_host(&program.root), scope(program));
+            self.followed.watch(&root, &scope, &mut set);
+            // An interpreter, say: when it is replaced the process runs an older one. One of the tree may be a
+            // link to somewhere else.
+            if let Some(process) = &program.process {
+                let exe = Path::new(&process.exe);
+                set.file(&if exe.is_absolute() { self.prefix.on_host(exe) } else { root.join(exe) });
             }
         }
         for config in baseline.configs.iter().filter(|config| concerns(&config.concerns, host)) {
@@ -197,6 +205,8 @@ impl Collector {
         let mut trees = BTreeMap::new();
         for program in &baseline.programs {
             let seen = TreeRead::new(program, &self.prefix, &mut self.index, limits, deadline);
+            let followed = seen.tree.as_ref().map(|tree| tree.followed.clone()).unwrap_or_default();
+            self.followed.note(&self.prefix.on_host(&program.root), &scope(program), followed);
             if let Some(why) = seen.gap() {
                 gaps.insert(Gap { what: program.root.clone(), why });
             }
@@ -333,6 +343,11 @@ impl Collector {
         }
         settings
     }
+}
+
+/// What of a program's tree counts.
+fn scope(program: &Program) -> Scope {
+    Scope::new(&program.exclude)
 }
 
 /// `root/path`, bytes that are not UTF-8 replaced.

@@ -11,7 +11,6 @@ use manifests::baseline::{Config, Program, Reload};
 use manifests::digest::Digest;
 use manifests::evidence::{FINDINGS_MAX, Gap, Held, Older, OlderWhy, ProcessesSeen, ProgramSeen, TreeSeen, Why};
 
-use crate::collect::Limits;
 use crate::collect::config_file::ConfigRead;
 use crate::collect::history::{History, TreeNow};
 use crate::collect::index::Index;
@@ -19,6 +18,7 @@ use crate::collect::prefix::Prefix;
 use crate::collect::process::{self, Running, Spec, Target, Views};
 use crate::collect::read;
 use crate::collect::tree::{self, Scope};
+use crate::collect::{self, Limits};
 
 /// A program's tree as it was read.
 pub(super) struct TreeRead {
@@ -26,7 +26,7 @@ pub(super) struct TreeRead {
     resolved: PathBuf,
     scope: Scope,
     pub(super) seen: TreeSeen,
-    root: Option<std::os::fd::OwnedFd>,
+    root: Option<tree::Root>,
     pub(super) tree: Option<tree::Tree>,
 }
 
@@ -39,10 +39,10 @@ impl TreeRead {
         limits: &Limits,
         deadline: Instant,
     ) -> Self {
-        let scope = Scope::new(&program.exclude);
+        let scope = collect::scope(program);
         let written = prefix.on_host(&program.root);
         let resolved = std::fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
-        match tree::open_root(&resolved) {
+        match tree::open_root(&written) {
             Ok(root) => {
                 let tree = tree::look(&root, &scope, index, limits, deadline);
                 let seen = tree.digest().map_or_else(TreeSeen::Unknown, TreeSeen::Digest);

@@ -15,7 +15,7 @@ use rustix::time::ClockId;
 
 use crate::collect::stamp::Stamp;
 
-pub(crate) use open::{open_beneath, open_file, open_in_root};
+pub(crate) use open::{open_beneath, open_file, open_in_root, real_path_in_root};
 
 /// How much is read at a time.
 const BUFFER_BYTES: usize = 128 << 10;

@@ -148,8 +148,7 @@ fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Wh
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let theirs = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).map_err(why)?;
     let [written, _] = target.roots;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let list = match read::open_in_root(&theirs, written, flags) {
+    let list = match tree::open_root_in(&theirs, written) {
         Ok(root) => {
             let seen = tree::look(&root, target.scope, index, target.limits, target.deadline);
             seen.digest()?;

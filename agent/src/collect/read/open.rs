@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use manifests::evidence::Why;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -46,6 +46,42 @@ pub(crate) fn open_in_root(root: &OwnedFd, path: &Path, flags: OFlags) -> Result
         Err(errno) if may_be_refused(errno) => in_root_by_hand(root, path, flags),
         other => other,
     }
+}
+
+/// The path without links of what `path` leads to with `root` as the root directory.
+///
+/// # Errors
+/// As [`open_in_root`].
+pub(crate) fn real_path_in_root(root: &OwnedFd, path: &Path) -> Result<PathBuf, Errno> {
+    let mut real = PathBuf::from("/");
+    let mut rest = names(path.as_os_str());
+    let mut links = 0;
+    while let Some(name) = rest.pop_front() {
+        match name.as_bytes() {
+            b"." => {}
+            b".." => _ = real.pop(),
+            _ => {
+                let next = real.join(&name);
+                let step = open_beneath(root, next.strip_prefix("/").unwrap_or(&next), OFlags::PATH)?;
+                if FileType::from_raw_mode(rustix::fs::fstat(&step)?.st_mode) != FileType::Symlink {
+                    real = next;
+                    continue;
+                }
+                links += 1;
+                if links > LINKS_MAX {
+                    return Err(Errno::LOOP);
+                }
+                let target = rustix::fs::readlinkat(&step, "", Vec::new())?;
+                if target.as_bytes().starts_with(b"/") {
+                    real = PathBuf::from("/");
+                }
+                for name in names(OsStr::from_bytes(target.as_bytes())).into_iter().rev() {
+                    rest.push_front(name);
+                }
+            }
+        }
+    }
+    Ok(real)
 }
 
 /// Opens the file at `path`, links followed, without ever opening what is no regular file.
@@ -256,6 +292,23 @@ mod tests {
                 let kernel = kernel.ok().filter(|_| !path.split('/').any(|name| name == ".."));
                 assert_eq!(by_hand.ok(), kernel, "beneath: {path} {flags:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_path_without_links_leads_to_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = root(directory.path());
+        for path in PATHS {
+            let whole = open_in_root(&root, Path::new(path), OFlags::PATH);
+            let real = real_path_in_root(&root, Path::new(path));
+            let Ok(whole) = whole else { continue };
+            let real = real.unwrap();
+            assert!(real.is_absolute() && real.components().all(|c| c != std::path::Component::ParentDir), "{real:?}");
+            let below = real.strip_prefix("/").unwrap();
+            let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+            let again = open_beneath(&root, below, OFlags::PATH);
+            assert_eq!(what(again), what(Ok(whole)), "{path}: {real:?}");
         }
     }
 
