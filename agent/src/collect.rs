@@ -177,7 +177,11 @@ impl Collector {
             set.file(&self.prefix.on_host(path));
         }
         if wanted.packages.values().any(|version| matches!(version, Version::Dpkg(_))) {
-            set.file(&self.prefix.on_host(package::DPKG_STATUS));
+            let status = self.prefix.on_host(package::DPKG_STATUS);
+            set.file(&status);
+            for pattern in package::DPKG_UPDATES {
+                set.file(&package::updates_of(&status).join(pattern));
+            }
         }
         set
     }

@@ -321,6 +321,38 @@ fn an_executable_that_is_a_link_of_the_tree_is_watched_where_it_leads() {
 }
 
 #[test]
+fn what_dpkg_notes_before_it_merges_it_is_watched() {
+    let directory = tempfile::tempdir().unwrap();
+    let base = directory.path().canonicalize().unwrap();
+    fs::create_dir_all(base.join("var/lib/dpkg")).unwrap();
+    fs::write(base.join("var/lib/dpkg/status"), "").unwrap();
+    let baseline = baseline(
+        "[[fix]]\nid = \"FIX-1\"\ntitle = { en = \"t\" }\npattern = \"missed-fix\"\nenforce = \"hold\"\norigin = \"o\"\n\
+         requires = [{ package = \"a\", database = \"dpkg\", at_least = \"1.0-1\" }]\nowner = \"o\"\n\
+         remediation = { en = \"r\" }\n",
+    );
+    let mut host = Host { _directory: directory, base: base.clone(), watch: Watch::new().unwrap(), baseline };
+    let set = |host: &mut Host| {
+        let set = Collector::new([7; 32], Some(base.clone())).watch_set(&host.baseline, None);
+        host.watch.set(&set).unwrap();
+    };
+    let updates = base.join("var/lib/dpkg/updates");
+    set(&mut host);
+    fs::create_dir(&updates).unwrap();
+    assert_eq!(host.told(), ["var/lib/dpkg/updates"]);
+    set(&mut host);
+    // As dpkg does it: written under a name that does not count, and renamed.
+    fs::write(updates.join("tmp.i"), "Package: a\n").unwrap();
+    assert_eq!(host.told(), [""; 0]);
+    fs::rename(updates.join("tmp.i"), updates.join("0001")).unwrap();
+    assert_eq!(host.told(), ["var/lib/dpkg/updates/0001"]);
+    fs::remove_file(updates.join("0001")).unwrap();
+    assert_eq!(host.told(), ["var/lib/dpkg/updates/0001"]);
+    fs::write(base.join("var/lib/dpkg/status"), "Package: a\n").unwrap();
+    assert_eq!(host.told(), ["var/lib/dpkg/status"]);
+}
+
+#[test]
 fn a_root_that_is_no_directory_turns_nothing_off() {
     let to_file = |base: &Path| {
         plain(base);
