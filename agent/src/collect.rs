@@ -5,6 +5,7 @@
 
 mod capture;
 mod config_file;
+mod followed;
 mod history;
 mod in_force;
 mod index;
@@ -17,11 +18,13 @@ mod program;
 mod read;
 mod remembered;
 mod setting;
+mod stamp;
 mod tree;
 mod wanted;
 mod watch_set;
 mod way;
 pub(crate) mod wildcard;
+mod witness;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,8 +43,9 @@ use manifests::registry::Host;
 use manifests::tree::FileList;
 use manifests::version::Version;
 
-pub use capture::{CaptureError, capture};
+pub use capture::{CaptureError, Captured, capture, links_out};
 use config_file::{Cache, ConfigRead};
+use followed::Followed;
 use history::History;
 use in_force::{Asked, NoAnswer};
 use index::Index;
@@ -89,6 +93,7 @@ pub struct Collector {
     prefix: Prefix,
     index: Index,
     history: History,
+    followed: Followed,
     table: Table,
     /// What tells programs' images from others, as the newest passes saw them: two baselines may be looked
     /// at in turn. With the pass that saw them last.
@@ -123,6 +128,7 @@ impl Collector {
             prefix: Prefix::new(prefix),
             index: Index::default(),
             history: History::default(),
+            followed: Followed::default(),
             table: Table::default(),
             specs: Vec::new(),
             specified: Vec::new(),
@@ -217,14 +223,18 @@ impl Collector {
     }
 
     /// What has to be watched for `baseline` on `host`. Set the watch to it before the pass: then
-    /// no change can fall between the two.
+    /// no change can fall between the two. Which links lead out of a tree only a pass can tell: ask again
+    /// behind it, and make another one where the answer is another.
     pub fn watch_set(&self, baseline: &Baseline, host: Option<&Host>) -> WatchSet {
         let mut set = WatchSet::default();
         for program in &baseline.programs {
-            set.tree(&self.prefix.on_host(&program.root), &Scope::new(&program.exclude));
-            // An interpreter, say: when it is replaced the process runs an older one.
-            if let Some(exe) = program.process.as_ref().filter(|process| Path::new(&process.exe).is_absolute()) {
-                set.file(&self.prefix.on_host(&exe.exe));
+            let (root, scope) = (self.prefix.on_host(&program.root), scope(program));
+            self.followed.watch(&root, &scope, &mut set);
+            // An interpreter, say: when it is replaced the process runs an older one. One of the tree may be a
+            // link to somewhere else.
+            if let Some(process) = &program.process {
+                let exe = Path::new(&process.exe);
+                set.file(&if exe.is_absolute() { self.prefix.on_host(exe) } else { root.join(exe) });
             }
         }
         for config in baseline.configs.iter().filter(|config| concerns(&config.concerns, host)) {
@@ -237,7 +247,11 @@ impl Collector {
             set.file(&self.prefix.on_host(path));
         }
         if wanted.packages.values().any(|version| matches!(version, Version::Dpkg(_))) {
-            set.file(&self.prefix.on_host(package::DPKG_STATUS));
+            let status = self.prefix.on_host(package::DPKG_STATUS);
+            set.file(&status);
+            for pattern in package::DPKG_UPDATES {
+                set.file(&package::updates_of(&status).join(pattern));
+            }
         }
         set
     }
@@ -253,8 +267,11 @@ impl Collector {
         let wanted = Wanted::of(baseline, host);
         let mut gaps = BTreeSet::new();
         // Processes that are there already cannot have read anything older than what is read below.
-        let _ = self.refresh(false, limits, deadline);
+        let _ = self.refresh(true, limits, deadline);
         self.history.begin_pass();
+        self.index.begin_pass();
+        // Of a file that a process can write to through its memory no time tells.
+        self.index.distrust(self.table.writable());
 
         let configs = Configs::read(baseline, host, &self.prefix, deadline);
         for config in configs.0.values() {
@@ -274,6 +291,8 @@ impl Collector {
         let mut trees = BTreeMap::new();
         for program in &baseline.programs {
             let seen = TreeRead::new(program, &self.prefix, &mut self.index, limits, deadline);
+            let followed = seen.tree.as_ref().map(|tree| tree.followed.clone()).unwrap_or_default();
+            self.followed.note(&self.prefix.on_host(&program.root), &scope(program), followed);
             if let Some(why) = seen.gap() {
                 gaps.insert(Gap { what: program.root.clone(), why });
             }
@@ -455,7 +474,12 @@ impl Collector {
         if let Some(digest) = rustix::fs::stat(&path).ok().and_then(|stat| self.index.digest(&(&stat).into())) {
             return FileSeen::Digest(digest);
         }
-        match read::twice(|| read::digest(read::open_file(&path)?, bounds)) {
+        let read = || {
+            let file = read::open_file(&path)?;
+            self.index.meet(&file);
+            read::digest(file, bounds)
+        };
+        match read::twice(read) {
             Ok(digested) => {
                 self.index.keep(&digested);
                 FileSeen::Digest(digested.digest)
@@ -485,6 +509,11 @@ impl Collector {
         }
         settings
     }
+}
+
+/// What of a program's tree counts.
+fn scope(program: &Program) -> Scope {
+    Scope::new(&program.exclude)
 }
 
 /// `root/path`, bytes that are not UTF-8 replaced.

@@ -143,22 +143,21 @@ impl Eyes {
     fn set_watch(&mut self, parts: &Parts, set: &WatchSet) {
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watch) = watch.as_mut() else { return };
-        let watching = match watch.set(set) {
-            Ok(()) => {
-                self.journal.watching(Some(set));
-                true
-            }
-            Err(error) => {
-                if self.watching || parts.shared().watching.is_empty() {
-                    parts.trouble("changes cannot be watched, short passes do instead", &error);
-                }
-                self.journal.watching(None);
-                false
-            }
+        let result = watch.set(set);
+        let how = match &result {
+            Ok(()) if watch.blind().is_empty() => "file events".to_owned(),
+            Ok(()) => format!("file events, and a pass every {UNWATCHED_PASS:?}: {}", watch.blind()),
+            Err(_) => format!("a pass every {UNWATCHED_PASS:?}"),
         };
-        self.watching = watching;
-        parts.shared().watching =
-            if watching { "file events".to_owned() } else { format!("a pass every {UNWATCHED_PASS:?}") };
+        self.watching = result.is_ok() && watch.blind().is_empty();
+        // Where changes can go untold, nothing is concluded from what was not told.
+        self.journal.watching(Some(set).filter(|_| result.is_ok() && watch.blind().is_empty()));
+        let before = std::mem::replace(&mut parts.shared().watching, how.clone());
+        match result {
+            _ if before == how => {}
+            Ok(()) => info!("changes are noticed by {how}"),
+            Err(error) => parts.trouble("changes cannot be watched, short passes do instead", &error),
+        }
     }
 
     /// Whether the processes are others than the newest pass looked into. Before the first look nothing is

@@ -13,13 +13,18 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use agent::collect::{CaptureError, Collector, Limits, capture};
+use agent::collect::{CaptureError, Collector, Limits, Scope};
 use manifests::evidence::{FindingKind, ProgramSeen, State, TreeSeen, Why};
 use manifests::exclude::Globs;
+use manifests::tree::FileList;
 use support::baseline;
 
 fn globs(sources: &[&str]) -> Globs {
     Globs::new(sources.iter().map(|source| (*source).to_owned()).collect()).unwrap()
+}
+
+fn capture(root: &Path, exclude: &Globs) -> Result<FileList, CaptureError> {
+    Ok(agent::collect::capture(root, &Scope::new(exclude))?.list)
 }
 
 /// The file list by the commands of the documentation.

@@ -12,13 +12,13 @@ use manifests::digest::Digest;
 use manifests::evidence::{Finding, FindingKind, OlderWhy, TreeSeen, Why};
 use manifests::tree::FileList;
 
-use crate::collect::Limits;
 use crate::collect::history::History;
 use crate::collect::index::Index;
 use crate::collect::prefix::Prefix;
 use crate::collect::process::{self, Executable, Names, Spec};
 use crate::collect::read;
 use crate::collect::tree::{self, Scope};
+use crate::collect::{self, Limits};
 
 /// The most contents of an executable that are remembered.
 const CONTENTS_MAX: usize = 64;
@@ -31,7 +31,7 @@ pub(super) struct TreeRead {
     pub(super) resolved: PathBuf,
     pub(super) scope: Scope,
     pub(super) seen: TreeSeen,
-    pub(super) root: Option<std::os::fd::OwnedFd>,
+    pub(super) root: Option<tree::Root>,
     pub(super) tree: Option<tree::Tree>,
     pub(super) list: Option<Arc<FileList>>,
 }
@@ -45,10 +45,10 @@ impl TreeRead {
         limits: &Limits,
         deadline: Instant,
     ) -> Self {
-        let scope = Scope::new(&program.exclude);
+        let scope = collect::scope(program);
         let written = prefix.on_host(&program.root);
         let resolved = std::fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
-        match tree::open_root(&resolved) {
+        match tree::open_root(&written) {
             Ok(root) => {
                 let tree = tree::look(&root, &scope, index, limits, deadline);
                 let seen = tree.digest().map_or_else(TreeSeen::Unknown, TreeSeen::Digest);
@@ -77,7 +77,7 @@ impl TreeRead {
     }
 
     /// The tree with its root, where both are there.
-    pub(super) fn opened(&self) -> Option<(&std::os::fd::OwnedFd, &tree::Tree)> {
+    pub(super) fn opened(&self) -> Option<(&tree::Root, &tree::Tree)> {
         self.root.as_ref().zip(self.tree.as_ref())
     }
 

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -25,7 +24,7 @@ use super::{below, link, stat, without_deleted};
 use crate::collect::Limits;
 use crate::collect::index::{Index, Stamp};
 use crate::collect::read::{self, Bounds};
-use crate::collect::tree::Tree;
+use crate::collect::tree::{Root, Tree};
 
 /// The most open files of one process that are looked at.
 const OPEN_FILES_MAX: usize = 100_000;
@@ -34,7 +33,7 @@ const OPEN_FILES_MAX: usize = 100_000;
 pub(crate) struct Target<'a> {
     pub(crate) spec: &'a Spec,
     /// The tree; nothing where it is not there or cannot be read.
-    pub(crate) tree: Option<(&'a OwnedFd, &'a Tree)>,
+    pub(crate) tree: Option<(&'a Root, &'a Tree)>,
     /// Paths in the tree by their last component.
     pub(crate) names: &'a Names,
     pub(crate) outside: &'a Outside,
@@ -348,7 +347,9 @@ pub(crate) fn digest(content: &Path, stamp: &Stamp, bounds: Bounds, index: &mut 
     }
     let digested = read::twice(|| {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        read::digest(rustix::fs::open(content, flags, Mode::empty()).map_err(why)?, bounds)
+        let file = rustix::fs::open(content, flags, Mode::empty()).map_err(why)?;
+        index.meet(&file);
+        read::digest(file, bounds)
     })?;
     index.keep(&digested);
     Ok(digested.digest)

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -183,7 +182,7 @@ impl Places {
     }
 
     fn open(&self, path: &Path) -> Option<Executed> {
-        let found = read::open_in_root(self.root.as_ref()?.as_fd(), path, OFlags::PATH | OFlags::CLOEXEC).ok()?;
+        let found = read::open_in_root(self.root.as_ref()?, path, OFlags::PATH | OFlags::CLOEXEC).ok()?;
         let stat = rustix::fs::fstat(&found).ok()?;
         let fd = std::os::fd::AsRawFd::as_raw_fd(&found);
         Some(Executed { path: link(&format!("/proc/self/fd/{fd}")).ok()?, file: Some((stat.st_dev, stat.st_ino)) })

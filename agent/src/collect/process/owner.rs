@@ -212,7 +212,9 @@ impl Spec {
         let exe = image.exe.as_ref().ok()?;
         let family =
             |name: &[u8]| name.iter().take_while(|byte| byte.is_ascii_alphabetic()).copied().collect::<Vec<_>>();
-        let is_rewritten = family(first) != family(base_name(&exe.path)) || first.contains(&b' ');
+        // A shell is called by many names.
+        let is_called = is_interpreter(first) || family(first) == family(base_name(&exe.path));
+        let is_rewritten = !is_called || first.contains(&b' ');
         (is_rewritten && self.is_likely(image, others)).then_some(Tie::Unknown(Why::ProcessUnreadable))
     }
 

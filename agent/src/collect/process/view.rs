@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -155,8 +155,7 @@ fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Wh
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let theirs = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).map_err(why)?;
     let written = target.spec.root.as_path();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let list = match read::open_in_root(theirs.as_fd(), written, flags) {
+    let list = match tree::open_root_in(&theirs, written) {
         Ok(root) => {
             let seen = tree::look(&root, &target.spec.scope, index, target.limits, target.deadline);
             seen.digest()?;
@@ -177,7 +176,7 @@ fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Wh
     let bounds = Bounds { bytes_max: target.limits.file_bytes_max, deadline: target.deadline };
     for path in files {
         let read = read::twice(|| {
-            let file = read::open_in_root(theirs.as_fd(), &path, flags);
+            let file = read::open_in_root(&theirs, &path, flags);
             read::digest(file.map_err(read::why)?, bounds)
         });
         let theirs = match read {
@@ -200,7 +199,7 @@ fn expand(root: &OwnedFd, pattern: &Path) -> Result<Vec<PathBuf>, Why> {
         return Ok(vec![pattern.to_owned()]);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut listing = match read::open_in_root(root.as_fd(), directory, flags) {
+    let mut listing = match read::open_in_root(root, directory, flags) {
         Ok(fd) => Dir::read_from(&fd).map_err(why)?,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(vec![]),
         Err(errno) => return Err(why(errno)),
