@@ -213,11 +213,17 @@ pub(crate) struct Talking {
 impl Talking {
     pub(crate) fn start(command: &mut Command) -> Self {
         next_tick();
+        let talking = Self::start_now(command);
+        next_tick();
+        talking
+    }
+
+    /// The same without a pause before and behind it, so that other things happen in the same moment.
+    pub(crate) fn start_now(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut talking = Self { child, output };
         talking.hear("ready");
-        next_tick();
         talking
     }
 
