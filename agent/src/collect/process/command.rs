@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// The most files, modules and directories taken from one command line.
 const TOLD_MAX: usize = 256;
+/// The most arguments behind an interpreter among which its script is looked for.
+const BEHIND_MAX: usize = 8;
 
 /// A command line as `/proc/PID/cmdline` has it: arguments that each end with a NUL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,10 +180,10 @@ pub(crate) fn told(exe: &[u8], command: &Command, declared: bool) -> Told {
     told
 }
 
-/// The arguments in which the kernel puts a script that was executed by its own path: behind the
-/// interpreter, and behind one argument that its first line may give.
+/// The arguments among which the kernel puts a script that was executed by its own path: behind the
+/// interpreter and what the script's first line gives it.
 pub(crate) fn behind_interpreter(command: &Command) -> Vec<OsString> {
-    command.arguments().into_iter().skip(1).take(2).map(|path| OsString::from_vec(path.to_vec())).collect()
+    command.arguments().into_iter().skip(1).take(BEHIND_MAX).map(|path| OsString::from_vec(path.to_vec())).collect()
 }
 
 /// The last component of a path.

@@ -137,10 +137,12 @@ impl Inspected {
                 None => {}
             }
         }
-        // An interpreter of any other name executes a file whose first line names it.
-        for path in behind {
-            let found = places.find(&path).filter(|found| !self.scripts.contains(found));
-            self.scripts.extend(found.filter(|found| names_interpreter(found, exe)));
+        // An interpreter of any other name executes a file whose first line names it, with what stands before
+        // the file: an argument behind another script is no more than data to that one.
+        for (at, path) in behind.iter().enumerate() {
+            let found = places.find(path).filter(|found| !self.scripts.contains(found));
+            let before = behind.get(..at).unwrap_or_default();
+            self.scripts.extend(found.filter(|found| names_interpreter(found, exe, before)));
         }
         // A script that was started by a name which leads nowhere now is still open in its interpreter.
         if !self.lost.is_empty() {
@@ -189,22 +191,42 @@ impl Places {
     }
 }
 
-/// Whether the first line of a file names the executable as its interpreter, by itself or through `env`.
-fn names_interpreter(script: &Executed, exe: &Executed) -> bool {
+/// Whether the first line of a file names the executable as its interpreter, by itself or through `env`, and
+/// with these arguments.
+fn names_interpreter(script: &Executed, exe: &Executed, arguments: &[OsString]) -> bool {
     let Ok(file) = read::open_file(Path::new(OsStr::from_bytes(&script.path))) else { return false };
     let mut start = [0; 256];
     let Ok(count) = rustix::io::read(&file, &mut start) else { return false };
-    interpreters(start.get(..count).unwrap_or_default()).any(|named| {
+    let start = start.get(..count).unwrap_or_default();
+    let is_named = interpreters(start).any(|named| {
         let is_path =
             named.starts_with(b"/") && exe.file.is_some() && identity(&String::from_utf8_lossy(named)) == exe.file;
         is_path || command::base_name(named) == command::base_name(&exe.path)
-    })
+    });
+    is_named && gives(start, arguments)
+}
+
+/// Whether a script's first line gives its interpreter these arguments: all that follows the interpreter's
+/// path as one, or, through `env -S`, single words.
+fn gives(start: &[u8], arguments: &[OsString]) -> bool {
+    let line = first_line(start).trim_ascii();
+    let rest = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).and_then(|at| line.get(at..));
+    let rest = rest.unwrap_or_default().trim_ascii();
+    let is_word = |argument: &OsString| words(rest).any(|word| word == argument.as_bytes());
+    matches!(arguments, [one] if one.as_bytes() == rest) || arguments.iter().all(is_word)
 }
 
 /// The words of a script's first line that may name its interpreter.
 pub(crate) fn interpreters(start: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let line = start.strip_prefix(b"#!").unwrap_or_default().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty() && !word.starts_with(b"-"))
+    words(first_line(start)).filter(|word| !word.starts_with(b"-"))
+}
+
+fn first_line(start: &[u8]) -> &[u8] {
+    start.strip_prefix(b"#!").unwrap_or_default().split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
 }
 
 fn identity(path: &str) -> Option<Identity> {
@@ -257,5 +279,18 @@ mod tests {
         assert_eq!(words("#!/bin/sh\nexit"), "/bin/sh");
         assert_eq!(words("#! /usr/bin/env -S python3 -u\n"), "/usr/bin/env python3");
         assert_eq!(words("echo /bin/sh"), "");
+    }
+
+    #[test]
+    fn a_script_stands_behind_what_its_first_line_gives() {
+        let gives = |line: &str, arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            gives(format!("{line}\ntext\n").as_bytes(), &arguments)
+        };
+        assert!(gives("#!/opt/run", &[]));
+        assert!(gives("#!/opt/run -a -b", &["-a -b"]));
+        assert!(gives("#! /usr/bin/env -S run -a -b", &["-a", "-b"]));
+        assert!(!gives("#!/opt/run", &["/home/other"]));
+        assert!(!gives("#!/opt/run -a", &["-a", "/home/other"]));
     }
 }

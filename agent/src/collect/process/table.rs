@@ -367,13 +367,17 @@ impl Table {
                 for spec in specs {
                     let owner = spec.owner();
                     // It stays so, whatever becomes of its files, its command line and its tree.
-                    if matches!(image.tie(&owner), Some(Tie::Code | Tie::Copy(_))) {
+                    let before = image.tie(&owner);
+                    if before == Some(&Tie::Code) {
                         continue;
                     }
                     let others = Surroundings { table: self, image, specs, shared, listeners: &listeners, digest };
                     let mapped = image.mapped.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok());
                     let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, mapped, &others));
-                    if tie.as_ref() != image.tie(&owner) {
+                    // A copy stays one, unless it turns out to be the tree's own: a release that a link was
+                    // switched to since the tree was read.
+                    let is_settled = matches!(before, Some(Tie::Copy(_))) && tie != Some(Tie::Code);
+                    if tie.as_ref() != before && !is_settled {
                         found.push((image.key, owner, tie));
                     }
                 }
