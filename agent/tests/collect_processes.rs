@@ -447,7 +447,8 @@ fn a_fork_counts_whose_image_was_known_before_it_was_renamed() {
 
 #[test]
 fn an_executable_counts_that_was_deleted_replaced_or_moved_away() {
-    let kinds: [(&str, fn(&Host)); 5] = [
+    type Change = fn(&Host);
+    let kinds: [(&str, Change); 5] = [
         ("deleted", |host| fs::remove_file(host.exe()).unwrap()),
         ("replaced", |host| host.install(&host.root, b"another build")),
         ("deleted and made again", |host| {

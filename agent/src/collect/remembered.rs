@@ -220,7 +220,12 @@ mod first {
                 let since_ns = i64::try_from(process.start).unwrap_or(i64::MAX).saturating_mul(10_000_000);
                 let loaded = ImageRecord {
                     files: process.configs.iter().flat_map(|config| &config.layers).map(file).collect(),
-                    patterns: process.configs.iter().flat_map(|config| &config.files).map(pattern).collect(),
+                    patterns: process
+                        .configs
+                        .iter()
+                        .flat_map(|config| &config.files)
+                        .map(|path| pattern(path))
+                        .collect(),
                     trees: process.trees.into_iter().map(tree).collect(),
                 };
                 images.push(KnownImage { key: key.into(), since_ns, owners, loaded });
@@ -234,8 +239,8 @@ mod first {
         FileRecord { path: path.clone(), content: *content, why }
     }
 
-    fn pattern(path: &String) -> (Name, Option<OlderWhy>) {
-        (Name(path.clone().into_bytes()), None)
+    fn pattern(path: &str) -> (Name, Option<OlderWhy>) {
+        (Name(path.as_bytes().to_vec()), None)
     }
 
     fn tree(tree: OldTree) -> TreeRecord {
