@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ::client::AskLimits;
 pub use ::client::ClientError;
-use ::client::Limits;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, DocumentVersions, HostEvent};
@@ -16,8 +16,8 @@ use manifests::tuf::{Fetch, FetchError};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
-/// Limits of a question and its answer, but for target files, which have limits of their own.
-const LIMITS: Limits = Limits {
+/// AskLimits of a question and its answer, but for target files, which have limits of their own.
+const LIMITS: AskLimits = AskLimits {
     connect: Duration::from_secs(5),
     answer: Duration::from_secs(20),
     // Controllers send a comment at least every 15 s; three missed mean that nobody is there.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use manifests::baseline::Program;
 use manifests::digest::Digest;
-use manifests::tree::FileList;
+use manifests::tree::{FOLLOWED, FileList, without_mark};
 
 /// The most targets that are tried for one list; with more links than that nothing is said of the rest.
 const TARGETS_MAX: usize = 4_000_000;
@@ -48,13 +48,15 @@ fn leading_out(list: &FileList, root: &[u8]) -> BTreeSet<Vec<u8>> {
     // Everything that a link may lead to: entries, their directories, the root itself.
     let mut places: BTreeSet<&[u8]> = BTreeSet::from([&b""[..]]);
     for (path, digest) in list.entries() {
-        let path = match path.strip_suffix(b"//") {
-            Some(link) => {
-                links.entry(parent(link)).or_default().push((link, *digest));
-                link
-            }
-            None => path,
-        };
+        // What lies behind a link that is followed is told with it, and is no place of the tree.
+        if path.windows(FOLLOWED.len()).any(|part| part == FOLLOWED) {
+            continue;
+        }
+        let link = without_mark(path);
+        if link.len() < path.len() {
+            links.entry(parent(link)).or_default().push((link, *digest));
+        }
+        let path = link;
         let mut place = path;
         while places.insert(place) && !place.is_empty() {
             place = parent(place);

@@ -85,6 +85,18 @@ fn list() -> FileList {
     list
 }
 
+/// `lib/print.mod` leads to a file, `modules` to a directory.
+fn followed_list() -> FileList {
+    let mut list = FileList::new();
+    list.insert_file(b"bin/issuingd", Digest::of(b"issuingd 3.4.2"));
+    list.insert_link(b"lib/print.mod", b"../../shared/print.mod");
+    list.insert_file(b"lib/print.mod///", Digest::of(b"print 3.4.2"));
+    list.insert_link(b"modules", b"/opt/shared/modules");
+    list.insert_file(b"modules///linkage.so.2", Digest::of(b"linkage 2"));
+    list.insert_link(b"modules///linkage.so", b"linkage.so.2");
+    list
+}
+
 fn state() -> State {
     let value = |text: &str| Value::Text(text.to_owned());
     let method =
@@ -225,6 +237,8 @@ fn conventions(examples: &mut BTreeMap<&'static str, String>) {
     examples.insert("config-values", values_digest().to_string());
     examples.insert("file-list", utf8(list().to_bytes()).trim_end().to_owned());
     examples.insert("file-list-digest", list().digest().to_string());
+    examples.insert("file-list-followed", utf8(followed_list().to_bytes()).trim_end().to_owned());
+    examples.insert("file-list-followed-digest", followed_list().digest().to_string());
 }
 
 fn documents(examples: &mut BTreeMap<&'static str, String>) {
