@@ -1,12 +1,10 @@
 //! The looking task: waits for changes, looks at the host, and hands the local appraisal to the gate.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use manifests::appraise::appraise;
 use manifests::baseline::Baseline;
-use manifests::digest::Digest;
 use manifests::evidence::{Evidence, InForceSeen, Why};
 use manifests::gate::{Event, Local};
 use manifests::time::{Span, Time};
@@ -18,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::collect::{Collector, Limits, Processes, WatchSet};
+use crate::collect::{Collector, Journal, Limits, Processes, WatchSet};
 use crate::parts::{Parts, Seen};
 use crate::trust::TrustedSet;
-use crate::watch::{Pending, Watch};
+use crate::watch::{Change, Pending, Watch};
 
 /// How often the programs' processes are looked for.
 const PROCESS_POLL: Duration = Duration::from_secs(1);
@@ -43,8 +41,10 @@ pub struct Eyes {
     collector: Collector,
     watch: Arc<Mutex<Option<Watch>>>,
     watching: bool,
-    /// The processes that the newest pass under each baseline looked into.
-    processes: BTreeMap<Digest, Processes>,
+    /// What the watch has told, for who looks.
+    journal: Journal,
+    /// The processes that the newest pass looked into; nothing before the first.
+    processes: Option<Processes>,
     /// When the newest appraisals can change by themselves.
     changes_at: Option<Time>,
     /// Looks in a row in which a program did not tell a value in force.
@@ -58,10 +58,11 @@ impl Eyes {
     /// Eyes that have seen nothing.
     pub fn new(collector: Collector, watch: Option<Watch>) -> Self {
         Self {
+            journal: collector.journal(),
             collector,
             watch: Arc::new(Mutex::new(watch)),
             watching: false,
-            processes: BTreeMap::new(),
+            processes: None,
             changes_at: None,
             unanswered: 0,
             kept: Vec::new(),
@@ -77,7 +78,7 @@ impl Eyes {
         // The watch first, then the look: no change can fall between them.
         self.set_watch(parts, &watched);
         parts.watch_stands.notify_one();
-        self.processes.clear();
+        self.processes = None;
         self.changes_at = None;
         let mut is_unanswered = false;
         // The set to come first: where it says hold it rules at once, before the old one is asked again.
@@ -85,8 +86,10 @@ impl Eyes {
             let started = clock::now();
             let Some(changes) = parts.keeper.read(manifests::gate::Gate::changes) else { return };
             let baseline = set.reference.digest();
-            let pass = self.collector.pass(set.reference.baseline(), host(set, started.wall).as_ref(), &self.limits);
-            self.processes.insert(baseline, pass.processes);
+            let settle = || note_events(parts, &self.watch, &self.journal);
+            let host = host(set, started.wall);
+            let pass = self.collector.pass(set.reference.baseline(), host.as_ref(), &self.limits, &settle);
+            self.processes = Some(pass.processes);
             is_unanswered |= pass
                 .state
                 .settings
@@ -150,6 +153,8 @@ impl Eyes {
             Err(_) => format!("a pass every {UNWATCHED_PASS:?}"),
         };
         self.watching = result.is_ok() && watch.blind().is_empty();
+        // Where changes can go untold, nothing is concluded from what was not told.
+        self.journal.watching(Some(set).filter(|_| result.is_ok() && watch.blind().is_empty()));
         let before = std::mem::replace(&mut parts.shared().watching, how.clone());
         match result {
             _ if before == how => {}
@@ -158,23 +163,24 @@ impl Eyes {
         }
     }
 
-    /// Whether the processes are others than the newest passes looked into. A set that was not looked
-    /// at yet says nothing: its look is under way.
-    fn have_processes_changed(&mut self, sets: &[Arc<TrustedSet>]) -> bool {
-        let mut changed = false;
-        for set in sets {
-            if let Some(before) = self.processes.get(&set.reference.digest()) {
-                changed |= *before != self.collector.processes(set.reference.baseline());
-            }
-        }
-        changed
+    /// Whether the processes are others than the newest pass looked into. Before the first look nothing is
+    /// known that could have changed.
+    fn have_processes_changed(&mut self) -> bool {
+        self.processes.as_ref().is_some_and(|before| *before != self.collector.processes())
     }
 }
 
 /// Takes what is queued; a change is counted by the gate before it stops being pending.
-fn note_events(parts: &Parts, watch: &Mutex<Option<Watch>>) {
+fn note_events(parts: &Parts, watch: &Mutex<Option<Watch>>, journal: &Journal) {
     let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(drained) = watch.as_mut().map(Watch::drain) else { return };
+    if drained.contains(&Change::Overflow) {
+        journal.lost();
+    }
+    journal.note(drained.iter().filter_map(|change| match change {
+        Change::Path { path, happened } => Some((path.as_path(), *happened)),
+        Change::Overflow => None,
+    }));
     if !drained.is_empty() {
         parts.step(Event::Changed); // Asks for a look.
     }
@@ -195,7 +201,7 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
     if parts.sets().is_empty() {
         parts.watch_stands.notify_one(); // There is nothing to watch yet.
     }
-    let watch = Arc::clone(&eyes.watch);
+    let (watch, journal) = (Arc::clone(&eyes.watch), eyes.journal.clone());
     let mut eyes = eyes;
     let mut next_pass = Instant::now();
     let mut poll = tokio::time::interval(PROCESS_POLL);
@@ -207,13 +213,13 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         let due = tokio::select! {
             () = shutdown.cancelled() => return,
             () = one_queued(&mut queued) => {
-                note_events(&parts, &watch);
+                note_events(&parts, &watch, &journal);
                 false
             }
             () = parts.look.notified() => true,
             () = tokio::time::sleep_until(next_pass) => true,
             _ = poll.tick() => {
-                if eyes.have_processes_changed(&parts.sets()) {
+                if eyes.have_processes_changed() {
                     info!("processes changed");
                     parts.step(Event::Changed); // Asks for a look.
                 }
@@ -238,9 +244,9 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
                 looked = &mut looking => break looked,
                 // Events of no interest must not keep the gate waiting for the end of a look.
                 () = one_queued(&mut queued) => {
-                    let (parts, watch) = (Arc::clone(&parts), Arc::clone(&watch));
+                    let (parts, watch, journal) = (Arc::clone(&parts), Arc::clone(&watch), journal.clone());
                     // The look holds the watch for as long as it sets it.
-                    let _ = tokio::task::spawn_blocking(move || note_events(&parts, &watch)).await;
+                    let _ = tokio::task::spawn_blocking(move || note_events(&parts, &watch, &journal)).await;
                 }
             }
         };

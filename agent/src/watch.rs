@@ -25,7 +25,7 @@ use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::collect::WatchSet;
+use crate::collect::{Happened, WatchSet};
 use mounts::{MOUNT_TABLE, MountTable};
 use roles::Roles;
 
@@ -116,7 +116,12 @@ impl WatchError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// At this path.
-    Path(PathBuf),
+    Path {
+        /// Links before it followed.
+        path: PathBuf,
+        /// What was told of it.
+        happened: Happened,
+    },
     /// Anywhere: the kernel's queue was full, a file system went, or something was mounted or unmounted at,
     /// above or below what is watched.
     Overflow,
@@ -283,7 +288,7 @@ impl Watch {
         if changes.len() > CHANGES_MAX {
             changes = BTreeSet::from([Change::Overflow]);
         }
-        Drained { changes: changes.into_iter().collect(), undelivered: Arc::clone(&self.pending.undelivered) }
+        Drained { changes: once(changes), undelivered: Arc::clone(&self.pending.undelivered) }
     }
 
     fn add_all(&mut self, set: &WatchSet) -> Result<(), WatchError> {
@@ -381,7 +386,9 @@ impl Watch {
                 self.stale = true;
             }
             if roles.matters_itself() {
-                changes.insert(Change::Path(roles.path.clone()));
+                let removal = event.flags.intersects(ReadFlags::MOVE_SELF | ReadFlags::DELETE_SELF);
+                let happened = Happened { content: removal, removal };
+                changes.insert(Change::Path { path: roles.path.clone(), happened });
             }
             return;
         };
@@ -391,7 +398,7 @@ impl Watch {
         if in_trees.is_empty() && !roles.names(name) {
             return;
         }
-        changes.insert(Change::Path(roles.path.join(name)));
+        changes.insert(Change::Path { path: roles.path.join(name), happened: happened(event.flags) });
         // A directory that could not be watched may be watched from now on.
         if is_directory && event.flags.contains(ReadFlags::ATTRIB) && self.blind.has_refused() {
             self.stale = true;
@@ -434,6 +441,28 @@ fn wake(inotify: &OwnedFd, mounts: &OwnedFd) -> Result<OwnedFd, Errno> {
     epoll::add(&wake, inotify, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
     epoll::add(&wake, mounts, epoll::EventData::new_u64(1), epoll::EventFlags::PRI)?;
     Ok(wake)
+}
+
+/// Each path once, with everything that was told of it.
+fn once(changes: BTreeSet<Change>) -> Vec<Change> {
+    let mut all: Vec<Change> = Vec::with_capacity(changes.len());
+    for change in changes {
+        match (all.last_mut(), &change) {
+            (Some(Change::Path { path: last, happened }), Change::Path { path, happened: more }) if last == path => {
+                happened.content |= more.content;
+                happened.removal |= more.removal;
+            }
+            _ => all.push(change),
+        }
+    }
+    all
+}
+
+/// What the kernel tells of an entry of a directory.
+fn happened(flags: ReadFlags) -> Happened {
+    let removal = ReadFlags::DELETE | ReadFlags::MOVED_FROM;
+    let content = removal | ReadFlags::MODIFY | ReadFlags::CREATE | ReadFlags::MOVED_TO;
+    Happened { content: flags.intersects(content), removal: flags.intersects(removal) }
 }
 
 /// An event, out of the kernel's buffer.

@@ -28,7 +28,7 @@ fn program(root: &Path) -> Baseline {
 }
 
 fn tree(collector: &mut Collector, root: &Path) -> TreeSeen {
-    let pass = collector.pass(&program(root), None, &Limits::default());
+    let pass = collector.pass(&program(root), None, &Limits::default(), &|| {});
     pass.state.programs[&"server".parse().unwrap()].tree.clone()
 }
 

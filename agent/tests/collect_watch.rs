@@ -67,7 +67,7 @@ impl Host {
         let base = self.base.clone();
         let drained = self.watch.drain();
         let path = |change: &Change| match change {
-            Change::Path(path) => path.strip_prefix(&base).unwrap_or(path).display().to_string(),
+            Change::Path { path, .. } => path.strip_prefix(&base).unwrap_or(path).display().to_string(),
             Change::Overflow => "overflow".to_owned(),
         };
         drained.iter().map(path).collect()

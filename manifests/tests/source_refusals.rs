@@ -1,6 +1,6 @@
 //! What a baseline may not say, a rule a line: the change of the sample, and the codes it leads to.
 
-use manifests::baseline::{Format, Requirement, Requires};
+use manifests::baseline::{Format, Reader, Requirement, Requires};
 use manifests::source;
 use manifests::version::Version;
 
@@ -22,8 +22,10 @@ fn check_more(more: &str, expected: &[&str]) {
 
 #[test]
 fn the_header_says_what_is_read() {
-    check("schema = 1 ", "schema = 2 \nof_schema_2 = true # ", &["unsupported-schema"]);
-    check("schema = 1 ", "schema = \"1\" ", &["wrong-type"]);
+    check("schema = 2 ", "schema = 3 \nof_schema_3 = true # ", &["unsupported-schema"]);
+    check("schema = 2 ", "schema = 0 ", &["unsupported-schema"]);
+    check("schema = 2 ", "schema = 1 ", &[]);
+    check("schema = 2 ", "schema = \"2\" ", &["wrong-type"]);
     check("version = \"2023.7.2\"", "version = \"2023.7\"", &["bad-version"]);
     check("version = \"2023.7.2\"", "vresion = \"2023.7.2\"", &["unknown-key"]);
     check("product = \"convenience-issuance\"", "", &["missing-key"]);
@@ -38,10 +40,49 @@ fn the_header_says_what_is_read() {
 
 #[test]
 fn what_is_refused_still_says_which_agent_it_asks_for() {
-    let later = SAMPLE.replacen("schema = 1 ", "schema = 9 ", 1);
+    let later = SAMPLE.replacen("schema = 2 ", "schema = 9 ", 1);
     assert!(source::baseline(&later).is_err());
     assert_eq!(source::min_agent(later.as_bytes()).map(|version| version.to_string()).as_deref(), Some("0.1.0"));
     assert_eq!(source::min_agent(b"\xff"), None);
+}
+
+#[test]
+fn a_key_of_a_later_schema_is_unknown_and_the_hint_says_which() {
+    let with_reader = SAMPLE.replacen("format = \"ini\"", "format = \"ini\"\nreader = \"git\"", 1);
+    assert_eq!(source::baseline(&with_reader).unwrap().configs[1].reader, Reader::Git);
+    let before = with_reader.replacen("schema = 2 ", "schema = 1 ", 1);
+    let problems = source::baseline(&before).unwrap_err();
+    let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
+    assert_eq!((problem.line, problem.code, problem.key.as_str()), (24, "unknown-key", "config[1].reader"));
+    assert!(problem.hint.as_deref().is_some_and(|hint| hint.starts_with("write schema = 2")), "{problem}");
+    // A file that does not say its schema has that mistake alone.
+    let unsaid = with_reader.replacen("schema = 2 ", "# ", 1);
+    assert_eq!(source::baseline(&unsaid).unwrap_err().iter().map(|p| p.code).collect::<Vec<_>>(), ["missing-key"]);
+}
+
+#[test]
+fn a_reader_reads_the_formats_it_is_known_for() {
+    let formats = ["toml", "ini", "properties", "xml", "json", "yaml", "env", "keyvalue"];
+    for format in formats {
+        let of = |reader: &str| {
+            let text = format!("format = \"{format}\"{reader}");
+            source::baseline(&SAMPLE.replacen("format = \"ini\"", &text, 1))
+        };
+        let default = of("").unwrap().configs[1].clone();
+        assert_eq!(default.format.readers().first(), Some(&default.reader));
+        for (word, reader) in Reader::ALL {
+            let read = of(&format!("\nreader = \"{word}\""));
+            if default.format.readers().contains(&reader) {
+                assert_eq!(read.unwrap().configs[1].reader, reader, "{format} {word}");
+            } else {
+                let problems = read.unwrap_err();
+                assert_eq!(problems.iter().map(|p| p.code).collect::<Vec<_>>(), ["reader-mismatch"], "{format} {word}");
+            }
+        }
+    }
+    check("format = \"ini\"", "format = \"ini\"\nreader = \"pythn\"", &["bad-word"]);
+    // Of a format that is itself wrong no reader can be.
+    check("format = \"ini\"", "format = \"int\"\nreader = \"git\"", &["bad-word"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The samples of `docs/baseline.md` are files that are read completely.
 
-use manifests::baseline::{Encoding, Enforce, FactSource, Format, Reload, Requirement, Requires, SettingKind};
+use manifests::baseline::{Encoding, Enforce, FactSource, Format, Reader, Reload, Requirement, Requires, SettingKind};
 use manifests::source;
 use manifests::time::{Span, Time};
 use manifests::value::Expect;
@@ -79,6 +79,7 @@ fn every_key_that_the_sample_does_not_use_arrives() {
     assert!(proxy.sensitive && proxy.first_wins && !proxy.about.waivable && proxy.about.enforce == Enforce::Warn);
     assert_eq!((proxy.pinned.len(), proxy.concerns.sites.len(), proxy.reload), (1, 2, Reload::Live));
     assert_eq!((proxy.encoding, proxy.program.as_ref().unwrap().as_str()), (Some(Encoding::Utf16), "proxy-build"));
+    assert_eq!((proxy.format, proxy.reader), (Format::Keyvalue, Reader::Postgresql));
     assert_eq!(proxy.concerns.when.as_ref().unwrap().to_string(), "not(any(topology one of split, workers ≥ 8))");
     let program = &baseline.programs[0];
     assert_eq!((program.scheme, program.releases[0].version.to_string().as_str()), (Scheme::Vl, "V01L20A"));

@@ -23,6 +23,12 @@ impl Stamp {
         self.size
     }
 
+    /// When the content, or of a directory its entries, last changed, unless somebody set it: nanoseconds of
+    /// the wall clock.
+    pub(crate) fn mtime_ns(&self) -> i128 {
+        self.mtime_ns
+    }
+
     /// When content, owner, mode or links last changed: nanoseconds of the wall clock.
     pub(crate) fn ctime_ns(&self) -> i128 {
         self.ctime_ns

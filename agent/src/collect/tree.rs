@@ -8,7 +8,7 @@ mod place;
 mod scope;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -53,6 +53,10 @@ pub(crate) struct Tree {
     /// When each file and link last changed (its ctime), in nanoseconds of the wall clock; links without
     /// their mark.
     pub(crate) changed_ns: BTreeMap<Vec<u8>, i128>,
+    /// Each directory that was listed, the root by an empty path, as it was before it was listed.
+    pub(crate) directories: BTreeMap<Vec<u8>, Stamp>,
+    /// Files that count, by device and inode.
+    pub(crate) identities: HashMap<(u64, u64), Vec<u8>>,
     /// Links that lead out and are followed, and where they lead: a path below the root directory of whoever
     /// looks, links in it not followed. What they lead to may not be there.
     pub(crate) followed: BTreeMap<PathBuf, PathBuf>,
@@ -235,6 +239,9 @@ impl Walk<'_> {
         let Listed { place, path, device } = directory;
         let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let fd = read::open_beneath(&place.fd, at, OFlags::RDONLY | OFlags::DIRECTORY).map_err(read::why)?;
+        let stat = rustix::fs::fstat(&fd).map_err(read::why)?;
+        let listed = place.listed(path.as_os_str().as_bytes()).into_owned();
+        self.tree.directories.insert(listed, Stamp::from(&stat));
         self.index.meet_device(*device, &fd);
         let mut listing = Dir::read_from(&fd).map_err(read::why)?;
         while let Some(entry) = listing.read() {
@@ -306,6 +313,7 @@ impl Walk<'_> {
     fn known(&mut self, listed: &[u8], stat: &Stat) -> bool {
         let stamp = Stamp::from(stat);
         self.tree.changed_ns.insert(listed.to_vec(), stamp.ctime_ns());
+        self.tree.identities.insert((stat.st_dev, stat.st_ino), listed.to_vec());
         let digest = self.index.digest(&stamp);
         if let Some(digest) = digest {
             self.tree.list.insert_file(listed, digest);

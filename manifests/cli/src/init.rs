@@ -289,7 +289,7 @@ const BASELINE_SKELETON: &str = "\
 # The fix baseline: programs, settings and fixes that every host must show. docs/baseline.md is the
 # reference; `sekisho-baseline check` names every mistake with its place.
 
-schema = 1
+schema = 2
 product = \"PRODUCT\"
 version = \"0.1.0\"                # must grow with every change
 min_agent = \"0.1.0\"              # older agents hold

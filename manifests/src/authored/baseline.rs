@@ -4,6 +4,7 @@
 //! `docs/baseline.md` is the reference of the format.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,12 @@ use crate::time::{Span, Time};
 use crate::value::{Expect, Value};
 use crate::version::{Range, Scheme, Version};
 
-/// The schema this library writes. It reads this one and the one before it, of which there is none yet.
-pub const SCHEMA: u32 = 1;
+/// The schema of a baseline that this library writes; it reads all since 1. The registry's schema is
+/// numbered apart ([`crate::registry::SCHEMA`]).
+///
+/// A number is closed once an agent that reads it was released: a key that comes later belongs to the
+/// next number.
+pub const SCHEMA: u32 = 2;
 
 /// A whole fix baseline whose references resolve, with no id used twice.
 #[derive(Clone, Debug)]
@@ -241,6 +246,88 @@ pub enum Format {
     Keyvalue,
 }
 
+impl Format {
+    /// The readers of this format, the one taken without `reader` first.
+    pub const fn readers(self) -> &'static [Reader] {
+        match self {
+            Format::Toml | Format::Json => &[Reader::Strict],
+            Format::Ini => &[
+                Reader::Strict,
+                Reader::Configparser,
+                Reader::Git,
+                Reader::Glib,
+                Reader::Mariadb,
+                Reader::Systemd,
+                Reader::Windows,
+            ],
+            Format::Properties => &[Reader::Java],
+            Format::Xml => &[Reader::Expat],
+            Format::Yaml => &[Reader::Strict, Reader::Pyyaml, Reader::Snakeyaml],
+            Format::Env => &[Reader::Systemd],
+            Format::Keyvalue => &[Reader::Postgresql],
+        }
+    }
+}
+
+/// The implementation whose rules a configuration file is read by; `docs/readers.md` has a page for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reader {
+    /// Of ini and yaml all readers known: a value counts where those that take the file agree. Of toml and
+    /// json the specification.
+    Strict,
+    /// Python's `configparser.ConfigParser` as it comes.
+    Configparser,
+    /// `git config --file`.
+    Git,
+    /// GLib's `GKeyFile`.
+    Glib,
+    /// MariaDB's option files, as `my_print_defaults` shows them.
+    Mariadb,
+    /// systemd's unit files and environment files.
+    Systemd,
+    /// Windows' `GetPrivateProfileStringW`.
+    Windows,
+    /// `java.util.Properties.load(Reader)`.
+    Java,
+    /// Expat, as it comes.
+    Expat,
+    /// `PyYAML`'s `safe_load`.
+    Pyyaml,
+    /// `SnakeYAML`'s `SafeConstructor`.
+    Snakeyaml,
+    /// PostgreSQL's `postgresql.conf`.
+    Postgresql,
+}
+
+impl Reader {
+    /// All of them, with the text a baseline writes.
+    pub const ALL: [(&'static str, Reader); 12] = [
+        ("strict", Reader::Strict),
+        ("configparser", Reader::Configparser),
+        ("git", Reader::Git),
+        ("glib", Reader::Glib),
+        ("mariadb", Reader::Mariadb),
+        ("systemd", Reader::Systemd),
+        ("windows", Reader::Windows),
+        ("java", Reader::Java),
+        ("expat", Reader::Expat),
+        ("pyyaml", Reader::Pyyaml),
+        ("snakeyaml", Reader::Snakeyaml),
+        ("postgresql", Reader::Postgresql),
+    ];
+
+    /// As a baseline writes it.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, reader)| *reader == self).map_or("", |(text, _)| text)
+    }
+}
+
+impl fmt::Display for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How a configuration file's bytes are text. Without one: byte order mark, then UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
@@ -275,6 +362,8 @@ pub struct Config {
     pub files: Vec<String>,
     /// How the files are written.
     pub format: Format,
+    /// By whose rules they are read; one of [`Format::readers`].
+    pub reader: Reader,
     /// How their bytes are text.
     pub encoding: Option<Encoding>,
     /// Which hosts have it.

@@ -5,6 +5,10 @@ use crate::id::{ControllerId, HostId, ProductId, Role, SiteCode};
 use crate::key::PublicKey;
 use crate::time::Time;
 
+/// The schema of a registry that this library writes; it reads all since 1. The baseline's is numbered
+/// apart ([`crate::baseline::SCHEMA`]).
+pub const SCHEMA: u32 = 1;
+
 /// A whole registry, checked: every host's site is listed, no id or key stands twice.
 ///
 /// Look-ups search by halves and rely on the order of sites and hosts.

@@ -60,6 +60,17 @@ impl FileList {
         self.0.insert(marked, Digest::of(target));
     }
 
+    /// Adds an entry as [`FileList::entries`] gives it, a link's mark included.
+    pub fn insert_entry(&mut self, path: &[u8], digest: Digest) {
+        self.0.insert(path.to_vec(), digest);
+    }
+
+    /// The entries for which `counts` says so of the path, a link's mark included.
+    #[must_use]
+    pub fn retaining(&self, counts: impl Fn(&[u8]) -> bool) -> Self {
+        Self(self.0.iter().filter(|(path, _)| counts(path)).map(|(path, digest)| (path.clone(), *digest)).collect())
+    }
+
     /// Entries in byte order of their paths.
     pub fn entries(&self) -> impl Iterator<Item = (&[u8], &Digest)> {
         self.0.iter().map(|(path, digest)| (path.as_slice(), digest))

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    Allowed, BaselineRef, Counts, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer, GateReason, HostRow,
-    HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest,
-    StopView, Versions,
+    Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer,
+    GateReason, HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing,
+    StopRequest, StopView, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -14,8 +14,8 @@ use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{
-    Agent, ConfigPrint, Cover, Evidence, FactSeen, Heartbeat, Held, Layer, ProcessesSeen, ProgramSeen, SettingSeen,
-    State, TreeSeen, ValueSeen,
+    Agent, ConfigPrint, Cover, EVIDENCE_VERSION, Evidence, FactSeen, Heartbeat, Held, Layer, ProcessesSeen,
+    ProgramSeen, SettingSeen, State, TreeSeen, ValueSeen,
 };
 use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
@@ -311,8 +311,10 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
         wanted: vec![],
         session: "402206-ap1.1790848803400.W1yJ0mS8m0b3Yb1uJ2tYw7hAkq3Jw0uJmQW1mE2W0l5".to_owned(),
         timestamp: 1_790_845_200,
+        evidence: Some(EVIDENCE_VERSION),
     };
     examples.insert("receipt", pretty(&receipt));
+    examples.insert("versions", pretty(&DocumentVersions { evidence: EVIDENCE_VERSION }));
     let error = ErrorBody {
         code: "sequence".to_owned(),
         message: "sequence 4700 is not above the stored 4711".to_owned(),

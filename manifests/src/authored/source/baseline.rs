@@ -14,7 +14,9 @@ use super::setting::setting;
 use super::sheet::Sheet;
 use super::text::{config_key, digest, host_id, item_id, layer, product_id, prose, semver, set, span};
 use super::{FACT_VALUES_MAX, LIST_MAX};
-use crate::baseline::{Baseline, Config, Encoding, Fact, FactSource, Format, GateRules, Reload, Waiver};
+use crate::baseline::{
+    Baseline, Config, Encoding, Fact, FactSource, Format, GateRules, Reader, Reload, SCHEMA, Waiver,
+};
 use crate::id::ItemId;
 use crate::registry::Topology;
 use crate::time::Span;
@@ -42,7 +44,7 @@ const RELOADS: [(&str, Reload); 2] = [("restart", Reload::Restart), ("live", Rel
 /// The whole document.
 pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Baseline> {
     Table::document(sheet, root, |t| {
-        schema(t)?;
+        schema(t, SCHEMA)?;
         let mut scope = Scope { names: Names::gather(sheet, root), facts: BTreeMap::new() };
         let product = t.required("product", |n| {
             n.keep_place();
@@ -134,6 +136,7 @@ fn config(t: &mut Table<'_>, scope: &Scope) -> Option<Config> {
     let id = t.required("id", |n| item_id(&n));
     let files = t.required("files", |n| set(&n, LAYERS_MAX, layer));
     let format = t.required("format", |n| n.word(&FORMATS));
+    let reader = t.optional_since(2, "reader", |n| reader(&n, format));
     let encoding = t.optional("encoding", |n| n.word(&ENCODINGS));
     let concerns = concerns(t, scope);
     let reload = t.optional("reload", |n| n.word(&RELOADS)).unwrap_or_default();
@@ -150,7 +153,34 @@ fn config(t: &mut Table<'_>, scope: &Scope) -> Option<Config> {
     }
     let pinned = pinned.unwrap_or_default();
     let (id, files, format) = (id?, files?, format?);
-    Some(Config { id, files, format, encoding, concerns, reload, program, sensitive, first_wins, pinned, about })
+    let reader = reader.or_else(|| format.readers().first().copied())?;
+    Some(Config {
+        id,
+        files,
+        format,
+        reader,
+        encoding,
+        concerns,
+        reload,
+        program,
+        sensitive,
+        first_wins,
+        pinned,
+        about,
+    })
+}
+
+// Of a format that is itself wrong no reader can be.
+fn reader(node: &Node<'_>, format: Option<Format>) -> Option<Reader> {
+    let reader = node.word(&Reader::ALL)?;
+    let readers = format?.readers();
+    if readers.contains(&reader) {
+        return Some(reader);
+    }
+    let format = FORMATS.iter().find(|(_, named)| Some(*named) == format).map_or("", |(text, _)| text);
+    let known: Vec<_> = readers.iter().map(|reader| reader.as_str()).collect();
+    let hint = format!("{format} is read by {}", known.join(", "));
+    node.refuse_with("reader-mismatch", format!("the reader `{reader}` does not read {format}"), hint)
 }
 
 fn fact(t: &mut Table<'_>, scope: &Scope) -> Option<Fact> {

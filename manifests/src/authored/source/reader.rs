@@ -10,7 +10,6 @@ use toml::de::{DeTable, DeValue};
 use super::LIST_MAX;
 use super::near::nearest;
 use super::sheet::{Sheet, printable};
-use crate::baseline::SCHEMA;
 use crate::time::Time;
 use crate::value::{INTEGER_MAX, Value};
 
@@ -228,6 +227,8 @@ pub(super) struct Table<'a> {
     offset: usize,
     path: String,
     known: Vec<&'static str>,
+    /// Keys that stand there and belong to a later schema than the file's, with that schema.
+    later: Vec<(&'static str, u32)>,
     absences: Vec<Absence>,
     /// With no telling which keys belong here, only these are worth naming as what was meant.
     only_known: Option<Vec<&'static str>>,
@@ -258,8 +259,16 @@ impl<'a> Table<'a> {
         path: String,
         read: impl FnOnce(&mut Table<'a>) -> Option<T>,
     ) -> Option<T> {
-        let mut table =
-            Table { sheet, entries, offset, path, known: Vec::new(), absences: Vec::new(), only_known: None };
+        let mut table = Table {
+            sheet,
+            entries,
+            offset,
+            path,
+            known: Vec::new(),
+            later: Vec::new(),
+            absences: Vec::new(),
+            only_known: None,
+        };
         let value = read(&mut table);
         table.report_unknown_and_absent();
         value
@@ -296,6 +305,20 @@ impl<'a> Table<'a> {
     pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(Node<'a>) -> Option<T>) -> Option<T> {
         self.known.push(key);
         self.node(key).and_then(read)
+    }
+
+    /// As [`Table::optional`], of a key that came with `schema`: in a file of an earlier one it is unknown.
+    pub(super) fn optional_since<T>(
+        &mut self,
+        schema: u32,
+        key: &'static str,
+        read: impl FnOnce(Node<'a>) -> Option<T>,
+    ) -> Option<T> {
+        if self.sheet.schema() >= schema {
+            return self.optional(key, read);
+        }
+        self.later.push((key, schema));
+        None
     }
 
     /// What `read` makes of a key that must be there.
@@ -401,6 +424,12 @@ impl<'a> Table<'a> {
             if self.known.contains(&text) || self.sheet.is_full(key.span().start) {
                 continue;
             }
+            if let Some((later, schema)) = self.later.iter().find(|(later, _)| *later == text) {
+                let message = format!("`{later}` is a key of schema {schema}, the file is of {}", self.sheet.schema());
+                let hint = format!("write schema = {schema}, which every agent of the fleet must be able to read");
+                self.sheet.report(key.span().start, &self.path_of(later), "unknown-key", message, Some(hint));
+                continue;
+            }
             // What is absent is the likelier meaning; then any key that could stand here.
             let absent = self.absences.iter().flat_map(|absence| absence.keys.iter().copied());
             let unused = self.known.iter().copied().filter(|known| !self.entries.contains_key(*known));
@@ -457,8 +486,12 @@ pub(super) fn tables<'a, T>(
     all
 }
 
-/// Of another schema nothing else can be said, so nothing else is.
-pub(super) fn schema(t: &mut Table<'_>) -> Option<()> {
+/// Reads the number of the file's schema, from 1 to `newest`, by which [`Table::optional_since`] goes on. Of
+/// another schema nothing else can be said, so nothing else is.
+pub(super) fn schema(t: &mut Table<'_>, newest: u32) -> Option<()> {
+    let sheet = t.sheet;
+    // Of a file that does not say it no key is too new: one mistake is told once.
+    sheet.set_schema(newest);
     if !t.has("schema") {
         t.required("schema", |n| n.integer());
         return Some(());
@@ -466,10 +499,14 @@ pub(super) fn schema(t: &mut Table<'_>) -> Option<()> {
     let mut is_other = false;
     t.optional("schema", |n| {
         let schema = n.integer()?;
-        if schema != i64::from(SCHEMA) {
-            is_other = true;
-            let message = format!("schema {schema} is not read here, {SCHEMA} is");
-            return n.refuse_with::<()>("unsupported-schema", message, "a newer program may read it");
+        match u32::try_from(schema).ok().filter(|schema| (1..=newest).contains(schema)) {
+            Some(schema) => sheet.set_schema(schema),
+            None => {
+                is_other = true;
+                let read = if newest == 1 { "1 is".to_owned() } else { format!("1 to {newest} are") };
+                let message = format!("schema {schema} is not read here, {read}");
+                return n.refuse_with::<()>("unsupported-schema", message, "a newer program may read it");
+            }
         }
         Some(())
     });

@@ -10,7 +10,7 @@ use super::text::{any_id, host_id, label, localized, product_id, set, site_code}
 use super::{CONTROLLERS_MAX, HOSTS_MAX, ROLES_MAX, SIGNERS_MAX, SITES_MAX};
 use crate::id::{ControllerId, Role};
 use crate::key::{KeyError, PublicKey};
-use crate::registry::{Controller, Host, Registry, Signer, Site};
+use crate::registry::{Controller, Host, Registry, SCHEMA, Signer, Site};
 
 /// Lines of what must not stand twice, by its text.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl Lines {
 /// The whole document.
 pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Registry> {
     Table::document(sheet, root, |t| {
-        schema(t)?;
+        schema(t, SCHEMA)?;
         let product = t.required("product", product_id);
         let mut keys = Lines::default();
         let signers = rows(t, "signer", SIGNERS_MAX, |t| signer(t, &mut keys));

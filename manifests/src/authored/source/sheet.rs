@@ -40,6 +40,8 @@ pub(super) struct Sheet<'a> {
     swallowed_from: Option<u32>,
     /// The parser has left out part of the text, so that nothing can be said to be missing.
     lossy: Cell<bool>,
+    /// Which keys there can be; 0 until it is read.
+    schema: Cell<u32>,
 }
 
 impl<'a> Sheet<'a> {
@@ -57,6 +59,7 @@ impl<'a> Sheet<'a> {
             broken_lines: BTreeSet::new(),
             swallowed_from: None,
             lossy: Cell::new(false),
+            schema: Cell::new(0),
         };
         // A dotted key nests one table per dot, and nested tables are freed by recursion: a line of
         // a million dots would overflow the stack.
@@ -97,6 +100,16 @@ impl<'a> Sheet<'a> {
         let message = format!("the list of line {list} is not closed before this line");
         self.report(offset, "", "syntax", message, Some("`]` is missing".to_owned()));
         self.swallowed_from = Some(list);
+    }
+
+    /// The schema that the file says it is of.
+    pub(super) fn schema(&self) -> u32 {
+        self.schema.get()
+    }
+
+    /// Keeps the schema that the file says it is of.
+    pub(super) fn set_schema(&self, schema: u32) {
+        self.schema.set(schema);
     }
 
     /// The line of a byte offset, from 1.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Change, Fleet, Policy, Previous, Refusal, ReportAnswer};
 use crate::baseline::{
-    About, Baseline, Concerns, Config, Enforce, Format, GateRules, Localized, Reload, Setting, SettingKind,
+    About, Baseline, Concerns, Config, Enforce, Format, GateRules, Localized, Reader, Reload, Setting, SettingKind,
 };
 use crate::digest::Digest;
 use crate::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen};
@@ -75,6 +75,7 @@ pub(super) fn reference(version: &str) -> Arc<Reference> {
         id: "print".parse().unwrap(),
         files: vec!["/etc/print.ini".to_owned()],
         format: Format::Ini,
+        reader: Reader::Strict,
         encoding: None,
         concerns: Concerns::default(),
         reload: Reload::Live,
