@@ -485,7 +485,8 @@ fn an_interpreter_of_which_nothing_tells_what_it_executes_is_not_told_to_be_nobo
 
 #[test]
 fn an_executable_counts_that_was_deleted_replaced_or_moved_away() {
-    let kinds: [(&str, fn(&Host)); 5] = [
+    type Change = fn(&Host);
+    let kinds: [(&str, Change); 5] = [
         ("deleted", |host| fs::remove_file(host.exe()).unwrap()),
         ("replaced", |host| host.install(&host.root, b"another build")),
         ("deleted and made again", |host| {
