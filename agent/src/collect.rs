@@ -28,7 +28,8 @@ use std::time::{Duration, Instant};
 use manifests::baseline::{Baseline, Config, FactSource, Program, Setting};
 use manifests::digest::Digest;
 use manifests::evidence::{
-    COVERAGE_MAX, ConfigPrint, FileSeen, Gap, InForceSeen, Loaded, ProgramSeen, SettingSeen, State, TreeSeen, Why,
+    COVERAGE_MAX, ConfigPrint, FileSeen, Gap, Held, InForceSeen, ProcessesSeen, ProgramSeen, SettingSeen, State,
+    TreeSeen, Why,
 };
 use manifests::id::ItemId;
 use manifests::registry::Host;
@@ -214,7 +215,7 @@ impl Collector {
                 FileSeen::Digest(digest) => _ = required.insert(self.prefix.on_host(path), digest),
                 FileSeen::Absent => {}
             }
-            files.insert(path.to_owned(), seen);
+            files.insert(path.to_owned(), seen.into());
         }
 
         let specs: Vec<Spec> = self.specs(baseline);
@@ -233,7 +234,20 @@ impl Collector {
             programs.insert(program.id.clone(), look.finish(spec, running, &mut self.index, &mut self.history));
         }
 
-        let mut state = State { programs, files, ..State::default() };
+        let mut readers = BTreeMap::new();
+        for config in baseline.configs.iter().filter(|config| config.reload == manifests::baseline::Reload::Restart) {
+            if configs.0.contains_key(&config.id) {
+                let read_by = |(id, _): &(&ItemId, &ProgramSeen)| config.program.as_ref().is_none_or(|p| p == *id);
+                let mut held = Held::default();
+                for (_, seen) in programs.iter().filter(read_by) {
+                    held.older.extend(seen.loaded.older.clone());
+                    held.elsewhere.extend(seen.loaded.elsewhere.clone());
+                    held.unknown.extend(seen.loaded.unknown.clone());
+                }
+                readers.insert(config.id.clone(), held);
+            }
+        }
+        let mut state = State { programs, files, readers, ..State::default() };
         state.settings = self.settings(baseline, host, &configs, &state.programs, deadline);
         for fact in &baseline.facts {
             if let FactSource::Config { config, key } = &fact.source
@@ -335,8 +349,8 @@ fn in_force(
     // Of a program that names no process nobody can say that it does not run.
     let named = |program: &&Program| config.program.as_ref().is_none_or(|id| *id == program.id);
     let with_process = baseline.programs.iter().filter(named).filter(|program| program.process.is_some());
-    let loaded: Vec<_> = with_process.filter_map(|program| Some(&programs.get(&program.id)?.loaded)).collect();
-    let is_stopped = !loaded.is_empty() && loaded.iter().all(|loaded| **loaded == Loaded::NotRunning);
+    let processes: Vec<_> = with_process.filter_map(|program| Some(programs.get(&program.id)?.processes)).collect();
+    let is_stopped = !processes.is_empty() && processes.iter().all(|seen| *seen == ProcessesSeen::NotRunning);
     if config.program.is_some() && is_stopped {
         return Some(InForceSeen::NotRunning);
     }

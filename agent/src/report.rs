@@ -41,6 +41,8 @@ struct Reporter {
     resuming: Option<Vec<u8>>,
     /// Baseline and state of the last full evidence that was accepted.
     accepted: Option<(Digest, Digest)>,
+    /// The state of the last document, and the sequence of the first one that had it.
+    run: Option<(Digest, u64)>,
 }
 
 /// Reports until cancelled. Does nothing before enrolment.
@@ -57,7 +59,7 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
             None
         }
     };
-    let mut reporter = Reporter { sequence, resumed: false, resuming, accepted: None };
+    let mut reporter = Reporter { sequence, resumed: false, resuming, accepted: None, run: None };
     let mut retried = false;
     let mut backoff = Backoff::new(RETRY_MAX);
     let mut next = Instant::now();
@@ -123,15 +125,14 @@ impl Reporter {
         let stop = parts.keeper.read(Gate::newest_stop).flatten();
         let cover = seen.cover(&parts.identity, baseline, sent, stop, clock::now());
         let cover = Cover { resumed: self.resumed, ..cover };
+        let (_, since) = *self.run.insert(self.run.filter(|(run, _)| *run == state).unwrap_or((state, sequence)));
         let full = self.resumed || self.accepted != Some((baseline, state));
         let (path, body) = if full {
             let evidence = Evidence { cover, state: seen.state.clone() };
             (api::EVIDENCE, envelope_json(&Sealed::seal(&evidence, key).map_err(ReportError::Seal)?))
         } else {
-            (
-                api::HEARTBEATS,
-                envelope_json(&Sealed::seal(&Heartbeat { cover, state }, key).map_err(ReportError::Seal)?),
-            )
+            let heartbeat = Heartbeat { cover, state, since };
+            (api::HEARTBEATS, envelope_json(&Sealed::seal(&heartbeat, key).map_err(ReportError::Seal)?))
         };
         if self.resumed {
             if let Err(error) = parts.state.store_resuming(&body) {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use manifests::baseline::{Config, Program, Reload};
 use manifests::digest::Digest;
-use manifests::evidence::{FINDINGS_MAX, Loaded, ProgramSeen, TreeSeen, Why};
+use manifests::evidence::{FINDINGS_MAX, Gap, Held, Older, OlderWhy, ProcessesSeen, ProgramSeen, TreeSeen, Why};
 
 use crate::collect::Limits;
 use crate::collect::config_file::ConfigRead;
@@ -91,19 +91,25 @@ impl ProgramLook<'_> {
         history: &mut History,
     ) -> ProgramSeen {
         let findings = self.seen.tree.as_ref().map(|tree| tree.findings.clone()).unwrap_or_default();
-        let loaded = match (spec, running) {
-            (None, _) => Loaded::NotRunning,
-            (Some(_), Err(why)) => Loaded::Unknown(why),
+        let (processes, loaded) = match (spec, running) {
+            (None, _) => (ProcessesSeen::NotRunning, Held::default()),
+            (Some(_), Err(why)) => (ProcessesSeen::Unknown(why), Held::default()),
             (Some(spec), Ok(running)) => {
                 let running: Vec<_> = running.iter().filter(|r| r.program == self.program.id).collect();
                 self.loaded(spec, &running, index, history)
             }
         };
         let findings = findings.into_iter().take(FINDINGS_MAX).collect();
-        ProgramSeen { tree: self.seen.seen, loaded, findings }
+        ProgramSeen { tree: self.seen.seen, processes, loaded, trees: Vec::new(), findings }
     }
 
-    fn loaded(&self, spec: &Spec, running: &[&Running], index: &mut Index, history: &mut History) -> Loaded {
+    fn loaded(
+        &self,
+        spec: &Spec,
+        running: &[&Running],
+        index: &mut Index,
+        history: &mut History,
+    ) -> (ProcessesSeen, Held) {
         let list = self.seen.tree.as_ref().map(|tree| Arc::new(tree.list.clone()));
         let layers = self.configs.iter().flat_map(|(_, read)| &read.layers);
         let layers = layers.filter_map(|layer| Some((layer.path.as_path(), layer.bytes.ok()?.0)));
@@ -163,17 +169,13 @@ impl ProgramLook<'_> {
         {
             history.saw_tree(&self.seen.written, &self.seen.scope, list);
         }
-        // What is known to be wrong before what is not known.
-        if let Some(file) = elsewhere.pop_first() {
-            Loaded::Elsewhere { file }
-        } else if let Some(file) = older.pop_first() {
-            Loaded::Older { file }
-        } else if let Some(why) = unknown.pop_first() {
-            Loaded::Unknown(why)
-        } else if alive {
-            Loaded::Current
-        } else {
-            Loaded::NotRunning
-        }
+        let what = |why| Gap { what: self.program.id.to_string(), why };
+        let held = Held {
+            older: older.into_iter().map(|file| Older { file, why: OlderWhy::Held }).collect(),
+            elsewhere: elsewhere.into_iter().collect(),
+            unknown: unknown.into_iter().map(what).collect(),
+            more: 0,
+        };
+        (if alive { ProcessesSeen::Running } else { ProcessesSeen::NotRunning }, held)
     }
 }

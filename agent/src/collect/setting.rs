@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use manifests::baseline::{Config, Fact, Setting};
 use manifests::canonical;
 use manifests::digest::Digest;
-use manifests::evidence::{ConfigContent, ConfigPrint, FactSeen, Layer, ValueSeen, Why};
+use manifests::evidence::{ConfigContent, ConfigPrint, FactSeen, Layer, Odd, ValueSeen, Why};
 use manifests::value::Value;
 use ring::hmac;
 
@@ -34,7 +34,7 @@ pub(crate) fn value(setting: &Setting, config: &Config, read: &ConfigRead, seale
         Winner::Value { value, file, line } => (value, file, line),
         Winner::Absent => return ValueSeen::Absent,
         Winner::NoFile => return ValueSeen::Unknown(Why::FileAbsent),
-        Winner::Ambiguous { file, lines } => return ValueSeen::Ambiguous { file, lines },
+        Winner::Ambiguous { file, lines } => return ValueSeen::Ambiguous { file, lines, odd: Odd::Duplicate },
         Winner::Unknown(why) => return ValueSeen::Unknown(why),
     };
     let value = match found {
@@ -58,7 +58,7 @@ pub(crate) fn fact(fact: &Fact, key: &str, read: &ConfigRead) -> FactSeen {
         Winner::Value { value, file, line } => (value, file, line),
         Winner::Absent => return FactSeen::Unknown(Why::KeyAbsent),
         Winner::NoFile => return FactSeen::Unknown(Why::FileAbsent),
-        Winner::Ambiguous { .. } => return FactSeen::Unknown(Why::Ambiguous),
+        Winner::Ambiguous { file, lines } => return FactSeen::Ambiguous { file, lines, odd: Odd::Duplicate },
         Winner::Unknown(why) => return FactSeen::Unknown(why),
     };
     let listed = |value: &Value| fact.one_of.iter().any(|allowed| value.is(allowed));

@@ -6,6 +6,7 @@
 
 mod finding;
 mod finish;
+mod loaded;
 mod program;
 mod requirement;
 mod setting;
@@ -159,9 +160,16 @@ impl<'a> Judge<'a> {
             },
             FactSource::Config { .. } => match self.state.facts.get(id) {
                 Some(FactSeen::Value { value, .. }) => value,
-                Some(FactSeen::Unknown(_)) | None => return Known::Nothing,
+                Some(FactSeen::Ambiguous { .. } | FactSeen::Unknown(_)) | None => return Known::Nothing,
             },
         };
+        // A fact is what the program goes by, not what the disk has.
+        if let FactSource::Config { config, .. } = &fact.source
+            && let Some(config) = self.baseline().config(config)
+            && self.loaded_by_readers(config).0 != Outcome::Applied
+        {
+            return Known::Nothing;
+        }
         if fact.one_of.is_empty() || fact.one_of.iter().any(|known| value.is(known)) {
             Known::Value(value)
         } else {
@@ -204,6 +212,7 @@ impl<'a> Judge<'a> {
             let from_registry = self.baseline().fact(id).is_some_and(|fact| fact.source == FactSource::Topology);
             let (file, line) = match self.state.facts.get(id).filter(|_| !from_registry) {
                 Some(FactSeen::Value { file, line, .. }) => (Some(file.clone()), Some(*line)),
+                Some(FactSeen::Ambiguous { file, lines, .. }) => (Some(file.clone()), lines.first().copied()),
                 Some(FactSeen::Unknown(_)) | None => (None, None),
             };
             let found = match self.known(id) {
@@ -255,7 +264,10 @@ impl<'a> Judge<'a> {
         self.where_concerned(self.concerned(&config.concerns), config.concerns.when.as_ref(), || {
             let (outcome, found) = match self.state.configs.get(&config.id) {
                 Some(ConfigContent::Digest(digest)) if config.pinned.contains(digest) => {
-                    (Outcome::Applied, digest.to_string())
+                    match self.loaded_by_readers(config) {
+                        (Outcome::Applied, _) => (Outcome::Applied, digest.to_string()),
+                        (outcome, found) => (outcome, format!("{digest} on disk, {found}")),
+                    }
                 }
                 Some(ConfigContent::Digest(digest)) => (Outcome::Drifted, digest.to_string()),
                 Some(ConfigContent::Absent) => (Outcome::Absent, "absent".to_owned()),

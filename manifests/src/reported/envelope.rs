@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::enrolment::Enrolment;
-use crate::evidence::{EVIDENCE_BYTES_MAX, Evidence, Heartbeat};
+use crate::evidence::{EVIDENCE_BYTES_MAX, Evidence, Heartbeat, v1};
 use crate::key::{KeyId, PublicKey, SigningKey};
 use crate::permit::Permit;
 use crate::stop::{Acknowledgement, Stop};
@@ -33,7 +33,7 @@ pub trait Document: Clone + Serialize + DeserializeOwned {
 macro_rules! documents {
     ($($document:ty, $name:literal, $bytes_max:expr;)*) => {
         $(impl Document for $document {
-            const PAYLOAD_TYPE: &'static str = concat!("application/vnd.sekisho.", $name, ".v1+json");
+            const PAYLOAD_TYPE: &'static str = concat!("application/vnd.sekisho.", $name, "+json");
             const BYTES_MAX: usize = $bytes_max;
         })*
 
@@ -43,12 +43,14 @@ macro_rules! documents {
 }
 
 documents! {
-    Evidence, "evidence", EVIDENCE_BYTES_MAX;
-    Heartbeat, "heartbeat", 1 << 20;
-    Permit, "permit", 64 << 10;
-    Stop, "stop", 256 << 10;
-    Acknowledgement, "acknowledgement", 4 << 10;
-    Enrolment, "enrolment", 4 << 10;
+    v1::Evidence, "evidence.v1", EVIDENCE_BYTES_MAX;
+    Evidence, "evidence.v2", EVIDENCE_BYTES_MAX;
+    v1::Heartbeat, "heartbeat.v1", 1 << 20;
+    Heartbeat, "heartbeat.v2", 1 << 20;
+    Permit, "permit.v1", 64 << 10;
+    Stop, "stop.v1", 256 << 10;
+    Acknowledgement, "acknowledgement.v1", 4 << 10;
+    Enrolment, "enrolment.v1", 4 << 10;
 }
 
 /// An envelope as received. Nothing in it may be acted on.

@@ -2,6 +2,11 @@
 //!
 //! Two parts. The [`State`] is what appraisal reads; nothing in it changes on an unchanged host, so
 //! equal hosts have equal bytes. The [`Cover`] says when, by whom and in which order.
+//!
+//! These are the documents of version 2. Those of version 1 are in [`v1`]: controllers take both, and
+//! what is judged is always a state of version 2.
+
+pub mod v1;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +42,8 @@ pub struct Heartbeat {
     pub cover: Cover,
     /// [`State::digest`] of the unchanged state.
     pub state: Digest,
+    /// Sequence of the first document that had this state, without another one since: this run's.
+    pub since: u64,
 }
 
 /// What was seen, under one baseline.
@@ -50,8 +57,12 @@ pub struct State {
     pub programs: BTreeMap<ItemId, ProgramSeen>,
     /// Settings.
     pub settings: BTreeMap<ItemId, SettingSeen>,
+    /// Of every configuration that is read at start and concerns the host: what the running programs
+    /// that read it have loaded otherwise than the disk has it. A configuration without an entry was
+    /// not looked at.
+    pub readers: BTreeMap<ItemId, Held>,
     /// Files that requirements name, by absolute path.
-    pub files: BTreeMap<String, FileSeen>,
+    pub files: BTreeMap<String, RequiredFile>,
     /// Packages that requirements name, by name.
     pub packages: BTreeMap<String, PackageSeen>,
     /// Pinned configurations.
@@ -75,13 +86,14 @@ impl State {
         let stands = |file: &str, lines: &[u32]| is_absolute(file) && !lines.is_empty() && !lines.contains(&0);
         let fact = |seen: &FactSeen| match seen {
             FactSeen::Value { value, file, line } => is_short(value) && stands(file, &[*line]),
+            FactSeen::Ambiguous { file, lines, .. } => stands(file, lines),
             FactSeen::Unknown(_) => true,
         };
         let setting = |seen: &SettingSeen| {
             let value = match &seen.value {
                 ValueSeen::Value { value, file, line } => is_short(value) && stands(file, &[*line]),
                 ValueSeen::Sealed { file, line, .. } => stands(file, &[*line]),
-                ValueSeen::Ambiguous { file, lines } => stands(file, lines),
+                ValueSeen::Ambiguous { file, lines, .. } => stands(file, lines),
                 ValueSeen::Absent | ValueSeen::Unknown(_) => true,
             };
             value && !matches!(&seen.in_force, Some(InForceSeen::Value(value)) if !is_short(value))
@@ -98,15 +110,20 @@ impl State {
         if self.programs.values().any(|program| program.findings.len() > FINDINGS_MAX) {
             return Err("at most 100 findings are listed of a program");
         }
+        if self.programs.values().any(|program| program.trees.len() > TREES_MAX) {
+            return Err("at most 16 trees are listed of what runs of a program");
+        }
+        let mut held = self.programs.values().map(|program| &program.loaded).chain(self.readers.values());
+        let files = self.files.values().map(|file| &file.loaded);
+        if held.any(|held| !held.is_bounded()) || files.into_iter().any(|held| !held.is_bounded()) {
+            return Err("at most 100 files of a kind are listed of what processes hold");
+        }
         Ok(())
     }
 
     /// SHA-256 of the state's canonical JSON: what permits bind and heartbeats repeat.
     pub fn digest(&self) -> Digest {
-        // Strings, booleans, integers, arrays and objects only: this cannot fail, and a digest of
-        // nothing equals no state's.
-        let bytes = serde_json::to_value(self).ok().and_then(|value| canonical::to_vec(&value).ok());
-        Digest::of(&bytes.unwrap_or_default())
+        canonical::digest(self)
     }
 }
 
@@ -169,6 +186,15 @@ pub enum FactSeen {
         /// Its line, from 1.
         line: u32,
     },
+    /// Programs may take different values out of the file.
+    Ambiguous {
+        /// The winning file.
+        file: String,
+        /// Where, from 1.
+        lines: Vec<u32>,
+        /// What is odd there.
+        odd: Odd,
+    },
     /// Why not.
     Unknown(Why),
 }
@@ -177,14 +203,24 @@ pub enum FactSeen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgramSeen {
-    /// Its tree.
+    /// Its tree on disk.
     pub tree: TreeSeen,
-    /// Its process.
-    pub loaded: Loaded,
+    /// Whether it runs.
+    pub processes: ProcessesSeen,
+    /// What its running processes have of the tree, of the executable and of the files that the program
+    /// loads from elsewhere, where that is not what the disk has.
+    pub loaded: Held,
+    /// Trees that running processes were started from, other than the one on disk: digests of their file
+    /// lists, in order, at most [`TREES_MAX`]. A known-bad release counts for as long as it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trees: Vec<Digest>,
     /// Odd things in the tree, at most [`FINDINGS_MAX`], the first in byte order of paths. For
-    /// people: what decides stands in `tree` and `loaded`, which cannot be left out.
+    /// people: what decides stands in the other fields, which cannot be left out.
     pub findings: Vec<Finding>,
 }
+
+/// The most trees that a program lists of what runs.
+pub const TREES_MAX: usize = 16;
 
 /// The most findings that a program lists.
 pub const FINDINGS_MAX: usize = 100;
@@ -201,29 +237,86 @@ pub enum TreeSeen {
     Unknown(Why),
 }
 
-/// Whether running processes hold what is on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Loaded {
-    /// Every file of the tree that a process of it maps or holds open is the one on disk, and no
-    /// configuration it reads at start changed since.
-    Current,
-    /// No process of it runs, or the program names none.
+pub enum ProcessesSeen {
+    /// At least one process of it runs.
+    Running,
+    /// Every process of the host was looked at, and none is the program's.
     NotRunning,
-    /// A process holds something older; what, relative to the root, or the path of a configuration, of a
-    /// required file or of the executable.
-    Older {
-        /// The first such file in byte order.
-        file: String,
-    },
-    /// Read through a process's own root, a file differs from the host's: what the program reads is
-    /// not what was appraised.
-    Elsewhere {
-        /// The first such file in byte order.
-        file: String,
-    },
-    /// Could not be told.
+    /// Processes could not be looked at, so that one of them may be the program's.
     Unknown(Why),
+}
+
+/// What running processes have of some files, where it is not what the disk has. Empty: as on disk.
+///
+/// Lists are in byte order and hold at most [`HELD_MAX`] each; `more` counts what they have no room for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// Files that a process has, or may have, with another content than the disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<Older>,
+    /// Files that a process sees with another content at the same path: absolute, or relative to the
+    /// program's root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<String>,
+    /// What could not be told, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Gap>,
+    /// Files of any of these lists beyond their bounds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u32,
+}
+
+/// The most files that each list of [`Held`] has.
+pub const HELD_MAX: usize = 100;
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Held {
+    /// Whether everything is shown to be as on disk.
+    pub fn is_current(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.older.len() <= HELD_MAX && self.elsewhere.len() <= HELD_MAX && self.unknown.len() <= HELD_MAX
+    }
+}
+
+/// A file that a process has, or may have, with another content than the disk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Older {
+    /// Relative to the program's root, or absolute outside of it; bytes that are not UTF-8 replaced.
+    pub file: String,
+    /// How that is known.
+    pub why: OlderWhy,
+}
+
+/// How it is known that a process does not, or may not, have what the disk has. The text is the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OlderWhy {
+    /// It maps or has open, or executes, another file than the one on disk.
+    Held,
+    /// It had read the file before the content changed.
+    Changed,
+    /// The file, or a directory or link on its way, was changed after the process started and before the
+    /// agent first looked at it: what it has read cannot be told.
+    BeforeFirstLook,
+    /// Something in this directory may have been removed after the process started, unseen.
+    MayHaveGone,
+    /// Something was mounted on the way to it, perhaps after the process started.
+    Mounted,
+    /// It runs from a copy at this path.
+    Copy,
+    /// It has taken this file, from outside of the tree, under a name of the tree.
+    Shadowed,
 }
 
 /// Something in a tree that no release has.
@@ -244,6 +337,11 @@ pub enum FindingKind {
     SpecialFile,
     /// Writable by others than owner and group.
     WorldWritable,
+    /// A symbolic link that leads out of the tree and that the program does not `follow`: what lies
+    /// behind it does not count.
+    LeadsOut,
+    /// A process that executes a file of the executable's name and content and is not the program's.
+    RunsElsewhere,
 }
 
 /// One setting.
@@ -283,15 +381,28 @@ pub enum ValueSeen {
     },
     /// Files were read, none has the key.
     Absent,
-    /// One file gives it twice with different values.
+    /// Programs may take different values out of the file: it gives the key twice, or in a way that
+    /// readers of the format take differently.
     Ambiguous {
         /// That file.
         file: String,
         /// Where, from 1.
         lines: Vec<u32>,
+        /// What is odd there.
+        odd: Odd,
     },
     /// It cannot be told.
     Unknown(Why),
+}
+
+/// What makes a value ambiguous. The text is the code; `docs/readers.md` explains each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Odd {
+    /// The key is given twice with different values.
+    Duplicate,
+    /// Readers of the format take it differently.
+    Readers,
 }
 
 /// A setting's value in the running program.
@@ -304,6 +415,23 @@ pub enum InForceSeen {
     NotRunning,
     /// Why not.
     Unknown(Why),
+}
+
+/// A file that a requirement names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequiredFile {
+    /// On disk, links followed.
+    pub content: FileSeen,
+    /// What running processes of the baseline's programs have of it otherwise.
+    pub loaded: Held,
+}
+
+impl From<FileSeen> for RequiredFile {
+    /// As on disk in every process.
+    fn from(content: FileSeen) -> Self {
+        Self { content, loaded: Held::default() }
+    }
 }
 
 /// A file outside program roots.
@@ -441,23 +569,31 @@ mod tests {
         assert!(setting(text(1), "/a", 0, None).is_err());
         assert!(setting(text(1), "/a", 1, Some(InForceSeen::Value(text(4097)))).is_err());
         let twice = |lines: &[u32]| {
-            let value = ValueSeen::Ambiguous { file: "/a".to_owned(), lines: lines.to_vec() };
+            let value = ValueSeen::Ambiguous { file: "/a".to_owned(), lines: lines.to_vec(), odd: Odd::Duplicate };
             check(|state| _ = state.settings.insert(id("s"), SettingSeen { value, in_force: None }))
         };
         assert_eq!((twice(&[1, 2]).is_ok(), twice(&[1, 0]).is_ok(), twice(&[]).is_ok()), (true, false, false));
         let fact = FactSeen::Value { value: text(1), file: "/a".to_owned(), line: 0 };
         assert!(check(|state| _ = state.facts.insert(id("f"), fact)).is_err());
-        assert!(check(|state| _ = state.files.insert("etc/a".to_owned(), FileSeen::Absent)).is_err());
+        assert!(check(|state| _ = state.files.insert("etc/a".to_owned(), FileSeen::Absent.into())).is_err());
         let gap = Gap { what: "/a".to_owned(), why: Why::Unreadable };
         assert_eq!(check(|state| state.coverage = vec![gap.clone(); 100]), Ok(()));
         assert!(check(|state| state.coverage = vec![gap; 101]).is_err());
         let finding = Finding { path: "a".to_owned(), kind: FindingKind::SpecialFile };
         let program = |count| ProgramSeen {
             tree: TreeSeen::Absent,
-            loaded: Loaded::NotRunning,
+            processes: ProcessesSeen::NotRunning,
+            loaded: Held::default(),
+            trees: Vec::new(),
             findings: vec![finding.clone(); count],
         };
         assert_eq!(check(|state| _ = state.programs.insert(id("p"), program(100))), Ok(()));
         assert!(check(|state| _ = state.programs.insert(id("p"), program(101))).is_err());
+        let older = Older { file: "a".to_owned(), why: OlderWhy::Held };
+        let held = |count| Held { older: vec![older.clone(); count], ..Held::default() };
+        assert_eq!(check(|state| _ = state.readers.insert(id("c"), held(100))), Ok(()));
+        assert!(check(|state| _ = state.readers.insert(id("c"), held(101))).is_err());
+        let file = |count| RequiredFile { content: FileSeen::Absent, loaded: held(count) };
+        assert!(check(|state| _ = state.files.insert("/a".to_owned(), file(101))).is_err());
     }
 }

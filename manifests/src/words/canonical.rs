@@ -7,6 +7,8 @@
 
 use serde_json::Value;
 
+use crate::digest::Digest;
+
 /// Writes `value` in canonical form, UTF-8.
 ///
 /// # Errors
@@ -16,6 +18,13 @@ pub fn to_vec(value: &Value) -> Result<Vec<u8>, CanonicalError> {
     let mut out = Vec::new();
     write(value, &mut out)?;
     Ok(out)
+}
+
+/// SHA-256 of the canonical text of a document of strings, booleans, integers, arrays and objects.
+pub fn digest(document: &impl serde::Serialize) -> Digest {
+    // Of such a document this cannot fail, and a digest of nothing equals no document's.
+    let bytes = serde_json::to_value(document).ok().and_then(|value| to_vec(&value).ok());
+    Digest::of(&bytes.unwrap_or_default())
 }
 
 /// Why a value has no canonical form.

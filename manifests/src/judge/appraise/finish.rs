@@ -47,7 +47,8 @@ impl Judge<'_> {
             | Outcome::Denied
             | Outcome::Stale => true,
         };
-        let enforced = about.enforce == Enforce::Hold || kind == ItemKind::Lock;
+        // What is known to be bad holds whatever the item says of itself.
+        let enforced = about.enforce == Enforce::Hold || kind == ItemKind::Lock || outcome == Outcome::Denied;
         let verdict = if holds && enforced { Verdict::Hold } else { Verdict::Issue };
         let changes_at = match outcome {
             Outcome::Pending => required_from(item),

@@ -1,9 +1,11 @@
 //! Programs: which release a tree is, whether it belongs here, and whether it is what runs.
 
+use super::loaded::{Compared, compared};
 use super::{Finding, Judge};
 use crate::baseline::Program;
 use crate::condition::Truth;
-use crate::evidence::{Loaded, ProgramSeen, TreeSeen, Why};
+use crate::digest::Digest;
+use crate::evidence::{ProcessesSeen, ProgramSeen, TreeSeen, Why};
 use crate::outcome::{Detail, Outcome};
 use crate::reference::Recognized;
 
@@ -39,25 +41,50 @@ impl Judge<'_> {
     /// evidence must say that it is not there.
     fn program_elsewhere(&self, program: &Program) -> Finding {
         let mut details = self.deciding_facts(program.concerns.when.as_ref());
-        let outcome = match self.state.programs.get(&program.id).map(|seen| &seen.tree) {
-            Some(TreeSeen::Absent) => Outcome::NotApplicable,
-            Some(TreeSeen::Digest(tree)) => {
-                let recognized = self.reference.recognize(&program.id, tree);
-                let denied = recognized.is_some_and(|r| r.release.denied.is_some());
-                let found = if denied { "known-bad release" } else { "present" };
-                details.insert(0, detail(program, "not on this host", found.to_owned()));
-                if denied { Outcome::Denied } else { Outcome::NotApplicable }
-            }
-            Some(TreeSeen::Unknown(why)) => {
-                details.insert(0, detail(program, "not on this host", unknown(*why)));
-                Outcome::Unknown
-            }
-            None => {
-                details.insert(0, detail(program, "not on this host", "not in evidence".to_owned()));
-                Outcome::Unknown
-            }
-        };
+        let (outcome, found) = self.presence(program);
+        if let Some(found) = found {
+            details.insert(0, detail(program, "not on this host", found));
+        }
         Finding { concerns: false, ..Finding::of(outcome, details) }
+    }
+
+    /// Of a program that is not for this host: whether a known-bad release of it is here, and what is.
+    fn presence(&self, program: &Program) -> (Outcome, Option<String>) {
+        let Some(seen) = self.state.programs.get(&program.id) else {
+            return (Outcome::Unknown, Some("not in evidence".to_owned()));
+        };
+        if let Some(denied) = self.denied(program, seen) {
+            return (Outcome::Denied, Some(denied));
+        }
+        let has_denied = program.releases.iter().any(|release| release.denied.is_some());
+        match &seen.tree {
+            TreeSeen::Unknown(why) => (Outcome::Unknown, Some(unknown(*why))),
+            // What runs and is not what the disk has may be the known-bad release.
+            TreeSeen::Absent | TreeSeen::Digest(_) if has_denied => match (compared(&seen.loaded), seen.processes) {
+                (Compared::Current, ProcessesSeen::Running | ProcessesSeen::NotRunning) => present(&seen.tree),
+                (Compared::Current, ProcessesSeen::Unknown(why)) => {
+                    (Outcome::Unknown, Some(format!("processes {}", unknown(why))))
+                }
+                (Compared::Older(found) | Compared::Elsewhere(found) | Compared::Unknown(found), _) => {
+                    (Outcome::Unknown, Some(format!("a process holds {found}")))
+                }
+            },
+            TreeSeen::Absent | TreeSeen::Digest(_) => present(&seen.tree),
+        }
+    }
+
+    /// The known-bad release that is on the disk or runs.
+    fn denied(&self, program: &Program, seen: &ProgramSeen) -> Option<String> {
+        let known_bad = |tree: &Digest| {
+            self.reference.recognize(&program.id, tree).filter(|recognized| recognized.release.denied.is_some())
+        };
+        if let TreeSeen::Digest(tree) = &seen.tree
+            && let Some(recognized) = known_bad(tree)
+        {
+            return Some(describe(&recognized));
+        }
+        let running = seen.trees.iter().find_map(known_bad);
+        running.map(|recognized| format!("a process runs {}", describe(&recognized)))
     }
 
     pub(super) fn program(&self, program: &Program, asked: &Asked<'_>) -> Finding {
@@ -68,6 +95,9 @@ impl Judge<'_> {
         let Some(seen) = self.state.programs.get(&program.id) else {
             return Finding::new(Outcome::Unknown, detail(program, expected, "not in evidence".to_owned()));
         };
+        if let Some(denied) = self.denied(program, seen) {
+            return Finding::new(Outcome::Denied, detail(program, expected, denied));
+        }
         let (outcome, found) = match &seen.tree {
             TreeSeen::Absent => (Outcome::Absent, "absent".to_owned()),
             TreeSeen::Unknown(why) => (Outcome::Unknown, unknown(*why)),
@@ -86,9 +116,6 @@ impl Judge<'_> {
     }
 
     fn recognized(&self, recognized: &Recognized<'_>, asked: &Asked<'_>) -> Outcome {
-        if recognized.release.denied.is_some() {
-            return Outcome::Denied;
-        }
         match self.truth(recognized.release.when.as_ref()) {
             Truth::False => return Outcome::WrongVariant,
             Truth::Unknown => return Outcome::Unknown,
@@ -103,13 +130,22 @@ impl Judge<'_> {
 
 /// Right on disk: is it what runs?
 fn loaded(seen: &ProgramSeen, release: String) -> (Outcome, String) {
-    match &seen.loaded {
+    match (compared(&seen.loaded), seen.trees.first(), seen.processes) {
+        (Compared::Elsewhere(found), ..) => (Outcome::Altered, format!("{release} on disk, a process sees {found}")),
+        (Compared::Older(found), ..) => (Outcome::NotLoaded, format!("{release} on disk, a process holds {found}")),
+        (_, Some(tree), _) => (Outcome::NotLoaded, format!("{release} on disk, a process runs {tree}")),
+        (Compared::Unknown(found), ..) => (Outcome::Unknown, format!("{release} on disk, {found}")),
+        (_, _, ProcessesSeen::Unknown(why)) => {
+            (Outcome::Unknown, format!("{release} on disk, processes {}", unknown(why)))
+        }
         // A program without a process counts as loaded, so that a start condition cannot deadlock.
-        Loaded::Current | Loaded::NotRunning => (Outcome::Applied, release),
-        Loaded::Older { file } => (Outcome::NotLoaded, format!("{release} on disk, the process holds an older {file}")),
-        Loaded::Elsewhere { file } => (Outcome::Altered, format!("{release} on disk, the process sees another {file}")),
-        Loaded::Unknown(why) => (Outcome::Unknown, format!("{release} on disk, process {}", unknown(*why))),
+        (Compared::Current, None, ProcessesSeen::Running | ProcessesSeen::NotRunning) => (Outcome::Applied, release),
     }
+}
+
+fn present(tree: &TreeSeen) -> (Outcome, Option<String>) {
+    let found = matches!(tree, TreeSeen::Digest(_)).then(|| "present".to_owned());
+    (Outcome::NotApplicable, found)
 }
 
 fn describe(recognized: &Recognized<'_>) -> String {

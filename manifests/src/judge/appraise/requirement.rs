@@ -1,9 +1,10 @@
 //! Requirements of fixes. Exact fingerprints decide, versions describe.
 
+use super::loaded::{Compared, compared};
 use super::program::{Asked, unknown};
 use super::{Finding, Judge};
 use crate::baseline::Requirement;
-use crate::evidence::{FileSeen, Loaded, PackageSeen, ProgramSeen};
+use crate::evidence::{FileSeen, PackageSeen};
 use crate::outcome::{Detail, Outcome};
 use crate::reference::Recognized;
 use crate::version::{Scheme, Version};
@@ -27,17 +28,17 @@ impl Judge<'_> {
             }
             Requirement::Setting(id) => self.baseline().setting(id).map_or(dangling, |s| self.setting(s)),
             Requirement::File { path, sha256 } => {
-                let holds_older = |seen: &ProgramSeen| matches!(&seen.loaded, Loaded::Older { file } if file == path);
-                let (outcome, found) = match self.state.files.get(path) {
-                    Some(FileSeen::Digest(digest))
-                        if sha256.contains(digest) && self.state.programs.values().any(holds_older) =>
-                    {
-                        (Outcome::NotLoaded, format!("{digest} on disk, a process holds an older one"))
-                    }
-                    Some(FileSeen::Digest(digest)) if sha256.contains(digest) => (Outcome::Applied, digest.to_string()),
-                    Some(FileSeen::Digest(digest)) => (Outcome::Missing, digest.to_string()),
-                    Some(FileSeen::Absent) => (Outcome::Missing, "absent".to_owned()),
-                    Some(FileSeen::Unknown(why)) => (Outcome::Unknown, unknown(*why)),
+                let (outcome, found) = match self.state.files.get(path).map(|seen| (&seen.content, &seen.loaded)) {
+                    Some((FileSeen::Digest(digest), loaded)) if sha256.contains(digest) => match compared(loaded) {
+                        Compared::Current => (Outcome::Applied, digest.to_string()),
+                        Compared::Older(found) | Compared::Elsewhere(found) => {
+                            (Outcome::NotLoaded, format!("{digest} on disk, a process has {found}"))
+                        }
+                        Compared::Unknown(found) => (Outcome::Unknown, format!("{digest} on disk, {found}")),
+                    },
+                    Some((FileSeen::Digest(digest), _)) => (Outcome::Missing, digest.to_string()),
+                    Some((FileSeen::Absent, _)) => (Outcome::Missing, "absent".to_owned()),
+                    Some((FileSeen::Unknown(why), _)) => (Outcome::Unknown, unknown(*why)),
                     None => (Outcome::Unknown, "not in evidence".to_owned()),
                 };
                 let expected: Vec<_> = sha256.iter().map(ToString::to_string).collect();

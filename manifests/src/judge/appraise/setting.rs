@@ -1,10 +1,11 @@
 //! Settings: the value in the files, and the value in force.
 
+use super::loaded::{Compared, compared};
 use super::program::unknown;
 use super::{Finding, Judge};
-use crate::baseline::{Reload, Setting};
+use crate::baseline::{Config, Reload, Setting};
 use crate::condition::Truth;
-use crate::evidence::{InForceSeen, Loaded, SettingSeen, ValueSeen};
+use crate::evidence::{InForceSeen, Odd, SettingSeen, ValueSeen};
 use crate::outcome::{Detail, Outcome};
 use crate::value::Expect;
 
@@ -32,36 +33,41 @@ impl Judge<'_> {
         if in_files.outcome != Outcome::Applied {
             return in_files;
         }
-        let in_force = match (&setting.in_force, &seen.in_force) {
-            (None, _) => None,
-            (Some(_), seen_value) => Some(in_force(setting, seen, seen_value.as_ref())),
-        };
-        let finding = in_force.into_iter().fold(in_files, Finding::and);
-        finding.and(self.read_at_start(setting))
+        match (&setting.in_force, &seen.in_force) {
+            (None, _) => in_files.and(self.read_at_start(setting)),
+            // The running program tells the value itself: when it was read does not matter then.
+            (Some(_), Some(InForceSeen::Value(_))) => in_files.and(in_force(setting, seen, seen.in_force.as_ref())),
+            (Some(_), seen_value) => {
+                in_files.and(in_force(setting, seen, seen_value.as_ref())).and(self.read_at_start(setting))
+            }
+        }
     }
 
     /// A file read at start counts from the start on: a process that holds something older may hold
     /// the value that was there before.
     fn read_at_start(&self, setting: &Setting) -> Finding {
-        let config = self.baseline().config(&setting.config).filter(|config| config.reload == Reload::Restart);
-        let readers = self.baseline().programs.iter().filter(|program| {
-            config.is_some_and(|config| config.program.as_ref().is_none_or(|reader| *reader == program.id))
-        });
-        let found = readers.map(|program| {
-            let (outcome, found) = match self.state.programs.get(&program.id).map(|seen| &seen.loaded) {
-                Some(Loaded::Current | Loaded::NotRunning) => (Outcome::Applied, "current".to_owned()),
-                Some(Loaded::Older { file } | Loaded::Elsewhere { file }) => {
-                    (Outcome::NotLoaded, format!("{} holds an older {file}", program.id))
-                }
-                Some(Loaded::Unknown(why)) => (Outcome::Unknown, format!("{} {}", program.id, unknown(*why))),
-                None => (Outcome::Unknown, format!("{} not in evidence", program.id)),
-            };
-            match outcome {
-                Outcome::Applied => Finding::of(outcome, Vec::new()),
-                _ => Finding::new(outcome, detail(setting, None, found)),
+        let loaded = self.baseline().config(&setting.config).map(|config| self.loaded_by_readers(config));
+        match loaded {
+            Some((Outcome::Applied, _)) => Finding::of(Outcome::Applied, Vec::new()),
+            Some((outcome, found)) => Finding::new(outcome, detail(setting, None, found)),
+            None => Finding::of(Outcome::Unknown, Vec::new()), // Refused when read.
+        }
+    }
+
+    /// Whether the programs that read a configuration at their start have it as it is on disk: applied,
+    /// not loaded or unknown, and in words what they have.
+    pub(super) fn loaded_by_readers(&self, config: &Config) -> (Outcome, String) {
+        if config.reload == Reload::Live {
+            return (Outcome::Applied, String::new());
+        }
+        match self.state.readers.get(&config.id).map(compared) {
+            Some(Compared::Current) => (Outcome::Applied, String::new()),
+            Some(Compared::Older(found) | Compared::Elsewhere(found)) => {
+                (Outcome::NotLoaded, format!("a process has {found}"))
             }
-        });
-        found.reduce(Finding::and).unwrap_or(Finding::of(Outcome::Applied, Vec::new()))
+            Some(Compared::Unknown(found)) => (Outcome::Unknown, found),
+            None => (Outcome::Unknown, format!("what programs have read of {} is not in evidence", config.id)),
+        }
     }
 }
 
@@ -81,10 +87,14 @@ fn in_files(setting: &Setting, travels_sealed: bool, seen: &ValueSeen) -> Findin
             Expect::Absent => (Outcome::Applied, None, "absent".to_owned()),
             _ => (Outcome::Absent, None, "absent".to_owned()),
         },
-        ValueSeen::Ambiguous { file, lines } => {
+        ValueSeen::Ambiguous { file, lines, odd } => {
             let lines_text: Vec<_> = lines.iter().map(u32::to_string).collect();
             let first = lines.first().copied().unwrap_or_default();
-            (Outcome::Ambiguous, place(file, first), format!("different values in lines {}", lines_text.join(", ")))
+            let found = match odd {
+                Odd::Duplicate => format!("different values in lines {}", lines_text.join(", ")),
+                Odd::Readers => format!("unclear in lines {}", lines_text.join(", ")),
+            };
+            (Outcome::Ambiguous, place(file, first), found)
         }
         ValueSeen::Unknown(why) => (Outcome::Unknown, None, unknown(*why)),
     };
