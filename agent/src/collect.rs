@@ -38,6 +38,7 @@ use manifests::version::Version;
 
 pub use capture::{CaptureError, capture};
 use config_file::{Cache, ConfigRead};
+pub use config_file::{Heard, Said};
 use history::History;
 use in_force::{Asked, NoAnswer};
 use index::Index;
@@ -79,6 +80,8 @@ pub struct Collector {
     prefix: Prefix,
     index: Index,
     history: History,
+    /// What configuration files said in the last pass.
+    configs: Cache,
     /// Filled by passes, which look at every process whatever the table knows.
     table: Table,
 }
@@ -105,6 +108,7 @@ impl Collector {
             prefix: Prefix::new(prefix),
             index: Index::default(),
             history: History::default(),
+            configs: Cache::default(),
             table: Table::default(),
         }
     }
@@ -181,7 +185,7 @@ impl Collector {
         let mut gaps = BTreeSet::new();
         self.history.begin_pass();
 
-        let configs = Configs::read(baseline, host, &self.prefix, deadline);
+        let configs = Configs::read(baseline, host, &self.prefix, &mut self.configs, deadline);
         for config in configs.0.values() {
             for layer in &config.layers {
                 self.history.saw(layer);
@@ -366,14 +370,13 @@ fn in_force(
 struct Configs(BTreeMap<ItemId, ConfigRead>);
 
 impl Configs {
-    fn read(baseline: &Baseline, host: Option<&Host>, prefix: &Prefix, deadline: Instant) -> Self {
-        let mut cache = Cache::default();
+    fn read(baseline: &Baseline, host: Option<&Host>, prefix: &Prefix, cache: &mut Cache, deadline: Instant) -> Self {
+        cache.begin_pass();
         let concerned = baseline.configs.iter().filter(|config| concerns(&config.concerns, host));
-        Self(
-            concerned
-                .map(|config| (config.id.clone(), ConfigRead::new(config, prefix, &mut cache, deadline)))
-                .collect(),
-        )
+        let read =
+            concerned.map(|config| (config.id.clone(), ConfigRead::new(config, prefix, cache, deadline))).collect();
+        cache.end_pass();
+        Self(read)
     }
 
     /// Configurations that `program` reads: its own, and those that name no program.

@@ -14,7 +14,7 @@ use std::path::Path;
 use agent::collect::{Collector, Limits, Pass};
 use manifests::digest::Digest;
 use manifests::evidence::{
-    ConfigContent, FactSeen, FileSeen, InForceSeen, PackageSeen, SettingSeen, State, ValueSeen, Why,
+    ConfigContent, FactSeen, FileSeen, InForceSeen, Odd, PackageSeen, SettingSeen, State, ValueSeen, Why,
 };
 use manifests::id::ItemId;
 use manifests::value::Value;
@@ -122,6 +122,7 @@ fn a_key_given_twice_in_the_winning_file_is_ambiguous_only_if_the_values_differ(
     let ambiguous = |file: &str, lines: &[u32]| ValueSeen::Ambiguous {
         file: host.path().join(file).to_str().unwrap().to_owned(),
         lines: lines.to_vec(),
+        odd: Odd::Duplicate,
     };
     assert_eq!(host.value(&["differ.ini"], "ini", "", "q.lock"), ambiguous("differ.ini", &[2, 5]));
     assert_eq!(host.value(&["differ.ini"], "ini", "first_wins = true", "q.lock"), ambiguous("differ.ini", &[2, 5]));
@@ -308,8 +309,8 @@ fn files_and_packages_that_fixes_name_are_looked_at() {
     let path = |name: &str| host.path().join(name).to_str().unwrap().to_owned();
     let file = |name: &str| format!("{{ file = {:?}, sha256 = [\"{}\"] }}", path(name), Digest::of(b"x"));
     let state = state_of_fix(&host, &format!("{}, {}", file("there"), file("none")));
-    assert_eq!(state.files[&path("there")], FileSeen::Digest(Digest::of(b"content")));
-    assert_eq!(state.files[&path("none")], FileSeen::Absent);
+    assert_eq!(state.files[&path("there")].content, FileSeen::Digest(Digest::of(b"content")));
+    assert_eq!(state.files[&path("none")].content, FileSeen::Absent);
     let state = state_of_fix(&host, "{ package = \"bash\", database = \"dpkg\", at_least = \"1\" }");
     if Path::new("/var/lib/dpkg/status").exists() {
         assert!(matches!(&state.packages["bash"], PackageSeen::Version(_)), "{:?}", state.packages);

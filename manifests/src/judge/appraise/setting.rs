@@ -92,7 +92,7 @@ fn in_files(setting: &Setting, travels_sealed: bool, seen: &ValueSeen) -> Findin
             let first = lines.first().copied().unwrap_or_default();
             let found = match odd {
                 Odd::Duplicate => format!("different values in lines {}", lines_text.join(", ")),
-                Odd::Readers => format!("unclear in lines {}", lines_text.join(", ")),
+                other => format!("unclear ({}) in lines {}", other.as_str(), lines_text.join(", ")),
             };
             (Outcome::Ambiguous, place(file, first), found)
         }
