@@ -22,9 +22,21 @@ pub(super) fn read(text: &str) -> Result<Document, Why> {
         let mut logical = line.to_owned();
         while ends_in_odd_backslashes(&logical) {
             logical.pop();
+            // Nothing is no line that could go on: the next one begins anew. Right before the end of the
+            // file it is an empty name.
+            if logical.is_empty() {
+                let end = (line.as_ptr() as usize + line.len()) - text.as_ptr() as usize;
+                if matches!(text.get(end..), Some("" | "\n" | "\r")) {
+                    entries.push(Key::name(""), Found::text(String::new()), number)?;
+                }
+                break;
+            }
             // A backslash at the very end of the file joins nothing.
             let Some((next, _)) = lines.next() else { break };
             logical.push_str(next.trim_start_matches(BLANK));
+        }
+        if logical.is_empty() {
+            continue;
         }
         let (key, value) = split(&logical);
         entries.push(Key::name(unescape(key)?), Found::text(unescape(value)?), number)?;

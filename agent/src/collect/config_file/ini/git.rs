@@ -82,6 +82,7 @@ fn header(input: &mut Input<'_>) -> Result<Vec<u8>, Refusal> {
             return Err(Refusal::Malformed);
         }
         match byte {
+            b']' if name.is_empty() => return Err(Refusal::Malformed),
             b']' => return Ok(name),
             byte if is_space(byte) => return subsection(input, byte, name),
             byte if is_key(byte) || byte == b'.' => name.push(byte.to_ascii_lowercase()),

@@ -39,6 +39,9 @@ pub(super) fn take(bytes: &[u8]) -> Result<Taken, Refusal> {
             option => {
                 let group = group.clone().ok_or(Refusal::Malformed)?;
                 let (name, value) = name_and_value(without_comment(option));
+                if name.is_empty() {
+                    return Err(Refusal::Malformed);
+                }
                 // Programs refuse an option of such a name, and every other file after it.
                 taken.passed_over |= !name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));
                 taken.push(Raw { section: Some(group), name: name.to_vec(), value, at })?;

@@ -77,6 +77,7 @@ pub(super) fn build(text: &str) -> Result<Rc<Node>, Why> {
     if !text.chars().all(is_printable) || has_directive(text) {
         return Err(Why::Malformed);
     }
+    let (length, is_open_ended) = (text.chars().count(), !text.ends_with(['\n', '\r']));
     let mut quoted = Vec::new();
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
@@ -109,7 +110,13 @@ pub(super) fn build(text: &str) -> Result<Rc<Node>, Why> {
                     return Err(Why::Malformed);
                 }
                 let is_plain = style == ScalarStyle::Plain && !is_text(tag.as_deref())?;
-                (Rc::new(Node::Scalar(Scalar { text: text.into_owned(), is_plain, line })), anchor)
+                let mut text = text.into_owned();
+                // The library ends a block with a line end that the file does not have.
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if is_block && is_open_ended && span.end.index() >= length && text.ends_with('\n') {
+                    text.pop();
+                }
+                (Rc::new(Node::Scalar(Scalar { text, is_plain, line })), anchor)
             }
             Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) if tag.is_some() => {
                 let _ = anchor;
