@@ -68,6 +68,11 @@ impl Said {
         }
     }
 
+    /// Every key, as a baseline writes it.
+    pub fn keys(&self) -> Vec<String> {
+        self.0.values().into_keys().collect()
+    }
+
     /// The steps of each key with its value and line, in file order, as one reader has them; nothing where
     /// several were asked. Without a value are a table, a null, what the reader refuses or leaves in doubt.
     pub fn entries(&self) -> Vec<(Vec<String>, Option<Value>, u32)> {

@@ -31,9 +31,6 @@ pub(super) fn take(bytes: &[u8]) -> Result<Taken, Refusal> {
             [b'[', rest @ ..] => {
                 let end = rest.iter().position(|byte| *byte == b']').ok_or(Refusal::Malformed)?;
                 let name = trimmed_end(rest.get(..end).unwrap_or_default(), is_space);
-                if name.is_empty() && end > 0 {
-                    return Err(Refusal::Malformed);
-                }
                 group = Some(name.to_vec());
             }
             option => {
