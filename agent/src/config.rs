@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::client::Address;
 use manifests::durable::{self, DurableError};
 use manifests::id::{HostId, ProductId};
 use serde::Deserialize;
@@ -106,13 +107,8 @@ impl Config {
         }
         let mut controllers = Vec::new();
         for address in &raw.controllers {
-            let host = address.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
-            match host {
-                Some(host) if !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']) => {
-                    controllers.push(format!("https://{host}"));
-                }
-                _ => return Err(value("controllers", "an address is https://NAME:PORT without a path")),
-            }
+            let refused = |_| value("controllers", "an address is https://NAME:PORT without a path");
+            controllers.push(Address::parse(address).map_err(refused)?.as_str().to_owned());
         }
         if !raw.gate.listen.ip().is_loopback() {
             return Err(value("gate.listen", "the gate listens on a loopback address only, as 127.0.0.1:8640"));

@@ -58,7 +58,7 @@ impl Parts {
         let parts = Arc::clone(&self);
         let runtime = Handle::current();
         let refreshed = tokio::task::spawn_blocking(move || {
-            let fetch = Blocking { client: &parts.client, runtime };
+            let fetch = Blocking { controllers: &parts.client, runtime };
             let newest = parts.shared().newest.clone();
             parts.trust.refresh(fetch, newest.as_ref().map(|set| &set.registry), clock::now().wall)
         });

@@ -11,7 +11,7 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod dry_run;
-pub mod enroll;
+pub mod enrol;
 pub mod follow;
 pub mod gate_question;
 pub mod gate_server;

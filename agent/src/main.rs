@@ -8,7 +8,7 @@ use agent::collect;
 use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
-use agent::{dry_run, enroll, run};
+use agent::{dry_run, enrol, run};
 use anyhow::Context;
 use clap::{ArgGroup, Parser, Subcommand};
 use manifests::exclude::Globs;
@@ -31,7 +31,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Enrol this host with a one-time token.
-    Enroll {
+    #[command(name = "enroll")]
+    Enrol {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
@@ -96,8 +97,6 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    // An error means that one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -120,9 +119,9 @@ fn main() -> ExitCode {
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Enroll { config, token_file } => {
+        Command::Enrol { config, token_file } => {
             let config = Config::read(&config)?;
-            let key = enroll::enroll(&config, &token_file).await?;
+            let key = enrol::enrol(&config, &token_file).await?;
             println!("{} enrolled with key {key}", config.host);
         }
         Command::Run { config } => run_until_told(&config).await?,

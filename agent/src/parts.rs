@@ -16,7 +16,7 @@ use manifests::time::Time;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
-use crate::client::Client;
+use crate::client::Controllers;
 use crate::clock;
 use crate::config::Config;
 use crate::identity::Identity;
@@ -33,7 +33,7 @@ pub struct Parts {
     /// The gate.
     pub keeper: Arc<Keeper>,
     /// The way to controllers.
-    pub client: Client,
+    pub client: Controllers,
     /// The way to signed sets.
     pub trust: Trust,
     /// The host's key; none before enrolment.
@@ -129,7 +129,7 @@ impl Parts {
         config: Config,
         state: StateDirectory,
         keeper: Arc<Keeper>,
-        client: Client,
+        client: Controllers,
         trust: Trust,
         key: Option<SigningKey>,
         identity: Identity,

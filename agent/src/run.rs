@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::acknowledge;
-use crate::client::{Client, ClientError};
+use crate::client::{ClientError, Controllers};
 use crate::clock;
 use crate::collect::Collector;
 use crate::config::Config;
@@ -81,7 +81,7 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let trust = Trust::of(&config).map_err(StartError::Root)?;
     let state = StateDirectory::open(&config.state).map_err(StartError::State)?;
-    let client = Client::new(config.controllers.clone(), &config.ca).map_err(StartError::Client)?;
+    let client = Controllers::new(config.controllers.clone(), &config.ca).map_err(StartError::Client)?;
     let system = |source| StartError::System { what: "the boot id or the agent's own file", source };
     let identity = Identity::new(&config).map_err(system)?;
 

@@ -14,7 +14,9 @@ use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
 use manifests::time::Time;
 use manifests::tuf::repository::LIFTS;
-use manifests::tuf::{Client, Fetch, FileStore, ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TargetFile, Trusted, TufError};
+use manifests::tuf::{
+    Fetch, FileStore, ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TargetFile, Trusted, TufClient, TufError,
+};
 
 use crate::config::Config;
 
@@ -158,7 +160,7 @@ impl Trust {
     /// [`TrustError`]; what was trusted before stays as it was, but for the steps that TUF keeps.
     pub fn refresh(&self, fetch: impl Fetch, before: Option<&Registry>, now: Time) -> Result<TrustedSet, TrustError> {
         let store = FileStore::new(self.directory.join("trust"));
-        let mut client = Client::new(&self.first_root, store, fetch).map_err(TrustError::Tuf)?;
+        let mut client = TufClient::new(&self.first_root, store, fetch).map_err(TrustError::Tuf)?;
         client.refresh(now).map_err(TrustError::Tuf)?;
         match client.delegated(LIFTS) {
             Ok(_) | Err(TufError::NoSuchRole { .. }) => {}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use agent::collect::{Collector, Limits};
 use manifests::baseline::Baseline;
-use manifests::evidence::{Loaded, ProgramSeen, TreeSeen};
+use manifests::evidence::{ProcessesSeen, TreeSeen};
 use support::baseline;
 
 /// A child that is killed, by its own process id, when the test ends however it ends.
@@ -112,8 +112,32 @@ fn wait_for_shell(running: &Running, shell: &Path) {
     next_tick();
 }
 
-fn look(collector: &mut Collector, baseline: &Baseline) -> ProgramSeen {
-    collector.pass(baseline, None, &Limits::default()).state.programs[&"server".parse().unwrap()].clone()
+/// What was seen of the program, in one word: the first file that is not as on disk.
+#[derive(Debug, PartialEq)]
+enum Loaded {
+    Current,
+    NotRunning,
+    Older { file: String },
+    Elsewhere { file: String },
+    Unknown,
+}
+
+struct Looked {
+    tree: TreeSeen,
+    loaded: Loaded,
+}
+
+fn look(collector: &mut Collector, baseline: &Baseline) -> Looked {
+    let seen = &collector.pass(baseline, None, &Limits::default()).state.programs[&"server".parse().unwrap()];
+    let held = &seen.loaded;
+    let loaded = match (held.elsewhere.first(), held.older.first(), held.unknown.first(), seen.processes) {
+        (Some(file), ..) => Loaded::Elsewhere { file: file.clone() },
+        (None, Some(older), ..) => Loaded::Older { file: older.file.clone() },
+        (None, None, Some(_), _) | (.., ProcessesSeen::Unknown(_)) => Loaded::Unknown,
+        (.., ProcessesSeen::Running) => Loaded::Current,
+        (.., ProcessesSeen::NotRunning) => Loaded::NotRunning,
+    };
+    Looked { tree: seen.tree.clone(), loaded }
 }
 
 fn older(file: &str) -> Loaded {

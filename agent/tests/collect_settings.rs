@@ -230,7 +230,8 @@ fn a_fact_outside_its_values_is_unknown() {
     assert_eq!(fact("l.bad", two), FactSeen::Unknown(Why::UnexpectedValue));
     assert_eq!(fact("l.bad", ""), known("unheard", 4));
     assert_eq!(fact("l.none", two), FactSeen::Unknown(Why::KeyAbsent));
-    assert_eq!(fact("m.x", ""), FactSeen::Unknown(Why::Ambiguous));
+    let twice = FactSeen::Ambiguous { file: file.clone(), lines: vec![6, 8], odd: Odd::Duplicate };
+    assert_eq!(fact("m.x", ""), twice);
     // What a program takes out of this nobody can say; guessing would make a fix not applicable.
     assert_eq!(fact("l.odd", ""), FactSeen::Unknown(Why::UnexpectedValue));
     assert_eq!(fact("l.odd", "one_of = [\"batch ; words\"]"), known("batch ; words", 3));
@@ -309,8 +310,8 @@ fn files_and_packages_that_fixes_name_are_looked_at() {
     let path = |name: &str| host.path().join(name).to_str().unwrap().to_owned();
     let file = |name: &str| format!("{{ file = {:?}, sha256 = [\"{}\"] }}", path(name), Digest::of(b"x"));
     let state = state_of_fix(&host, &format!("{}, {}", file("there"), file("none")));
-    assert_eq!(state.files[&path("there")].content, FileSeen::Digest(Digest::of(b"content")));
-    assert_eq!(state.files[&path("none")].content, FileSeen::Absent);
+    assert_eq!(state.files[&path("there")], FileSeen::Digest(Digest::of(b"content")).into());
+    assert_eq!(state.files[&path("none")], FileSeen::Absent.into());
     let state = state_of_fix(&host, "{ package = \"bash\", database = \"dpkg\", at_least = \"1\" }");
     if Path::new("/var/lib/dpkg/status").exists() {
         assert!(matches!(&state.packages["bash"], PackageSeen::Version(_)), "{:?}", state.packages);

@@ -20,7 +20,7 @@ use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
-use crate::streams::{Item, Streams};
+use crate::streams::{StreamEvent, Streams};
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
@@ -151,9 +151,9 @@ impl App {
         published: Option<(Policy, PublishRow)>,
     ) -> Result<(), WriteError> {
         let version = repository.versions().timestamp;
-        self.writer.install(repository.online_until(), published).await?;
+        self.writer.put_in_force(repository.online_until(), published).await?;
         self.timestamp.store(version, Ordering::Release);
-        self.streams.push_all(&Item::new(&HostEvent::Refresh(version)));
+        self.streams.push_all(&StreamEvent::new(&HostEvent::Refresh(version)));
         Ok(())
     }
 }

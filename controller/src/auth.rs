@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::error::Failure;
+use crate::error::HttpError;
 use crate::role::Role;
 
 /// Longest token read, in bytes.
@@ -40,7 +40,7 @@ pub struct Operator {
 ///
 /// # Errors
 /// 401 without one.
-pub fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
+pub fn bearer(headers: &HeaderMap) -> Result<&str, HttpError> {
     let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scheme_and_token = text.and_then(|text| text.split_once(' '));
     // A scheme's case does not count (RFC 9110, 11.1).
@@ -48,7 +48,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
     token
         .map(str::trim)
         .filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES_MAX)
-        .ok_or_else(|| Failure::token("send Authorization: Bearer TOKEN"))
+        .ok_or_else(|| HttpError::token("send Authorization: Bearer TOKEN"))
 }
 
 /// Lets a request through to its handler if its operator has the role.
@@ -56,9 +56,10 @@ pub async fn require(State((app, role)): State<(Arc<App>, Role)>, mut request: R
     // Taken out first: a request cannot be looked at by several threads.
     let token = bearer(request.headers()).map(str::to_owned);
     let checked = async {
-        let (name, has) = app.store.operator(&token?).await?.ok_or_else(|| Failure::token("the token is not known"))?;
+        let (name, has) =
+            app.store.operator(&token?).await?.ok_or_else(|| HttpError::token("the token is not known"))?;
         if has < role {
-            return Err(Failure::forbidden("role", format!("{name} is {has}; this needs {role}")));
+            return Err(HttpError::forbidden("role", format!("{name} is {has}; this needs {role}")));
         }
         Ok(Operator { name })
     };

@@ -22,7 +22,7 @@ const PROBLEMS_BYTES_MAX: usize = 64 << 10;
 
 /// An answer outside 2xx.
 #[derive(Debug)]
-pub struct Failure {
+pub struct HttpError {
     status: StatusCode,
     code: String,
     message: String,
@@ -30,7 +30,7 @@ pub struct Failure {
     sequence: Option<u64>,
 }
 
-impl Failure {
+impl HttpError {
     /// Status, stable code, words for people.
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Failure {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let Self { status, code, message, message_bytes_max, sequence } = self;
         let message = shortened(message, message_bytes_max);
@@ -104,7 +104,7 @@ fn shortened(mut message: String, bytes_max: usize) -> String {
     message
 }
 
-impl From<EnvelopeError> for Failure {
+impl From<EnvelopeError> for HttpError {
     fn from(error: EnvelopeError) -> Self {
         let status = match error {
             EnvelopeError::Signature => StatusCode::UNAUTHORIZED,
@@ -115,7 +115,7 @@ impl From<EnvelopeError> for Failure {
     }
 }
 
-impl From<WriteError> for Failure {
+impl From<WriteError> for HttpError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Document(refusal) => refused(&refusal),
@@ -137,7 +137,7 @@ impl From<WriteError> for Failure {
     }
 }
 
-fn refused(refusal: &Refusal) -> Failure {
+fn refused(refusal: &Refusal) -> HttpError {
     let (status, sequence) = match refusal {
         Refusal::Sequence { stored, .. } | Refusal::SequenceJump { stored, .. } => {
             (StatusCode::CONFLICT, Some(*stored))
@@ -145,17 +145,17 @@ fn refused(refusal: &Refusal) -> Failure {
         Refusal::WrongProduct { .. } | Refusal::NotListed => (StatusCode::FORBIDDEN, None),
         _ => (StatusCode::BAD_REQUEST, None),
     };
-    Failure { sequence, ..Failure::new(status, refusal.code(), refusal.to_string()) }
+    HttpError { sequence, ..HttpError::new(status, refusal.code(), refusal.to_string()) }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for HttpError {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = chain(&error), "store failed");
         Self::unavailable("the store cannot be used; nothing was written")
     }
 }
 
-impl From<RepositoryError> for Failure {
+impl From<RepositoryError> for HttpError {
     fn from(error: RepositoryError) -> Self {
         let status = match error {
             RepositoryError::File(_) => StatusCode::SERVICE_UNAVAILABLE,

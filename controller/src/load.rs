@@ -17,7 +17,7 @@ use crate::store::{Connection, PublishRow, StoreError};
 
 /// What a restart needs.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedFleet {
     /// Without a policy yet.
     pub fleet: Fleet,
     /// Keys of enrolled hosts.
@@ -34,7 +34,7 @@ pub async fn load(
     connection: &mut Connection,
     product: ProductId,
     permit_key: &PublicKey,
-) -> Result<Loaded, StoreError> {
+) -> Result<LoadedFleet, StoreError> {
     let mut fleet = Fleet::new(product, connection.newest_event().await?);
     let mut keys = Keys::new();
     for (id, host, key) in connection.hosts().await? {
@@ -54,7 +54,7 @@ pub async fn load(
     for digest in connection.stored_lists().await? {
         fleet.list_stored(digest);
     }
-    Ok(Loaded { fleet, keys, stops })
+    Ok(LoadedFleet { fleet, keys, stops })
 }
 
 /// As the fleet is judged by a set.

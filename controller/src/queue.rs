@@ -3,7 +3,7 @@
 use manifests::api::StopView;
 use manifests::digest::Digest;
 use manifests::envelope::EnvelopeError;
-use manifests::fleet::{Answer, Document, EnrolError, Policy, Refusal, StopError};
+use manifests::fleet::{EnrolError, HostDocument, Policy, Refusal, ReportAnswer, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
@@ -68,7 +68,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
 /// Something to be written.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Report(Box<Report>, Reply<Answer>),
+    Report(Box<Report>, Reply<ReportAnswer>),
     Enrol { token: Digest, host: HostId, key: PublicKey, reply: Reply<()> },
     Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
@@ -86,7 +86,7 @@ pub struct Report {
     /// The key.
     pub key: KeyId,
     /// The document.
-    pub document: Document,
+    pub document: HostDocument,
     /// Its payload's digest.
     pub digest: Digest,
     /// As it was signed, of full evidence.
@@ -119,7 +119,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`WriteError::Document`], [`WriteError::KeyReplaced`], or not written.
-    pub async fn report(&self, report: Report) -> Result<Answer, WriteError> {
+    pub async fn report(&self, report: Report) -> Result<ReportAnswer, WriteError> {
         self.ask(|reply| Command::Report(Box::new(report), reply)).await
     }
 
@@ -165,7 +165,7 @@ impl Writer {
     ///
     /// # Errors
     /// If it was not written.
-    pub async fn install(&self, until: Time, published: Option<(Policy, PublishRow)>) -> Result<(), WriteError> {
+    pub async fn put_in_force(&self, until: Time, published: Option<(Policy, PublishRow)>) -> Result<(), WriteError> {
         self.ask(|reply| Command::Install { until, published: published.map(Box::new), reply }).await
     }
 

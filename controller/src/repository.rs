@@ -21,8 +21,8 @@ use manifests::time::{Span, Time};
 use manifests::tree::FileList;
 use manifests::tuf::repository::{self as writer, LIFTS, REGISTRY, SNAPSHOT_LIFE, TIMESTAMP_LIFE, file_path};
 use manifests::tuf::{
-    Client, MemoryStore, ROOT, ROOT_BYTES_MAX, Root, SNAPSHOT, SNAPSHOT_BYTES_MAX, Snapshot, TARGET_FILE_BYTES_MAX,
-    TARGETS, TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, TargetFile, Targets, Timestamp, Trusted, TufError,
+    MemoryStore, ROOT, ROOT_BYTES_MAX, Root, SNAPSHOT, SNAPSHOT_BYTES_MAX, Snapshot, TARGET_FILE_BYTES_MAX, TARGETS,
+    TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, TargetFile, Targets, Timestamp, Trusted, TufClient, TufError,
     metadata_path, target_path,
 };
 
@@ -77,7 +77,7 @@ impl RepositoryError {
 
 /// Who this controller is to the repository.
 #[derive(Debug)]
-pub struct Identity {
+pub struct ControllerIdentity {
     /// Its id in the registry.
     pub id: ControllerId,
     /// The product.
@@ -95,7 +95,7 @@ pub struct Identity {
 pub struct Repository {
     directory: PathBuf,
     first_root: Vec<u8>,
-    identity: Identity,
+    identity: ControllerIdentity,
     current: Option<Trusted>,
     /// What was in force once, where nothing is any more: a lost directory must not bring back an
     /// older set, nor versions that hosts have seen already.
@@ -107,12 +107,16 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError`] if it is damaged, or `first_root` is no root.
-    pub fn open(directory: PathBuf, first_root: Vec<u8>, identity: Identity) -> Result<Self, RepositoryError> {
+    pub fn open(
+        directory: PathBuf,
+        first_root: Vec<u8>,
+        identity: ControllerIdentity,
+    ) -> Result<Self, RepositoryError> {
         durable::create_directory(&directory)?;
         let mut repository = Self { directory, first_root, identity, current: None, floor: Versions::default() };
         // The first root is served too: others start from it.
         let first: Root = writer::read_unverified(&repository.first_root)?;
-        Client::new(&repository.first_root, MemoryStore::default(), candidate::Nothing)?;
+        TufClient::new(&repository.first_root, MemoryStore::default(), candidate::Nothing)?;
         let first_name = metadata_path(ROOT, first.version);
         if repository.read(&first_name, ROOT_BYTES_MAX)?.is_none() {
             repository.write(&first_name, &repository.first_root)?;
@@ -266,7 +270,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError::File`]; the timestamp is written last, so what was in force still is.
-    pub fn install(&mut self, candidate: Candidate) -> Result<VerifiedSet, RepositoryError> {
+    pub fn put_in_force(&mut self, candidate: Candidate) -> Result<VerifiedSet, RepositoryError> {
         for (name, bytes) in candidate.files {
             self.write(&name, &bytes)?;
         }

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::auth::{Access, require};
-use crate::error::Failure;
+use crate::error::HttpError;
 use crate::handlers::{events, host, publish, stops, tuf, views};
 use crate::role::Role;
 
@@ -66,8 +66,8 @@ routes! {
 /// The whole interface.
 pub fn router(app: Arc<App>) -> Router {
     table(&app)
-        .fallback(|| async { Failure::not_found("there is nothing here") })
-        .method_not_allowed_fallback(|| async { Failure::method_not_allowed() })
+        .fallback(|| async { HttpError::not_found("there is nothing here") })
+        .method_not_allowed_fallback(|| async { HttpError::method_not_allowed() })
         // Each handler names its own limit; this one would answer in plain text.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
@@ -91,12 +91,12 @@ async fn in_json(response: Response) -> Response {
         return response;
     }
     let code = if status.is_server_error() { "internal" } else { "malformed" };
-    Failure::new(status, code, status.canonical_reason().unwrap_or_default()).into_response()
+    HttpError::new(status, code, status.canonical_reason().unwrap_or_default()).into_response()
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a handler panicked");
-    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of this controller; its log has more")
+    HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a fault of this controller; its log has more")
         .into_response()
 }
 

@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::chain::chain;
 use crate::data::Data;
 use crate::queue::Writer;
-use crate::repository::{Identity, Repository};
+use crate::repository::{ControllerIdentity, Repository};
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::{clock, load, router, server, writer};
@@ -67,7 +67,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     }
     let permit_key = data.key("permit")?;
     let first_root = durable::read_limited(&args.root, ROOT_BYTES_MAX).context("cannot read the first root")?;
-    let identity = Identity {
+    let identity = ControllerIdentity {
         id: public.id,
         product: product.clone(),
         permit_key: permit_key.public().clone(),
@@ -121,7 +121,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let mut fleet = loaded.fleet;
     fleet.set_online_until(repository.online_until());
     if let Some(set) = set {
-        fleet.install(load::policy(set, previous), now, &mut change);
+        fleet.put_in_force(load::policy(set, previous), now, &mut change);
     }
     let app = Arc::new(App::new(
         store,

@@ -26,6 +26,7 @@ use rustix::fs::{FlockOperation, flock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 
+pub use hosts::StateRow;
 pub use publishes::PublishRow;
 pub use tokens::TokenUse;
 

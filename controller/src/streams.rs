@@ -12,14 +12,14 @@ const WAITING_MAX: usize = 64;
 
 /// One event as it goes over the wire.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct StreamEvent {
     /// Name of the server-sent event.
     pub name: &'static str,
     /// Its data, one line of JSON.
     pub data: Arc<str>,
 }
 
-impl Item {
+impl StreamEvent {
     /// From an event of the interface.
     pub fn new(event: &HostEvent) -> Self {
         let (name, data) = match event {
@@ -33,15 +33,15 @@ impl Item {
 
 /// Streams by host; a host's newer stream ends its older one.
 #[derive(Debug, Default)]
-pub struct Streams(Mutex<HashMap<HostId, mpsc::Sender<Item>>>);
+pub struct Streams(Mutex<HashMap<HostId, mpsc::Sender<StreamEvent>>>);
 
 impl Streams {
-    fn lock(&self) -> MutexGuard<'_, HashMap<HostId, mpsc::Sender<Item>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<HostId, mpsc::Sender<StreamEvent>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a host's stream.
-    pub fn open(&self, host: HostId) -> mpsc::Receiver<Item> {
+    pub fn open(&self, host: HostId) -> mpsc::Receiver<StreamEvent> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         self.lock().insert(host, sender);
         receiver
@@ -53,7 +53,7 @@ impl Streams {
     }
 
     /// Pushes to one host, if it is connected.
-    pub fn push(&self, host: &HostId, item: Item) {
+    pub fn push(&self, host: &HostId, item: StreamEvent) {
         let mut streams = self.lock();
         if streams.get(host).is_some_and(|sender| sender.try_send(item).is_err()) {
             streams.remove(host);
@@ -61,7 +61,7 @@ impl Streams {
     }
 
     /// Pushes to every connected host.
-    pub fn push_all(&self, item: &Item) {
+    pub fn push_all(&self, item: &StreamEvent) {
         self.lock().retain(|_, sender| sender.try_send(item.clone()).is_ok());
     }
 

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::chain::chain;
 use crate::queue::{Command, Queue, Reply, WriteError};
 use crate::store::{Connection, StoreError, Transaction};
-use crate::streams::Item;
+use crate::streams::StreamEvent;
 use crate::{clock, load};
 
 /// Requests written in one transaction at most.
@@ -142,7 +142,7 @@ fn tell(app: &Arc<App>, change: Change) {
 fn push(app: &App, permits: &[Permit]) {
     for permit in permits {
         match Sealed::seal(permit, &app.permit_key) {
-            Ok(sealed) => app.streams.push(&permit.host, Item::new(&HostEvent::Permit(sealed))),
+            Ok(sealed) => app.streams.push(&permit.host, StreamEvent::new(&HostEvent::Permit(sealed))),
             Err(error) => tracing::error!(host = %permit.host, error = chain(&error), "a permit cannot be signed"),
         }
     }
@@ -150,7 +150,7 @@ fn push(app: &App, permits: &[Permit]) {
 
 /// Pushes a stop to everybody: hosts keep the whole chain.
 fn push_stop(app: &App, stop: Sealed<Stop>) {
-    app.streams.push_all(&Item::new(&HostEvent::Stop(stop.clone())));
+    app.streams.push_all(&StreamEvent::new(&HostEvent::Stop(stop.clone())));
     app.stops_mut().push(stop);
 }
 

@@ -4,7 +4,7 @@
 mod support;
 
 use data_encoding::BASE64;
-use manifests::api::{self, Fleet, HostView, Next};
+use manifests::api::{self, FleetView, HostView, Next};
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::Evidence;
 use manifests::key::SigningKey;
@@ -22,7 +22,7 @@ async fn evidence_is_answered_with_a_permit_that_its_key_verifies() {
     let permit = receipt.permit.unwrap().verify([&key]).unwrap();
     assert_eq!((permit.verdict, permit.answers, permit.state), (Verdict::Issue, 1, Some(state("exclusive").digest())));
     assert_eq!((receipt.sequence, receipt.next), (1, Next::Nothing));
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!((fleet.counts.sites, fleet.counts.verified, fleet.counts.silent), (2, 1, 1));
     let drifted = world.receipt(&other.evidence("shared")).await.permit.unwrap().verify([&key]).unwrap();
     assert_eq!(drifted.verdict, Verdict::Hold);

@@ -4,18 +4,18 @@
 mod support;
 
 use data_encoding::BASE64;
-use manifests::api::{self, Fleet, Published};
+use manifests::api::{self, FleetView, Published};
 use manifests::key::SigningKey;
 use manifests::stop::{LIFT_TYPE, Lift, Scope};
 use manifests::tuf::repository::{ROOT_LIFE, read_unverified, unsigned};
-use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, Root, TARGETS};
+use manifests::tuf::{Fetch, FetchError, MemoryStore, Root, TARGETS, TufClient};
 use reqwest::{Method, StatusCode};
 use support::{AP, DB, Draft, World, baseline, failure};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publish_is_in_force_and_any_client_verifies_it() {
     let world = World::new().await;
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.baseline.unwrap().version, "1.0.0");
     let root = std::fs::read(world.data().join("tuf/1.root.json")).unwrap();
 
@@ -35,7 +35,7 @@ async fn a_publish_is_in_force_and_any_client_verifies_it() {
     }
     let handle = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| {
-        let mut client = Client::new(&root, MemoryStore::default(), Served(&world, handle)).unwrap();
+        let mut client = TufClient::new(&root, MemoryStore::default(), Served(&world, handle)).unwrap();
         client.refresh(controller::clock::now()).unwrap();
         assert_eq!(client.download("convenience-issuance/baseline.toml").unwrap(), baseline("1.0.0").as_bytes());
     });
@@ -48,7 +48,7 @@ async fn refused(world: &World, what: &str, change: impl FnOnce(&mut Draft)) -> 
     change(&mut draft);
     let (status, body) = failure(world.publish(&draft).await).await;
     assert_eq!(status, 422, "{what}: {body:?}");
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.baseline.unwrap().version, "1.0.0", "{what}");
     assert!(!world.data().join("tuf/2.targets.json").exists(), "{what}");
     format!("{}: {}", body.code, body.message)
@@ -100,7 +100,7 @@ async fn a_stop_holds_until_a_lift_with_two_signatures_names_the_site() {
     assert_eq!(answer.status(), StatusCode::CREATED);
     let stop = answer.json::<api::StopView>().await.unwrap();
     assert_eq!((stop.stop.number, stop.operator.as_str(), stop.outstanding.len()), (1, "admin", 3));
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.counts.stopped, 1);
     let receipt = world.receipt(&ap.heartbeat("exclusive")).await;
     assert_eq!(receipt.stops.len(), 1);
@@ -118,7 +118,7 @@ async fn a_stop_holds_until_a_lift_with_two_signatures_names_the_site() {
             world.stop().await;
             world.start().await;
         }
-        let fleet: Fleet = world.see(api::SITES).await;
+        let fleet: FleetView = world.see(api::SITES).await;
         assert_eq!((fleet.counts.stopped, fleet.counts.verified), (0, 1), "restarted: {restarted}");
         let stops: Vec<api::StopView> = world.see(api::STOPS).await;
         assert_eq!(stops[0].lifted.len(), 1);
@@ -192,6 +192,6 @@ async fn a_crash_half_way_through_a_key_rotation_leaves_the_old_set_in_force() {
     let bytes = support::signed(&unsigned(&next).unwrap(), &world.managers, &[0, 1]);
     std::fs::write(world.data().join("tuf/2.root.json"), bytes).unwrap();
     world.start().await;
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.baseline.unwrap().version, "1.0.0");
 }

@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use controller::store::Connection;
-use manifests::api::{self, Fleet};
+use manifests::api::{self, FleetView};
 use manifests::outcome::Verdict;
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
@@ -33,7 +33,7 @@ async fn a_document_is_in_the_store_before_it_is_acknowledged() {
         assert_eq!((host.record.sequence, receipt.sequence), (round, round));
         let permit = receipt.permit.unwrap();
         assert_eq!(host.permit.unwrap(), permit.claimed().unwrap());
-        assert_eq!(host.evidence.unwrap().cover.sequence, round);
+        assert_eq!(host.evidence.unwrap().cover().sequence, round);
     }
 }
 
@@ -45,11 +45,11 @@ async fn a_restart_forgets_nothing() {
     let before = world.receipt(&first).await.permit.unwrap().claimed().unwrap();
     let request = api::StopRequest { scope: Scope::Prefecture { prefecture: 40 }, reason: "drill".to_owned() };
     world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await;
-    let seen: Fleet = world.see(api::SITES).await;
+    let seen: FleetView = world.see(api::SITES).await;
 
     world.stop().await;
     world.start().await;
-    let mut again: Fleet = world.see(api::SITES).await;
+    let mut again: FleetView = world.see(api::SITES).await;
     again.time = seen.time;
     assert_eq!(seen, again);
     assert_eq!(world.receipt(&first).await.permit.unwrap().claimed().unwrap(), before, "the same bytes, once more");
@@ -90,6 +90,8 @@ async fn a_damaged_row_stops_the_start_and_names_its_table() {
         ("hosts", "UPDATE hosts SET state = NULL"),
         ("hosts", "UPDATE hosts SET permit = '{}'"),
         ("states", "DELETE FROM states"),
+        ("states", "UPDATE states SET version = 3"),
+        ("states", "UPDATE states SET version = 1"),
         ("sites", "UPDATE sites SET since = -1"),
         ("stops", "DELETE FROM stops WHERE number = 1"),
         ("stops", "UPDATE stops SET number = 3 WHERE number = 2"),
@@ -163,7 +165,7 @@ async fn a_lost_or_older_repository_brings_back_nothing_older() {
     // Lost: nothing is in force, and nothing older comes to be.
     std::fs::remove_dir_all(&tuf).unwrap();
     world.start().await;
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.baseline, None);
     let (status, body) = failure(world.publish(&world.draft()).await).await;
     assert_eq!(status, 422, "{body:?}");
@@ -175,7 +177,7 @@ async fn a_lost_or_older_repository_brings_back_nothing_older() {
     let after: Timestamp = read_unverified(&timestamp).unwrap();
     assert!(after.version > before.version, "{} {}", after.version, before.version);
     assert!(after.snapshot().unwrap().version > before.snapshot().unwrap().version);
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.baseline.unwrap().version, "2.0.0");
 }
 
@@ -213,9 +215,9 @@ async fn what_cannot_be_written_is_not_acknowledged_and_is_taken_later() {
     let health = world.ask(Method::GET, api::HEALTH, "", None::<&()>).await;
     assert_eq!(health.status().as_u16(), 503);
     drop(lock);
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.counts.verified, 1, "it had no effect");
     world.receipt(&sealed).await;
-    let fleet: Fleet = world.see(api::SITES).await;
+    let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.counts.verified, 0);
 }

@@ -32,7 +32,7 @@ pub const TUF: &str = "/tuf";
 pub const TUF_TARGETS: &str = "/tuf/targets";
 /// `GET`, no token: 200 while the store can be written.
 pub const HEALTH: &str = "/healthz";
-/// `GET`, operator: [`Fleet`]; below it `/{code}`: [`SiteView`].
+/// `GET`, operator: [`FleetView`]; below it `/{code}`: [`SiteView`].
 pub const SITES: &str = "/v1/sites";
 /// `GET`, operator: list of [`HostRow`]; below it `/{id}`: [`HostView`].
 pub const HOSTS: &str = "/v1/hosts";
@@ -107,7 +107,7 @@ pub enum HostEvent {
 
 /// Counts and rows of the whole fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fleet {
+pub struct FleetView {
     /// The product.
     pub product: ProductId,
     /// When the answer was made.

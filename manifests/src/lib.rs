@@ -20,5 +20,5 @@ pub mod text;
 pub use authored::{baseline, condition, registry, source};
 pub use judge::{appraise, fleet, gate, reference};
 pub use reported::{controller, enrolment, envelope, evidence, outcome, permit, reason, stop};
-pub use trust::{set, tuf};
+pub use trust::{set, succession, tuf};
 pub use words::{canonical, chain, digest, durable, exclude, id, key, strict, time, tree, value, version};

@@ -1,4 +1,5 @@
-//! Why what release managers wrote is believed: TUF, and what a trusted set of documents is.
+//! Why what release managers wrote is believed: TUF, what a trusted set of documents is, and what may follow it.
 
 pub mod set;
+pub mod succession;
 pub mod tuf;

@@ -18,7 +18,7 @@ use manifests::canonical;
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
-use manifests::evidence::{Evidence, Heartbeat, State};
+use manifests::evidence::{Evidence, Heartbeat, State, v1};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::permit::Permit;
 use manifests::source;
@@ -89,27 +89,48 @@ fn evidence_and_the_heartbeat_that_repeats_it() {
     let heartbeat: Heartbeat = document("heartbeat");
     assert_eq!(heartbeat.state, evidence.state.digest());
     assert!(heartbeat.cover.sequence > evidence.cover.sequence);
+    assert_eq!(heartbeat.since, evidence.cover.sequence);
     assert_eq!(heartbeat.cover.host, evidence.cover.host);
+    assert_eq!(evidence.state.check(), Ok(()));
+}
+
+#[test]
+fn evidence_of_version_1_and_the_heartbeat_that_repeats_it_are_still_read() {
+    let evidence: v1::Evidence = document("evidence-v1");
+    let heartbeat: v1::Heartbeat = document("heartbeat-v1");
+    assert_eq!(heartbeat.state, evidence.state.digest());
+    assert!(heartbeat.cover.sequence > evidence.cover.sequence);
+    assert_eq!(heartbeat.cover.host, evidence.cover.host);
+    assert_eq!(evidence.state.check(), Ok(()));
+    // Neither version's envelope passes for the other's.
+    let envelope = bytes("evidence-v1/envelope.json");
+    assert!(serde_json::from_slice::<Sealed<Evidence>>(&envelope).is_err());
+    assert!(serde_json::from_slice::<Sealed<v1::Evidence>>(&bytes("evidence/envelope.json")).is_err());
+}
+
+fn state_digest<S: serde::de::DeserializeOwned>(directory: &str, digest: impl Fn(&S) -> Digest) -> S {
+    let state: S = serde_json::from_slice(&bytes(&format!("{directory}/state.json"))).unwrap();
+    let canonical_bytes = bytes(&format!("{directory}/canonical.json"));
+    let value = serde_json::from_slice(&bytes(&format!("{directory}/state.json"))).unwrap();
+    assert_eq!(canonical::to_vec(&value).unwrap(), canonical_bytes);
+    assert_eq!(text(&format!("{directory}/digest")).trim_end(), Digest::of(&canonical_bytes).to_string());
+    assert_eq!(digest(&state), Digest::of(&canonical_bytes));
+    state
 }
 
 #[test]
 fn the_state_digest_is_that_of_its_canonical_json() {
-    let state: State = serde_json::from_slice(&bytes("state-digest/state.json")).unwrap();
-    let canonical_bytes = bytes("state-digest/canonical.json");
-    assert_eq!(
-        canonical::to_vec(&serde_json::from_slice(&bytes("state-digest/state.json")).unwrap()).unwrap(),
-        canonical_bytes
-    );
-    assert_eq!(text("state-digest/digest").trim_end(), Digest::of(&canonical_bytes).to_string());
-    assert_eq!(state.digest(), Digest::of(&canonical_bytes));
+    let state = state_digest("state-digest", State::digest);
     assert_eq!(document::<Evidence>("evidence").state, state);
+    let state = state_digest("state-digest-v1", v1::State::digest);
+    assert_eq!(document::<v1::Evidence>("evidence-v1").state, state);
 }
 
 #[test]
 fn a_permit_that_issues_and_one_that_holds() {
     let (issue, hold): (Permit, Permit) = (document("permit"), document("permit-hold"));
     assert_eq!((issue.reasons.len(), hold.reasons.len()), (0, 1));
-    let evidence: Evidence = document("evidence");
+    let evidence: v1::Evidence = document("evidence-v1");
     assert_eq!((issue.state, issue.answers), (Some(evidence.state.digest()), evidence.cover.sequence));
     assert!(hold.number > issue.number);
 }

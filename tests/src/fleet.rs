@@ -196,7 +196,7 @@ impl Fleet {
                     // The fix reaches the disk while the old process runs on.
                     host.install(masters, Release::Fixed)?;
                 }
-                host.enroll(controllers, token.context("no token was made")?).await?;
+                host.enrol(controllers, token.context("no token was made")?).await?;
                 host.start_agent().await?;
                 each(id);
                 anyhow::Ok(())

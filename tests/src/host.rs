@@ -194,7 +194,7 @@ impl Host {
     ///
     /// # Errors
     /// If the agent is refused.
-    pub async fn enroll(&self, controllers: &Controllers, token: &str) -> Result<()> {
+    pub async fn enrol(&self, controllers: &Controllers, token: &str) -> Result<()> {
         let quote = |path: &Path| text(path).map(|text| format!("{text:?}"));
         let urls: Vec<String> = controllers.urls.iter().map(|url| format!("{url:?}")).collect();
         let config = format!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use manifests::api::{self, Fleet, HostRow, SiteView, StopView};
+use manifests::api::{self, FleetView, HostRow, SiteView, StopView};
 use manifests::id::SiteCode;
 use manifests::key::SigningKey;
 use serde::de::DeserializeOwned;
@@ -174,7 +174,7 @@ impl Controller {
     ///
     /// # Errors
     /// If the controller does not answer, or not with 200.
-    pub async fn fleet(&self) -> Result<Fleet> {
+    pub async fn fleet(&self) -> Result<FleetView> {
         self.get(api::SITES).await
     }
 

@@ -7,7 +7,7 @@ use manifests::api::{self, Receipt};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed};
-use manifests::evidence::{Agent, Cover, Evidence, Gap, Heartbeat, State, Why};
+use manifests::evidence::{Agent, Cover, Evidence, Gap, Heartbeat, State, Why, v1};
 use manifests::id::{HostId, ProductId};
 use manifests::key::SigningKey;
 use manifests::time::Time;
@@ -75,7 +75,7 @@ impl SimulatedHost {
     ///
     /// # Errors
     /// If it is refused.
-    pub async fn enroll(&self, controller: &Controller, token: &str) -> Result<()> {
+    pub async fn enrol(&self, controller: &Controller, token: &str) -> Result<()> {
         let enrolment = Enrolment {
             product: self.product.clone(),
             host: self.id.clone(),
@@ -133,12 +133,31 @@ impl SimulatedHost {
         Ok(Sealed::seal(&evidence, &self.key)?)
     }
 
+    /// The next evidence, signed, as an agent of before version 2 sends it.
+    ///
+    /// # Errors
+    /// If it is too large.
+    pub fn evidence_v1(&mut self, state: v1::State) -> Result<Sealed<v1::Evidence>> {
+        let evidence = v1::Evidence { cover: self.cover(), state };
+        Ok(Sealed::seal(&evidence, &self.key)?)
+    }
+
+    /// The next heartbeat, signed, as an agent of before version 2 sends it.
+    ///
+    /// # Errors
+    /// If it is too large.
+    pub fn heartbeat_v1(&mut self, state: Digest) -> Result<Sealed<v1::Heartbeat>> {
+        let heartbeat = v1::Heartbeat { cover: self.cover(), state };
+        Ok(Sealed::seal(&heartbeat, &self.key)?)
+    }
+
     /// The next heartbeat, signed.
     ///
     /// # Errors
     /// If it is too large.
     pub fn heartbeat(&mut self, state: Digest) -> Result<Sealed<Heartbeat>> {
-        let heartbeat = Heartbeat { cover: self.cover(), state };
+        let cover = self.cover();
+        let heartbeat = Heartbeat { since: cover.sequence, cover, state };
         Ok(Sealed::seal(&heartbeat, &self.key)?)
     }
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use manifests::api::{self, HostRow};
 use manifests::digest::Digest;
+use manifests::evidence::v1;
 use manifests::id::HostId;
 use reqwest::StatusCode;
 use tests::baseline_text::PRODUCT;
@@ -22,7 +23,7 @@ async fn enrolled(fleet: &Fleet, count: usize) -> Result<Vec<SimulatedHost>> {
     let mut hosts = Vec::new();
     for (id, token) in fleet.controller.host_tokens(&names).await? {
         let host = SimulatedHost::new(&id, PRODUCT, baseline)?;
-        host.enroll(&fleet.controller, &token).await?;
+        host.enrol(&fleet.controller, &token).await?;
         hosts.push(host);
     }
     Ok(hosts)
@@ -140,6 +141,28 @@ async fn a_heartbeat_for_an_unknown_state_asks_for_full_evidence() -> Result<()>
     let unknown = host.heartbeat(Digest::of(b"never shown"))?;
     let receipt = post(&fleet.controller, api::HEARTBEATS, &unknown).await?.receipt()?;
     assert_eq!(receipt.next, api::Next::SendFull);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_of_before_version_2_goes_on_with_a_controller_of_today() -> Result<()> {
+    let mut fleet = small(6).await?;
+    let mut hosts = enrolled(&fleet, 1).await?;
+    let host = hosts.first_mut().context("one host was asked for")?;
+    let state = v1::State::from(&SimulatedHost::state("version 1"));
+    let shown = post(&fleet.controller, api::EVIDENCE, &host.evidence_v1(state.clone())?).await?.receipt()?;
+    let permit = shown.permit.context("a permit")?.claimed()?;
+    assert_eq!(permit.state, Some(state.digest()), "the permit binds what was sent");
+    let beat = post(&fleet.controller, api::HEARTBEATS, &host.heartbeat_v1(state.digest())?).await?.receipt()?;
+    assert_eq!(beat.next, api::Next::Nothing);
+    fleet.controller.kill()?;
+    fleet.controller.resume().await?;
+    let beat = post(&fleet.controller, api::HEARTBEATS, &host.heartbeat_v1(state.digest())?).await?.receipt()?;
+    assert_eq!(beat.next, api::Next::Nothing, "a restart forgets nothing");
+    assert_eq!(row(&fleet, &host.id).await?.state, Some(state.digest()));
+    let other =
+        post(&fleet.controller, api::HEARTBEATS, &host.heartbeat_v1(Digest::of(b"another"))?).await?.receipt()?;
+    assert_eq!(other.next, api::Next::SendFull);
     Ok(())
 }
 

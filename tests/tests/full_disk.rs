@@ -24,7 +24,7 @@ async fn a_controller_whose_disk_was_full_for_a_moment_goes_on() -> Result<()> {
     let id = fleet.host_ids(false).into_iter().next().context("no host")?;
     let (id, token) = fleet.controller.host_tokens(&[id.as_str()]).await?.into_iter().next().context("no token")?;
     let mut host = SimulatedHost::new(&id, PRODUCT, baseline)?;
-    host.enroll(&fleet.controller, &token).await?;
+    host.enrol(&fleet.controller, &token).await?;
     fleet.controller.kill()?;
     let disk = fleet.controller.resume_on_small_disk(24).await?;
     post(&fleet.controller, api::EVIDENCE, &host.evidence(SimulatedHost::state("0"))?).await?.receipt()?;

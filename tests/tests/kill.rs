@@ -37,7 +37,7 @@ async fn a_document_acknowledged_before_kill_9_is_there_afterwards() -> Result<(
     let mut first = BTreeMap::new();
     for (id, token) in fleet.controller.host_tokens(&names).await? {
         let mut host = SimulatedHost::new(&id, PRODUCT, baseline)?;
-        host.enroll(&fleet.controller, &token).await?;
+        host.enrol(&fleet.controller, &token).await?;
         // Every host has something stored before the first kill.
         let state = SimulatedHost::state("first");
         let digest = state.digest();

@@ -71,7 +71,7 @@ pub enum Command {
     /// List stops, newest first, with their digests and who has them
     Stops(Output),
     /// Stop sites at once. Only a lift signed by two release managers ends a stop
-    Stop(Stop),
+    Stop(StopArgs),
 }
 
 /// How a list is printed.
@@ -94,7 +94,7 @@ pub enum Form {
 /// Whom to stop, and why.
 #[derive(Clone, Debug, Group)]
 #[command(group(ArgGroup::new("whom").required(true).args(["all", "site"])))]
-pub struct Stop {
+pub struct StopArgs {
     /// Every site
     #[arg(long)]
     pub all: bool,

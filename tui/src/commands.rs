@@ -8,7 +8,7 @@ use manifests::time::Time;
 use serde::Serialize;
 
 use crate::args::{Command, Form};
-use crate::client::Client;
+use crate::client::OperatorClient;
 use crate::theme::Theme;
 
 pub mod hosts;
@@ -70,7 +70,7 @@ pub struct Style {
 /// No contact, or the output cannot be written.
 pub async fn run(
     command: Command,
-    client: &Client,
+    client: &OperatorClient,
     style: Style,
     now: Time,
     out: &mut impl Write,

@@ -1,7 +1,7 @@
 //! Everything that can happen to the dashboard.
 
 use crossterm::event::KeyEvent;
-use manifests::api::{Fleet, ItemRow, SiteView};
+use manifests::api::{FleetView, ItemRow, SiteView};
 use manifests::id::SiteCode;
 
 /// One happening.
@@ -23,9 +23,9 @@ pub enum Event {
     /// Data arrived.
     Fetched(Box<Fetched>),
     /// A fetch failed.
-    FetchFailed(Failure),
+    FetchFailed(NoContact),
     /// The stream could not be opened, or ended.
-    StreamFailed(Failure),
+    StreamFailed(NoContact),
     /// A signal asks to end.
     Ended,
 }
@@ -34,7 +34,7 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// The fleet.
-    pub fleet: Fleet,
+    pub fleet: FleetView,
     /// The site that was asked for with its items.
     pub site: Option<FetchedSite>,
 }
@@ -52,9 +52,9 @@ pub struct FetchedSite {
 
 /// Why there is no contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// [`crate::client::ClientError::code`]; its words are the text `link-CODE`.
+pub struct NoContact {
+    /// [`crate::client::link_word`]; its words are the text `link-CODE`.
     pub code: &'static str,
-    /// [`crate::client::ClientError::cause`]; empty where the code says it all.
+    /// [`crate::client::cause`]; empty where the code says it all.
     pub cause: String,
 }

@@ -11,7 +11,7 @@ use manifests::time::{Span, Time};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::client::Client;
+use crate::client::OperatorClient;
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::model::Model;
@@ -60,7 +60,7 @@ impl Clock {
 #[derive(Debug)]
 pub struct Dashboard {
     /// The controller.
-    pub client: Client,
+    pub client: OperatorClient,
     /// The language.
     pub lang: manifests::text::Lang,
     /// Colours and glyphs.

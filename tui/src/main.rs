@@ -9,7 +9,7 @@ use clap::Parser as _;
 use manifests::text::Lang;
 use manifests::time::Time;
 use tui::args::Args;
-use tui::client::{Client, ClientError};
+use tui::client::{ClientError, OperatorClient};
 use tui::commands::{self, End, Style, Unminding};
 use tui::theme::Theme;
 use tui::{Dashboard, terminal};
@@ -19,8 +19,6 @@ const UNKNOWN: u8 = 3;
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    // An earlier installation in this process would do as well; there is none.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -40,7 +38,7 @@ fn main() -> ExitCode {
         eprintln!("sekisho: {what}; or use a subcommand, as: sekisho sites --output json");
         return ExitCode::from(USAGE);
     }
-    let client = match Client::new(controller, ca, token_file) {
+    let client = match OperatorClient::new(controller, ca, token_file) {
         Ok(client) => client,
         Err(error) => {
             let code = if matches!(error, ClientError::Address { .. }) { USAGE } else { UNKNOWN };
@@ -58,7 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args, client: Client) -> anyhow::Result<End> {
+fn run(args: Args, client: OperatorClient) -> anyhow::Result<End> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let lang = match args.lang {
         Some(language) => language.into(),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use manifests::api::{Fleet, ItemRow, SiteRow, SiteView};
+use manifests::api::{FleetView, ItemRow, SiteRow, SiteView};
 use manifests::id::{ItemId, SiteCode};
 use manifests::text::Lang;
 use manifests::time::{Span, Time};
 
 use crate::cells;
-use crate::event::Failure;
+use crate::event::NoContact;
 use crate::standing::Shown;
 
 /// Rows of the screen above the table or page: title, counts, link; the table has a head as well.
@@ -67,7 +67,7 @@ pub enum Link {
         /// When it is tried again; none while it is being tried.
         retry_at: Option<Time>,
         /// Why.
-        why: Failure,
+        why: NoContact,
     },
 }
 
@@ -82,24 +82,24 @@ pub struct Filter {
 
 /// A filter taken apart, once for all rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct FilterTerms {
     inverse: bool,
     words: Vec<String>,
 }
 
 impl Filter {
     /// What it asks for.
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> FilterTerms {
         let lower = cells::folded(&self.text);
         let (inverse, words) = match lower.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, lower.as_str()),
         };
-        Wanted { inverse, words: words.split_whitespace().map(str::to_owned).collect() }
+        FilterTerms { inverse, words: words.split_whitespace().map(str::to_owned).collect() }
     }
 }
 
-impl Wanted {
+impl FilterTerms {
     /// Whether a site's folded search text passes. Asking for nothing, every one does.
     pub fn passes(&self, haystack: &str) -> bool {
         self.words.is_empty() || self.words.iter().all(|word| haystack.contains(word.as_str())) != self.inverse
@@ -173,7 +173,7 @@ pub struct Model {
     /// The newest event's id, to resume from.
     pub last_event: Option<u64>,
     /// The newest fleet and this machine's clock when it came.
-    pub fleet: Option<(Fleet, Time)>,
+    pub fleet: Option<(FleetView, Time)>,
     /// Fetches.
     pub fetching: Fetching,
     /// The table.

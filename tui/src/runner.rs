@@ -6,21 +6,21 @@ use manifests::id::SiteCode;
 use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 
-use crate::client::{Client, ClientError};
+use crate::client::{ClientError, OperatorClient, cause, link_word};
 use crate::effect::Effect;
-use crate::event::{Event, Failure, Fetched, FetchedSite};
+use crate::event::{Event, Fetched, FetchedSite, NoContact};
 
 /// Carries out effects as tasks.
 #[derive(Debug)]
 pub struct Runner {
-    client: Arc<Client>,
+    client: Arc<OperatorClient>,
     events: Sender<Event>,
     stream: Option<AbortHandle>,
 }
 
 impl Runner {
     /// Results go to `events`.
-    pub fn new(client: Client, events: Sender<Event>) -> Self {
+    pub fn new(client: OperatorClient, events: Sender<Event>) -> Self {
         Self { client: Arc::new(client), events, stream: None }
     }
 
@@ -63,17 +63,17 @@ async fn send(events: &Sender<Event>, event: Event) {
     let _ = events.send(event).await;
 }
 
-fn failure(error: &ClientError) -> Failure {
-    Failure { code: error.code(), cause: error.cause() }
+fn failure(error: &ClientError) -> NoContact {
+    NoContact { code: link_word(error), cause: cause(error) }
 }
 
-async fn fetch(client: &Client, site: Option<SiteCode>) -> Result<Fetched, ClientError> {
+async fn fetch(client: &OperatorClient, site: Option<SiteCode>) -> Result<Fetched, ClientError> {
     let fleet = client.fleet().await?;
     let site = match site {
         Some(code) => {
             let view = match client.site(&code).await {
                 Ok(view) => Some(view),
-                Err(ClientError::Answered { status: 404, .. }) => None,
+                Err(ClientError::Refused { status: 404, .. }) => None,
                 Err(error) => return Err(error),
             };
             Some(FetchedSite { code, view, items: client.items().await? })

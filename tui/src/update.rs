@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use manifests::time::{Span, Time};
 
 use crate::effect::Effect;
-use crate::event::{Event, Failure, Fetched};
+use crate::event::{Event, Fetched, NoContact};
 use crate::keymap::{self, Action, Place};
 use crate::model::{Link, Model, SitePage};
 use crate::page;
@@ -108,7 +108,7 @@ fn on_tick(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-fn on_failed(model: &mut Model, failure: Failure) -> Vec<Effect> {
+fn on_failed(model: &mut Model, failure: NoContact) -> Vec<Effect> {
     model.stream_open = false;
     let (since, attempt) = match model.link {
         // Stream and fetch fail together: the second report of one failure is not another attempt.

@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::event::Failure;
+use crate::event::NoContact;
 use crate::keymap::{self, Place};
 use crate::model::{Link, Model, ROWS_ABOVE, SIZE_MIN};
 use crate::standing::Shown;
@@ -194,7 +194,7 @@ fn status<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
 }
 
 /// Why there is no contact, from all that is known to the least that tells it from others.
-fn whys(lang: manifests::text::Lang, why: &Failure) -> Vec<String> {
+fn whys(lang: manifests::text::Lang, why: &NoContact) -> Vec<String> {
     let words = text(lang, &format!("link-{}", why.code));
     if why.cause.is_empty() {
         return vec![words];

@@ -1,6 +1,6 @@
 //! Times, ages, counts and reasons as people read them; no colours, no layout.
 
-use manifests::api::{Counts, Fleet};
+use manifests::api::{Counts, FleetView};
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
@@ -70,7 +70,7 @@ pub fn age(lang: Lang, span: Span) -> String {
 /// The counts in words, verified ones first, what is zero left out. Never a percentage.
 /// `lapsed` of those counted as verified have run out since. Sites that are held or silent and stopped
 /// as well are counted as both: a stop in force is never left out.
-pub fn counts(lang: Lang, fleet: &Fleet, lapsed: u32) -> Vec<(Shown, String)> {
+pub fn counts(lang: Lang, fleet: &FleetView, lapsed: u32) -> Vec<(Shown, String)> {
     let counts = &fleet.counts;
     let stopped = fleet.sites.iter().filter(|row| Shown::Stopped.counts(row)).count();
     let stopped = u32::try_from(stopped).unwrap_or(u32::MAX).max(counts.stopped);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn counts_are_of_all_sites_and_never_a_percentage() {
-        let fleet = Fleet {
+        let fleet = FleetView {
             product: "convenience-issuance".parse().unwrap(),
             time: at("2023-04-30T15:04:05Z"),
             baseline: None,

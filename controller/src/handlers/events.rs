@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::host::KEEP_ALIVE;
 use crate::app::App;
 use crate::chain::chain;
-use crate::error::Failure;
+use crate::error::HttpError;
 
 /// Events read from the store at once.
 const PAGE: u32 = 500;
@@ -31,12 +31,12 @@ const SLOW: Duration = Duration::from_secs(10);
 pub async fn stream(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, HttpError> {
     let last = headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
     // Listening begins before the store is read, so that nothing falls between.
     let live = app.events.subscribe();
     let last = match last {
-        Some(None) => return Err(Failure::malformed("Last-Event-ID is the id of an event")),
+        Some(None) => return Err(HttpError::malformed("Last-Event-ID is the id of an event")),
         // An id that was never given (another controller's, or from before a restore) would wait for
         // events that may not come for years.
         Some(Some(id)) => Some(id.min(app.store.newest_event().await?)),

@@ -15,9 +15,9 @@ use futures_util::stream::{self, Stream};
 use manifests::api::{HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
-use manifests::envelope::{Document as Signed, Sealed, Verified};
-use manifests::evidence::{Evidence, Heartbeat};
-use manifests::fleet::{Answer, Document};
+use manifests::envelope::{Document, EitherVersion, Sealed, Verified};
+use manifests::evidence::{Evidence, Heartbeat, v1};
+use manifests::fleet::{HostDocument, ReportAnswer};
 use manifests::id::{HostId, ProductId};
 use manifests::key::KeyId;
 use manifests::stop::{Acknowledgement, Stop};
@@ -26,11 +26,11 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::auth::bearer;
-use crate::body::Source;
+use crate::body::Payer;
 use crate::chain::chain;
-use crate::error::Failure;
+use crate::error::HttpError;
 use crate::queue::Report;
-use crate::streams::Item;
+use crate::streams::StreamEvent;
 use crate::{body, clock};
 
 /// Largest file list: a million lines.
@@ -39,7 +39,7 @@ const FILE_LIST_BYTES_MAX: usize = 128 << 20;
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Largest body with an envelope of `T`: base64, and the JSON around it.
-const fn envelope_bytes_max<T: Signed>() -> usize {
+const fn envelope_bytes_max<T: Document>() -> usize {
     T::BYTES_MAX / 3 * 4 + (16 << 10)
 }
 
@@ -50,23 +50,32 @@ struct Received<T> {
     document: Verified<T>,
 }
 
-async fn receive<T: Signed>(
+async fn receive<T: Document>(
     app: &App,
     request: Request,
     named: impl Fn(&T) -> (&HostId, &ProductId),
-) -> Result<Received<T>, Failure> {
-    let sealed: Sealed<T> = body::json(request, Source::Anybody(&app.bodies), envelope_bytes_max::<T>()).await?;
+) -> Result<Received<T>, HttpError> {
+    let sealed = body::json(request, Payer::Anybody(&app.bodies), envelope_bytes_max::<T>()).await?;
+    verify(app, sealed, named)
+}
+
+fn verify<T: Document>(
+    app: &App,
+    sealed: Sealed<T>,
+    named: impl Fn(&T) -> (&HostId, &ProductId),
+) -> Result<Received<T>, HttpError> {
     let sender = app.sender(&sealed);
-    let (host, key) = sender.ok_or_else(|| Failure::forbidden("not-enrolled", "no host is enrolled with this key"))?;
+    let (host, key) =
+        sender.ok_or_else(|| HttpError::forbidden("not-enrolled", "no host is enrolled with this key"))?;
     let document = sealed.verify([&key])?;
     // Whose it is says the signed payload, never an address; and the key must be that host's.
     let (id, product) = named(&document);
     if *id != host {
-        return Err(Failure::forbidden("wrong-host", format!("the key is {host}'s, the document is for {id}")));
+        return Err(HttpError::forbidden("wrong-host", format!("the key is {host}'s, the document is for {id}")));
     }
     let served = app.fleet().product().clone();
     if *product != served {
-        return Err(Failure::forbidden("wrong-product", format!("this controller serves {served}")));
+        return Err(HttpError::forbidden("wrong-product", format!("this controller serves {served}")));
     }
     Ok(Received { host, key: key.id(), document })
 }
@@ -75,53 +84,70 @@ async fn receive<T: Signed>(
 ///
 /// # Errors
 /// 401 for a token that is none, 403 for another host's, 409 for one that was used or a host that has a key.
-pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Failure> {
+pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
     let token = Digest::of(bearer(request.headers())?.as_bytes());
     let sealed: Sealed<Enrolment> =
-        body::json(request, Source::Anybody(&app.bodies), envelope_bytes_max::<Enrolment>()).await?;
+        body::json(request, Payer::Anybody(&app.bodies), envelope_bytes_max::<Enrolment>()).await?;
     // Signed with the key that it brings: who enrols a key must hold it. Which key that is stands in
     // the payload, so this one is parsed before it is verified, and nothing in it is acted on.
     let claimed: Enrolment = sealed.claimed()?;
     let enrolment = sealed.verify([&claimed.key])?.into_document();
     let served = app.fleet().product().clone();
     if enrolment.product != served {
-        return Err(Failure::forbidden("wrong-product", format!("this controller serves {served}")));
+        return Err(HttpError::forbidden("wrong-product", format!("this controller serves {served}")));
     }
     if enrolment.token != token {
-        return Err(Failure::token("the enrolment was signed for another token"));
+        return Err(HttpError::token("the enrolment was signed for another token"));
     }
     app.writer.enrol(token, enrolment.host, enrolment.key).await?;
     Ok(StatusCode::CREATED)
 }
 
-/// `POST /v1/evidence`
+/// `POST /v1/evidence`, of version 1 or 2
 ///
 /// # Errors
 /// 409 for a sequence that does not count; 401 and 403 for a document of somebody else.
-pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, Failure> {
-    let received = receive::<Evidence>(&app, request, |e| (&e.cover.host, &e.cover.product)).await?;
-    let envelope = text(received.document.sealed())?;
-    let digest = received.document.digest();
-    let evidence = Box::new(received.document.into_document());
-    let document = Document::Evidence { state: evidence.state.digest(), evidence };
-    let report = Report { host: received.host, key: received.key, document, digest, envelope: Some(envelope) };
+pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, HttpError> {
+    let max = envelope_bytes_max::<Evidence>();
+    let report = match body::json(request, Payer::Anybody(&app.bodies), max).await? {
+        EitherVersion::Old(sealed) => {
+            let received = verify::<v1::Evidence>(&app, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let envelope = text(received.document.sealed())?;
+            Report { envelope: Some(envelope), ..report(received) }
+        }
+        EitherVersion::New(sealed) => {
+            let received = verify::<Evidence>(&app, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let envelope = text(received.document.sealed())?;
+            Report { envelope: Some(envelope), ..report(received) }
+        }
+    };
     answer(&app, report).await
 }
 
-/// `POST /v1/heartbeats`
+/// `POST /v1/heartbeats`, of version 1 or 2
 ///
 /// # Errors
 /// As [`evidence`].
-pub async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, Failure> {
-    let received = receive::<Heartbeat>(&app, request, |h| (&h.cover.host, &h.cover.product)).await?;
-    let digest = received.document.digest();
-    let document = Document::Heartbeat(Box::new(received.document.into_document()));
-    answer(&app, Report { host: received.host, key: received.key, document, digest, envelope: None }).await
+pub async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, HttpError> {
+    let max = envelope_bytes_max::<Heartbeat>();
+    let report = match body::json(request, Payer::Anybody(&app.bodies), max).await? {
+        EitherVersion::Old(sealed) => {
+            report(verify::<v1::Heartbeat>(&app, sealed, |h| (&h.cover.host, &h.cover.product))?)
+        }
+        EitherVersion::New(sealed) => report(verify::<Heartbeat>(&app, sealed, |h| (&h.cover.host, &h.cover.product))?),
+    };
+    answer(&app, report).await
 }
 
-async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, Failure> {
+fn report<T: Document + Into<HostDocument>>(received: Received<T>) -> Report {
+    let digest = received.document.digest();
+    let document = received.document.into_document().into();
+    Report { host: received.host, key: received.key, document, digest, envelope: None }
+}
+
+async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
     let (host, key) = (report.host.clone(), report.key.clone());
-    let Answer { sequence, next, permit, stops_after, wanted } = app.writer.report(report).await?;
+    let ReportAnswer { sequence, next, permit, stops_after, wanted } = app.writer.report(report).await?;
     // Signed here, not by the writer: requests come on many cores.
     let (permit, unsigned) = match permit {
         Ok(permit) => (Some(Sealed::seal(&permit, &app.permit_key)?), None),
@@ -149,7 +175,7 @@ fn stops_above(app: &App, number: u64) -> Vec<Sealed<Stop>> {
 ///
 /// # Errors
 /// 404 for a stop that is not ours.
-pub async fn acknowledge(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Failure> {
+pub async fn acknowledge(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
     let received = receive::<Acknowledgement>(&app, request, |a| (&a.host, &a.product)).await?;
     let envelope = text(received.document.sealed())?;
     app.writer.acknowledge(received.host, received.key, received.document.stop, envelope).await?;
@@ -164,29 +190,30 @@ pub async fn file_list(
     State(app): State<Arc<App>>,
     Path(digest): Path<String>,
     request: Request,
-) -> Result<StatusCode, Failure> {
+) -> Result<StatusCode, HttpError> {
     let host = session(&app, request.headers())?;
-    let digest =
-        Digest::from_hex(&digest).or_else(|_| digest.parse()).map_err(|error| Failure::malformed(error.to_string()))?;
+    let digest = Digest::from_hex(&digest)
+        .or_else(|_| digest.parse())
+        .map_err(|error| HttpError::malformed(error.to_string()))?;
     {
         let fleet = app.fleet();
         if fleet.has_list(&digest) {
             return Ok(StatusCode::NO_CONTENT);
         }
-        let cover = fleet.host(&host).and_then(|host| host.evidence.as_ref()).map(|evidence| &evidence.cover);
+        let cover = fleet.host(&host).and_then(|host| host.evidence.as_ref()).map(|evidence| evidence.cover());
         if !cover.is_some_and(|cover| cover.lists.contains(&digest)) {
-            return Err(Failure::forbidden("not-asked-for", "the host's evidence names no such file list"));
+            return Err(HttpError::forbidden("not-asked-for", "the host's evidence names no such file list"));
         }
     }
-    let bytes = body::read(request, Source::Anybody(&app.bodies), FILE_LIST_BYTES_MAX).await?;
+    let bytes = body::read(request, Payer::Anybody(&app.bodies), FILE_LIST_BYTES_MAX).await?;
     let bytes = tokio::task::spawn_blocking(move || {
         if Digest::of(&bytes) != digest {
-            return Err(Failure::malformed("the bytes have another digest"));
+            return Err(HttpError::malformed("the bytes have another digest"));
         }
-        FileList::parse(&bytes).map_err(|error| Failure::malformed(error.to_string()))?;
+        FileList::parse(&bytes).map_err(|error| HttpError::malformed(error.to_string()))?;
         Ok(bytes.into_bytes())
     });
-    let bytes = bytes.await.map_err(|_| Failure::unavailable("the list could not be read"))??;
+    let bytes = bytes.await.map_err(|_| HttpError::unavailable("the list could not be read"))??;
     app.writer.file_list(digest, bytes).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -199,10 +226,10 @@ pub async fn stream(
     State(app): State<Arc<App>>,
     method: Method,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, HttpError> {
     // Routed here as a GET without its body: it would take the host's open stream away and give none.
     if method != Method::GET {
-        return Err(Failure::method_not_allowed());
+        return Err(HttpError::method_not_allowed());
     }
     let host = session(&app, &headers)?;
     // Opened first: what happens while it is told what there is, is in the queue then.
@@ -214,36 +241,36 @@ pub async fn stream(
             () = shutdown.cancelled() => None,
         }
     });
-    let events = futures_util::StreamExt::map(futures_util::StreamExt::chain(first, later), |item: Item| {
+    let events = futures_util::StreamExt::map(futures_util::StreamExt::chain(first, later), |item: StreamEvent| {
         Ok(Event::default().event(item.name).data(item.data.as_ref()))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// What the host may have missed while it was not connected.
-fn present(app: &App, host: &HostId) -> Vec<Item> {
+fn present(app: &App, host: &HostId) -> Vec<StreamEvent> {
     let (permit, stops_after) = {
         let fleet = app.fleet();
         let Some(known) = fleet.host(host) else { return Vec::new() };
         let permit = known.permit.clone().filter(|permit| permit.number > known.record.permit_named);
         (permit, fleet.stops_after(host))
     };
-    let mut items: Vec<Item> =
-        stops_above(app, stops_after).into_iter().map(|stop| Item::new(&HostEvent::Stop(stop))).collect();
+    let mut items: Vec<StreamEvent> =
+        stops_above(app, stops_after).into_iter().map(|stop| StreamEvent::new(&HostEvent::Stop(stop))).collect();
     match permit.map(|permit| Sealed::seal(&permit, &app.permit_key)).transpose() {
-        Ok(permit) => items.extend(permit.map(|permit| Item::new(&HostEvent::Permit(permit)))),
+        Ok(permit) => items.extend(permit.map(|permit| StreamEvent::new(&HostEvent::Permit(permit)))),
         Err(error) => tracing::error!(%host, error = chain(&error), "a permit cannot be signed"),
     }
-    items.push(Item::new(&HostEvent::Refresh(app.timestamp())));
+    items.push(StreamEvent::new(&HostEvent::Refresh(app.timestamp())));
     items
 }
 
-fn session(app: &App, headers: &HeaderMap) -> Result<HostId, Failure> {
+fn session(app: &App, headers: &HeaderMap) -> Result<HostId, HttpError> {
     let key_of = |host: &HostId| app.fleet().host(host).and_then(|host| host.key.clone());
     let host = app.sessions.check(bearer(headers)?, clock::now(), key_of);
-    host.ok_or_else(|| Failure::token("the session is over; the next receipt carries a new one"))
+    host.ok_or_else(|| HttpError::token("the session is over; the next receipt carries a new one"))
 }
 
-fn text<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::malformed(error.to_string()))
+fn text<T: Serialize>(value: &T) -> Result<String, HttpError> {
+    serde_json::to_string(value).map_err(|error| HttpError::malformed(error.to_string()))
 }

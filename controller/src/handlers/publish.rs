@@ -10,9 +10,9 @@ use manifests::strict;
 
 use crate::app::App;
 use crate::auth::Operator;
-use crate::body::Source;
+use crate::body::Payer;
 use crate::chain::chain;
-use crate::error::Failure;
+use crate::error::HttpError;
 use crate::store::PublishRow;
 use crate::{body, clock, load};
 
@@ -30,20 +30,20 @@ pub async fn publish(
     State(app): State<Arc<App>>,
     Extension(operator): Extension<Operator>,
     request: Request,
-) -> Result<Json<Published>, Failure> {
-    let bytes = body::read(request, Source::Operator, BYTES_MAX).await?;
+) -> Result<Json<Published>, HttpError> {
+    let bytes = body::read(request, Payer::Operator, BYTES_MAX).await?;
     // Not written again to be compared, as other requests are: that would take its size twice more, and
     // nobody hashes it.
     let publish = strict::check(&bytes).and_then(|()| serde_json::from_slice::<Publish>(&bytes));
-    let publish = publish.map_err(|error| Failure::malformed(error.to_string()))?;
+    let publish = publish.map_err(|error| HttpError::malformed(error.to_string()))?;
     drop(bytes);
     // In a task of its own: once the files are written, the rest happens whether or not somebody
     // waits for the answer.
-    let work = tokio::spawn(async move { install(app, operator.name, publish).await });
-    work.await.map_err(|_| Failure::unavailable("the publish broke off"))?.map(Json)
+    let work = tokio::spawn(async move { put_in_force(app, operator.name, publish).await });
+    work.await.map_err(|_| HttpError::unavailable("the publish broke off"))?.map(Json)
 }
 
-async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Published, Failure> {
+async fn put_in_force(app: Arc<App>, operator: String, publish: Publish) -> Result<Published, HttpError> {
     let now = clock::now();
     let mut repository = app.repository_owned().await;
     // Under the repository's lock no other publish comes between; a stop may, and then a lift of it
@@ -56,10 +56,10 @@ async fn install(app: Arc<App>, operator: String, publish: Publish) -> Result<Pu
         let row = PublishRow::new(set, candidate.versions(), operator, now);
         publishes.insert(0, row.clone());
         let previous = load::previous(&repository, set, &publishes, now);
-        let policy = load::policy(repository.install(candidate)?, previous);
-        Ok::<_, Failure>((repository, policy, row))
+        let policy = load::policy(repository.put_in_force(candidate)?, previous);
+        Ok::<_, HttpError>((repository, policy, row))
     });
-    let (repository, policy, row) = work.await.map_err(|_| Failure::unavailable("the publish broke off"))??;
+    let (repository, policy, row) = work.await.map_err(|_| HttpError::unavailable("the publish broke off"))??;
     let baseline = BaselineRef { version: row.version.clone(), digest: row.baseline };
     let versions = row.versions;
     // The files are in force, and hosts follow them: until the fleet is judged by them too, it would

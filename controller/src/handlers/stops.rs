@@ -9,8 +9,8 @@ use manifests::api::{StopRequest, StopView};
 
 use crate::app::App;
 use crate::auth::Operator;
-use crate::body::Source;
-use crate::error::Failure;
+use crate::body::Payer;
+use crate::error::HttpError;
 use crate::{body, clock};
 
 /// Largest request: every site by code.
@@ -34,8 +34,8 @@ pub async fn make(
     State(app): State<Arc<App>>,
     Extension(operator): Extension<Operator>,
     request: Request,
-) -> Result<(StatusCode, Json<StopView>), Failure> {
-    let StopRequest { scope, reason } = body::json(request, Source::Operator, BYTES_MAX).await?;
+) -> Result<(StatusCode, Json<StopView>), HttpError> {
+    let StopRequest { scope, reason } = body::json(request, Payer::Operator, BYTES_MAX).await?;
     let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
     let too_many = {
         let fleet = app.fleet();
@@ -45,7 +45,7 @@ pub async fn make(
     };
     if too_many {
         let message = format!("{STOPS_MAX} stops were made within a minute, and whoever this one names is stopped");
-        return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", message));
+        return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", message));
     }
     let view = app.writer.stop(scope, reason, operator.name).await?;
     Ok((StatusCode::CREATED, Json(view)))

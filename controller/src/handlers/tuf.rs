@@ -10,15 +10,15 @@ use manifests::tuf::TARGET_FILE_BYTES_MAX;
 
 use crate::app::App;
 use crate::chain::chain;
-use crate::error::Failure;
+use crate::error::HttpError;
 use crate::repository::is_target_path;
 
 /// Serves one file of the repository.
 ///
 /// # Errors
 /// 404 for any name that no file has.
-pub async fn file(State(app): State<Arc<App>>, Path(path): Path<String>) -> Result<Response, Failure> {
-    let missing = || Failure::not_found("no such file in the repository");
+pub async fn file(State(app): State<Arc<App>>, Path(path): Path<String>) -> Result<Response, HttpError> {
+    let missing = || HttpError::not_found("no such file in the repository");
     // No segment begins with a dot: neither `..` nor a file that is just being written.
     if !is_target_path(&path) {
         return Err(missing());
@@ -38,7 +38,7 @@ pub async fn file(State(app): State<Arc<App>>, Path(path): Path<String>) -> Resu
             }
             return Err(missing());
         }
-        Err(_) => return Err(Failure::unavailable("the file could not be read")),
+        Err(_) => return Err(HttpError::unavailable("the file could not be read")),
     };
     // Every other name bears a version or a digest, so what it names never changes.
     let cache = if timestamp { "no-store" } else { "public, max-age=31536000, immutable" };

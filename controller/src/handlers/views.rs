@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use manifests::api::{Fleet, HostRow, HostView, ItemRow, SiteView};
+use manifests::api::{FleetView, HostRow, HostView, ItemRow, SiteView};
 
 use crate::app::App;
 use crate::clock;
-use crate::error::Failure;
+use crate::error::HttpError;
 
 /// `GET /v1/sites`
-pub async fn sites(State(app): State<Arc<App>>) -> Json<Fleet> {
+pub async fn sites(State(app): State<Arc<App>>) -> Json<FleetView> {
     Json(app.fleet().overview(clock::now()))
 }
 
@@ -20,8 +20,8 @@ pub async fn sites(State(app): State<Arc<App>>) -> Json<Fleet> {
 ///
 /// # Errors
 /// 404 for a site that the registry does not have.
-pub async fn site(State(app): State<Arc<App>>, Path(code): Path<String>) -> Result<Json<SiteView>, Failure> {
-    let missing = || Failure::not_found("no such site in the registry");
+pub async fn site(State(app): State<Arc<App>>, Path(code): Path<String>) -> Result<Json<SiteView>, HttpError> {
+    let missing = || HttpError::not_found("no such site in the registry");
     let code = code.parse().map_err(|_| missing())?;
     app.fleet().site_view(&code, clock::now()).map(Json).ok_or_else(missing)
 }
@@ -35,8 +35,8 @@ pub async fn hosts(State(app): State<Arc<App>>) -> Json<Vec<HostRow>> {
 ///
 /// # Errors
 /// 404 for a host that the registry does not list.
-pub async fn host(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<HostView>, Failure> {
-    let missing = || Failure::not_found("no such host in the registry");
+pub async fn host(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<HostView>, HttpError> {
+    let missing = || HttpError::not_found("no such host in the registry");
     let id = id.parse().map_err(|_| missing())?;
     app.fleet().host_view(&id, clock::now()).map(Json).ok_or_else(missing)
 }
@@ -50,10 +50,10 @@ pub async fn items(State(app): State<Arc<App>>) -> Json<Vec<ItemRow>> {
 ///
 /// # Errors
 /// 503 while the store cannot be written.
-pub async fn health(State(app): State<Arc<App>>) -> Result<&'static str, Failure> {
+pub async fn health(State(app): State<Arc<App>>) -> Result<&'static str, HttpError> {
     if app.health.is_good(Instant::now(), app.writer.probe()).await {
         Ok("ok\n")
     } else {
-        Err(Failure::unavailable("the store cannot be written"))
+        Err(HttpError::unavailable("the store cannot be written"))
     }
 }

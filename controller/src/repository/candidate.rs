@@ -7,14 +7,15 @@ use data_encoding::BASE64;
 use manifests::api::{Publish, Versions};
 use manifests::digest::Digest;
 use manifests::set::{self, VerifiedSet};
+use manifests::succession::{self, SuccessionError};
 use manifests::time::Time;
 use manifests::tuf::repository::{self as writer, LIFTS};
 use manifests::tuf::{
-    Client, Fetch, FetchError, MemoryStore, MetaFile, ROOT, SNAPSHOT, TARGETS, TARGETS_BYTES_MAX, TIMESTAMP,
-    TargetFile, Trusted, TufError, metadata_path, target_path,
+    Fetch, FetchError, MemoryStore, MetaFile, ROOT, SNAPSHOT, TARGETS, TARGETS_BYTES_MAX, TIMESTAMP, TargetFile,
+    Trusted, TufClient, TufError, metadata_path, target_path,
 };
 
-use super::{Repository, RepositoryError, versions};
+use super::{ControllerIdentity, Repository, RepositoryError, versions};
 
 /// Most metadata files of one publish: a directory's whole history may be sent.
 const METADATA_MAX: usize = 10_000;
@@ -194,7 +195,7 @@ impl Repository {
             current.save(&mut memory)?;
         }
         let overlay = Overlay { repository: self, metadata: &metadata, targets: &upload.targets };
-        let mut client = Client::new(&self.first_root, memory, overlay)?;
+        let mut client = TufClient::new(&self.first_root, memory, overlay)?;
         client.refresh(now)?;
         let lifts_listed =
             client.trusted().is_some_and(|set| set.snapshot().meta.contains_key(&format!("{LIFTS}.json")));
@@ -227,7 +228,7 @@ impl Repository {
         let registry = before.as_ref().map(|set| &set.registry);
         let set = set::read(&trusted, &self.identity.product, registry, read)?;
         self.check_floor(versions(&trusted))?;
-        self.check(before.as_ref(), &set, stops)?;
+        self.check(before.as_ref(), &set, &trusted, stops)?;
 
         // Targets first, the timestamp last: it alone makes all others seen. What no metadata lists is
         // nobody's.
@@ -312,43 +313,31 @@ impl Repository {
     }
 
     /// The product's own rules, all problems at once.
-    fn check(
-        &self,
-        before: Option<&VerifiedSet>,
-        new: &VerifiedSet,
+    fn check<'a>(
+        &'a self,
+        before: Option<&'a VerifiedSet>,
+        new: &'a VerifiedSet,
+        trusted: &'a Trusted,
         stops: &BTreeSet<Digest>,
     ) -> Result<(), RepositoryError> {
-        let mut problems = Vec::new();
-        let listed = new.registry.controllers.iter().find(|controller| controller.id == self.identity.id);
-        if !listed.is_some_and(|controller| controller.permit_key.is_same_key(&self.identity.permit_key)) {
-            problems.push(format!(
-                "registry.toml: controller {} with this controller's permit key is not in it; no host would believe its permits",
-                self.identity.id
-            ));
-        }
+        let ControllerIdentity { id, permit_key, .. } = &self.identity;
+        let mut problems: Vec<SuccessionError> = Vec::new();
+        problems.extend(succession::require_controller(&new.registry, id, permit_key).err());
         if let Some(old) = before {
-            let (before, after) = (old.reference.baseline(), new.reference.baseline());
-            if old.reference.digest() != new.reference.digest() && after.version <= before.version {
-                problems.push(format!(
-                    "baseline.toml: its content changed and its version {} is not above {}",
-                    after.version, before.version
-                ));
-            }
-            for lift in &old.lifts {
-                if !new.lifts.contains(lift) {
-                    problems.push(format!("a lift of {} is gone or changed; lifts are never removed", lift.stop));
-                }
-            }
+            let baseline = |set: &'a VerifiedSet| (set.reference.digest(), &set.reference.baseline().version);
+            problems.extend(succession::require_growth(baseline(old), baseline(new)).err());
         }
-        for lift in &new.lifts {
-            if !stops.contains(&lift.stop) {
-                problems.push(format!("lifts/{}: there is no such stop", lift.stop.hex()));
-            }
-            for site in lift.sites.iter().filter(|site| new.registry.site(site).is_none()) {
-                problems.push(format!("lifts/{}: site {site} is not in the registry", lift.stop.hex()));
-            }
+        let none = BTreeMap::new();
+        let lifts = |set: &'a Trusted| set.delegated(LIFTS).map(|lifts| &lifts.targets);
+        if let Some(old) = self.current.as_ref().and_then(lifts) {
+            problems.extend(succession::removed_lifts(old, lifts(trusted).unwrap_or(&none)));
         }
-        if problems.is_empty() { Ok(()) } else { Err(RepositoryError::Refused { problems }) }
+        problems.extend(succession::groundless_lifts(&new.lifts, stops, &new.registry));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let line = |problem: &SuccessionError| format!("{}: {problem}", problem.code());
+        Err(RepositoryError::Refused { problems: problems.iter().map(line).collect() })
     }
 }
 

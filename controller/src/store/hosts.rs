@@ -2,8 +2,8 @@
 
 use manifests::api::Standing;
 use manifests::digest::Digest;
-use manifests::evidence::{Cover, Evidence, State};
-use manifests::fleet::{Host, HostRecord, Site};
+use manifests::evidence::{AnyEvidence, Cover, Evidence, v1};
+use manifests::fleet::{FleetHost, FleetSite, HostRecord};
 use manifests::id::{HostId, SiteCode};
 use manifests::key::PublicKey;
 use manifests::time::Time;
@@ -13,13 +13,43 @@ use sqlx::sqlite::SqliteRow;
 use super::columns::{damaged, digest, id, integer, json, read, time, unsigned};
 use super::{Connection, StoreError, Transaction};
 
+/// A state as it is stored: as it was sent.
+#[derive(Clone, Debug)]
+pub struct StateRow {
+    version: i64,
+    body: String,
+}
+
+impl StateRow {
+    /// The row of the state of `evidence`.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it has no JSON form.
+    pub fn of(evidence: &AnyEvidence) -> Result<Self, StoreError> {
+        Ok(match evidence {
+            AnyEvidence::V1(evidence) => Self { version: 1, body: json(&evidence.state)? },
+            AnyEvidence::V2(evidence) => Self { version: 2, body: json(&evidence.state)? },
+        })
+    }
+
+    fn with(self, cover: Cover) -> Result<AnyEvidence, StoreError> {
+        const TABLE: &str = "states";
+        match self.version {
+            1 => Ok(v1::Evidence { cover, state: read(TABLE, &self.body)? }.into()),
+            2 => Ok(Evidence { cover, state: read(TABLE, &self.body)? }.into()),
+            version => Err(damaged(TABLE, format!("a state has version {version}; this controller knows 1 and 2"))),
+        }
+    }
+}
+
 impl Connection {
     /// Every host with its key, if it has one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn hosts(&mut self) -> Result<Vec<(HostId, Host, Option<PublicKey>)>, StoreError> {
-        const SQL: &str = "SELECT h.*, s.body AS state_body FROM hosts h LEFT JOIN states s ON s.digest = h.state";
+    pub async fn hosts(&mut self) -> Result<Vec<(HostId, FleetHost, Option<PublicKey>)>, StoreError> {
+        const SQL: &str = "SELECT h.*, s.version AS state_version, s.body AS state_body FROM hosts h \
+            LEFT JOIN states s ON s.digest = h.state";
         let rows = sqlx::query(SQL).fetch_all(&mut self.0).await?;
         rows.iter().map(host).collect()
     }
@@ -52,7 +82,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn save_host(&mut self, id: &HostId, host: &Host) -> Result<(), StoreError> {
+    pub async fn save_host(&mut self, id: &HostId, host: &FleetHost) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO hosts (id, sequence, document, heard, resumed_at, boot_id, boot_ms, permit_named, \
             stop_named, clone_suspected, skewed_wall, cover, state, unshown, permit, issue_until, acknowledged) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
@@ -75,7 +105,7 @@ impl Transaction<'_> {
             .bind(record.stop_named.as_ref().map(json).transpose()?)
             .bind(record.clone_suspected)
             .bind(record.skewed_wall.map(Time::unix_ms))
-            .bind(host.evidence.as_ref().map(|evidence| json(&evidence.cover)).transpose()?)
+            .bind(host.evidence.as_ref().map(|evidence| json(evidence.cover())).transpose()?)
             .bind(host.state.map(|digest| digest.as_bytes().to_vec()))
             .bind(host.unshown)
             .bind(host.permit.as_ref().map(json).transpose()?)
@@ -120,11 +150,14 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn save_state(&mut self, digest: &Digest, first: Time, state: &State) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO states (digest, first, body) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING")
+    pub async fn save_state(&mut self, digest: &Digest, first: Time, state: StateRow) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO states (digest, first, version, body) VALUES ($1, $2, $3, $4) \
+            ON CONFLICT (digest) DO NOTHING";
+        sqlx::query(SQL)
             .bind(digest.as_bytes().to_vec())
             .bind(first.unix_ms())
-            .bind(json(state)?)
+            .bind(state.version)
+            .bind(state.body)
             .execute(&mut *self.0)
             .await?;
         Ok(())
@@ -150,7 +183,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn save_site(&mut self, code: &SiteCode, site: &Site) -> Result<(), StoreError> {
+    pub async fn save_site(&mut self, code: &SiteCode, site: &FleetSite) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO sites (code, standing, since) VALUES ($1, $2, $3) \
             ON CONFLICT (code) DO UPDATE SET standing = excluded.standing, since = excluded.since";
         let query = sqlx::query(SQL).bind(code.as_str()).bind(json(&site.standing)?).bind(site.since.unix_ms());
@@ -159,7 +192,7 @@ impl Transaction<'_> {
     }
 }
 
-fn host(row: &SqliteRow) -> Result<(HostId, Host, Option<PublicKey>), StoreError> {
+fn host(row: &SqliteRow) -> Result<(HostId, FleetHost, Option<PublicKey>), StoreError> {
     const TABLE: &str = "hosts";
     let key = row.try_get::<Option<String>, _>("key")?.map(|text| read::<PublicKey>(TABLE, &text)).transpose()?;
     let blob = |column: &str| -> Result<Option<Digest>, StoreError> {
@@ -183,17 +216,18 @@ fn host(row: &SqliteRow) -> Result<(HostId, Host, Option<PublicKey>), StoreError
         skewed_wall: at("skewed_wall")?,
     };
     let cover: Option<Cover> = text("cover")?.map(|text| read(TABLE, &text)).transpose()?;
-    let state: Option<State> = text("state_body")?.map(|text| read("states", &text)).transpose()?;
+    let version: Option<i64> = row.try_get("state_version")?;
+    let state = version.zip(text("state_body")?).map(|(version, body)| StateRow { version, body });
     let digest = blob("state")?;
     let id: HostId = id(TABLE, &row.try_get::<String, _>("id")?)?;
     // They are written together. One without the others would be a host that showed nothing.
     let evidence = match (cover, digest, state) {
-        (Some(cover), Some(_), Some(state)) => Some(Evidence { cover, state }),
+        (Some(cover), Some(_), Some(state)) => Some(state.with(cover)?),
         (None, None, None) => None,
         (Some(_), Some(_), None) => return Err(damaged("states", format!("the state of {id} is missing"))),
         _ => return Err(damaged(TABLE, format!("{id} has a cover or a state without the other"))),
     };
-    let mut host = Host::default();
+    let mut host = FleetHost::default();
     host.key = key.as_ref().map(PublicKey::id);
     host.record = record;
     host.state = digest;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use manifests::envelope::Sealed;
-use manifests::fleet::KnownStop;
+use manifests::fleet::FleetStop;
 use manifests::id::HostId;
 use manifests::key::PublicKey;
 use manifests::stop::{Stop, StopRef};
@@ -19,7 +19,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn stops(&mut self, key: &PublicKey) -> Result<Vec<(KnownStop, Sealed<Stop>)>, StoreError> {
+    pub async fn stops(&mut self, key: &PublicKey) -> Result<Vec<(FleetStop, Sealed<Stop>)>, StoreError> {
         const TABLE: &str = "stops";
         let rows: Vec<(i64, String)> =
             sqlx::query_as("SELECT number, envelope FROM stops ORDER BY number").fetch_all(&mut self.0).await?;
@@ -30,7 +30,7 @@ impl Connection {
             let verified = verified.map_err(|error| damaged(TABLE, format!("{number}: {error}")))?;
             let reference = StopRef { number: verified.number, digest: verified.digest() };
             // Numbered from 1 without gaps, each naming the one before: a stop that is lost stops nobody.
-            let before = stops.last().map(|(known, _): &(KnownStop, _)| known.reference);
+            let before = stops.last().map(|(known, _): &(FleetStop, _)| known.reference);
             let follows = before.map_or(1, |before| before.number.saturating_add(1)) == verified.number
                 && before.map(|before| before.digest) == verified.previous;
             if !follows || unsigned(TABLE, number)? != verified.number {
@@ -42,7 +42,7 @@ impl Connection {
                 .await?;
             let acknowledged =
                 hosts.iter().map(|(host,)| id("acknowledgements", host)).collect::<Result<BTreeSet<HostId>, _>>()?;
-            stops.push((KnownStop { reference, stop: verified.into_document(), acknowledged }, sealed));
+            stops.push((FleetStop { reference, stop: verified.into_document(), acknowledged }, sealed));
         }
         Ok(stops)
     }

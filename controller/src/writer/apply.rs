@@ -3,7 +3,7 @@
 use manifests::api::StopView;
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
-use manifests::fleet::{Answer, Change, Document, EnrolError};
+use manifests::fleet::{Change, EnrolError, HostDocument, ReportAnswer};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, StopRef};
@@ -12,7 +12,7 @@ use super::{Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
 use crate::queue::{Command, Report, TokenError, WriteError};
-use crate::store::{StoreError, TokenUse, Transaction};
+use crate::store::{StateRow, StoreError, TokenUse, Transaction};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
@@ -76,7 +76,7 @@ async fn report(
     transaction: &mut Transaction<'_>,
     report: Report,
     change: &mut Change,
-) -> Result<Result<Answer, WriteError>, StoreError> {
+) -> Result<Result<ReportAnswer, WriteError>, StoreError> {
     let now = clock::now();
     let Report { host, key, document, digest, envelope } = report;
     if !speaks(app, &host, &key) {
@@ -84,8 +84,8 @@ async fn report(
     }
     // Written before the fleet takes the document over; one that is refused leaves the table as it is.
     let state = match &document {
-        Document::Evidence { evidence, state } => Some((*state, evidence.state.clone())),
-        Document::Heartbeat(_) => None,
+        HostDocument::Evidence { evidence, state } => Some((*state, StateRow::of(evidence)?)),
+        HostDocument::Heartbeat { .. } => None,
     };
     let answer = {
         let mut fleet = app.fleet_mut();
@@ -99,7 +99,7 @@ async fn report(
     };
     let (answer, repeated) = answer;
     if let (false, Some((digest, state)), Some(envelope)) = (repeated, state, envelope) {
-        transaction.save_state(&digest, now, &state).await?;
+        transaction.save_state(&digest, now, state).await?;
         transaction.save_evidence(&host, now, &envelope).await?;
     }
     Ok(Ok(answer))
@@ -167,7 +167,7 @@ async fn acknowledge(
     Ok(result.map(|_| ()).map_err(WriteError::from))
 }
 
-type Signed = (StopView, Sealed<manifests::stop::Stop>);
+type SealedStop = (StopView, Sealed<manifests::stop::Stop>);
 
 async fn stop(
     app: &App,
@@ -176,7 +176,7 @@ async fn stop(
     reason: String,
     operator: String,
     change: &mut Change,
-) -> Result<Result<Signed, WriteError>, StoreError> {
+) -> Result<Result<SealedStop, WriteError>, StoreError> {
     let now = clock::now();
     let (view, sealed) = {
         let mut fleet = app.fleet_mut();

@@ -14,7 +14,7 @@ use manifests::api::{self, ErrorBody, Publish, Receipt};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed};
-use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen};
+use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen, v1};
 use manifests::id::{HostId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::stop::{Lift, StopRef};
@@ -338,8 +338,19 @@ impl Host {
         Sealed::seal(&evidence, &self.key).unwrap()
     }
 
+    pub fn evidence_v1(&mut self, state: v1::State) -> Sealed<v1::Evidence> {
+        let evidence = v1::Evidence { cover: self.cover(), state };
+        Sealed::seal(&evidence, &self.key).unwrap()
+    }
+
+    pub fn heartbeat_v1(&mut self, state: Digest) -> Sealed<v1::Heartbeat> {
+        let heartbeat = v1::Heartbeat { cover: self.cover(), state };
+        Sealed::seal(&heartbeat, &self.key).unwrap()
+    }
+
     pub fn heartbeat(&mut self, lock: &str) -> Sealed<Heartbeat> {
-        let heartbeat = Heartbeat { cover: self.cover(), state: state(lock).digest() };
+        let cover = self.cover();
+        let heartbeat = Heartbeat { since: cover.sequence, cover, state: state(lock).digest() };
         Sealed::seal(&heartbeat, &self.key).unwrap()
     }
 }

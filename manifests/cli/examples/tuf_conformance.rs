@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use manifests::durable;
 use manifests::time::Time;
-use manifests::tuf::{Client, Fetch, FetchError, FileStore, ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX};
+use manifests::tuf::{Fetch, FetchError, FileStore, ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TufClient};
 use reqwest::StatusCode;
 
 /// The first root. Its name does not end in `.json`: the suite takes such files for roles.
@@ -56,10 +56,10 @@ fn init(metadata_dir: &Path, trusted_root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refreshed(args: &Args) -> anyhow::Result<Client<FileStore, Http>> {
+fn refreshed(args: &Args) -> anyhow::Result<TufClient<FileStore, Http>> {
     let first_root = durable::read_limited(&args.metadata_dir.join(FIRST_ROOT), ROOT_BYTES_MAX)?;
     let http = Http::new(args)?;
-    let mut client = Client::new(&first_root, FileStore::new(&args.metadata_dir), http)?;
+    let mut client = TufClient::new(&first_root, FileStore::new(&args.metadata_dir), http)?;
     client.refresh(now()?)?;
     Ok(client)
 }

@@ -14,7 +14,7 @@ use manifests::tuf::TARGET_FILE_BYTES_MAX;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
 
 use crate::directory::{BASELINE, Directory};
-use crate::failure::Failure;
+use crate::exit::{CommandError, Exit, Fatal};
 
 /// Takes a tree as a release of a program: stores its file list and adds a [[program.release]] to the baseline.
 ///
@@ -82,10 +82,12 @@ pub(crate) enum CaptureError {
     Mistakes { program: ItemId, name: String, mistakes: Vec<String> },
 }
 
-impl CaptureError {
-    /// Whether the system failed.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Run { .. })
+impl Fatal for CaptureError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Run { .. } => Exit::Io,
+            _ => Exit::Refused,
+        }
     }
 }
 
@@ -99,7 +101,7 @@ enum Merged {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
     // What is not there, or not to be seen by this user, is the agent's to say.
     if args.path.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
         return Err(CaptureError::NoTree { path: args.path.clone() }.into());

@@ -12,8 +12,8 @@ use manifests::time::Time;
 use manifests::tree::FileList;
 
 use crate::directory::{BASELINE, Directory, REGISTRY, read_regular};
+use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
-use crate::failure::Failure;
 use crate::people::People;
 use crate::roots::Roots;
 
@@ -34,6 +34,20 @@ pub(crate) struct Mistake {
     problem: Problem,
 }
 
+/// How a check ends that found mistakes; they were printed one by one.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{count} {}", if *is_cut { "the first " } else { "" }, if *count == 1 { "mistake" } else { "mistakes" })]
+struct MistakesFound {
+    count: usize,
+    is_cut: bool,
+}
+
+impl Fatal for MistakesFound {
+    fn exit(&self) -> Exit {
+        Exit::Refused
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file.display(), self.problem)
@@ -42,7 +56,7 @@ impl fmt::Display for Mistake {
 
 /// A directory without mistakes.
 #[derive(Debug)]
-pub(crate) struct Checked {
+pub(crate) struct CheckedDirectory {
     /// Its baseline.
     pub(crate) baseline: Baseline,
     /// As it will be published.
@@ -54,7 +68,7 @@ pub(crate) struct Checked {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let mistakes = if args.path.is_dir() {
         let opened = Directory::open(&args.path)?;
         for warning in expiry::warnings(&opened, now) {
@@ -84,12 +98,12 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
             // Of each file no more than so many are told.
             let of_file = |file: &Path| mistakes.iter().filter(|mistake| mistake.file == file).count();
             let is_cut = mistakes.iter().step_by(PROBLEMS_MAX).any(|mistake| of_file(&mistake.file) >= PROBLEMS_MAX);
-            Err(Failure::Mistakes { count, is_cut })
+            Err(MistakesFound { count, is_cut }.into())
         }
     }
 }
 
-fn file(path: &Path) -> Result<Vec<Mistake>, Failure> {
+fn file(path: &Path) -> Result<Vec<Mistake>, CommandError> {
     let bytes = read_regular(path, SOURCE_BYTES_MAX as u64)?;
     let problems = match source::utf8(&bytes) {
         Ok(text) if is_registry(path, text) => source::registry(text).err(),
@@ -121,7 +135,10 @@ fn located(path: &Path, problems: Vec<Problem>) -> Vec<Mistake> {
 /// Checks baseline, registry, and what they need of each other, of `files/` and of the root.
 ///
 /// The outer error says that the question could not be asked, the inner one is the answer.
-pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Checked, Vec<Mistake>>, Failure> {
+pub(crate) fn directory(
+    directory: &Directory,
+    now: Time,
+) -> Result<Result<CheckedDirectory, Vec<Mistake>>, CommandError> {
     let (baseline_bytes, registry_bytes) = (directory.read(BASELINE)?, directory.read(REGISTRY)?);
     let mut mistakes = Vec::new();
     let baseline = source::utf8(&baseline_bytes)
@@ -153,7 +170,7 @@ pub(crate) fn directory(directory: &Directory, now: Time) -> Result<Result<Check
     }
     match baseline {
         Ok((baseline, ..)) if mistakes.is_empty() => {
-            Ok(Ok(Checked { baseline, baseline_bytes, registry_bytes, files }))
+            Ok(Ok(CheckedDirectory { baseline, baseline_bytes, registry_bytes, files }))
         }
         _ => Ok(Err(mistakes)),
     }
@@ -212,7 +229,7 @@ fn file_lists(baseline: &Baseline, files: &[(Digest, Vec<u8>)], text: &str) -> V
 }
 
 // Threshold and units are judged by the registry, signatures by the root: they must speak of the same people.
-fn signers(directory: &Directory, registry: &Registry) -> Result<Vec<Problem>, Failure> {
+fn signers(directory: &Directory, registry: &Registry) -> Result<Vec<Problem>, CommandError> {
     let people = People::read(directory)?;
     let roots = Roots::read(directory)?;
     let Some(file) = roots.in_force(&people) else { return Ok(Vec::new()) };

@@ -16,6 +16,8 @@ use manifests::stop::LIFT_BYTES_MAX;
 use manifests::tuf::{ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS_BYTES_MAX};
 use manifests::value::INTEGER_MAX;
 
+use crate::exit::{Exit, Fatal};
+
 /// Name of the fix baseline.
 pub(crate) const BASELINE: &str = "baseline.toml";
 /// Name of the registry.
@@ -62,19 +64,18 @@ pub(crate) enum DirectoryError {
     Name { path: PathBuf, expected: &'static str },
 }
 
-impl DirectoryError {
-    /// Whether the system failed, rather than the content being wrong.
-    pub(crate) fn is_io(&self) -> bool {
+impl Fatal for DirectoryError {
+    fn exit(&self) -> Exit {
         match self {
-            Self::Open { .. } => true,
-            Self::File(DurableError::TooLarge { .. }) => false,
-            Self::File(_) => true,
+            Self::Open { .. } => Exit::Io,
+            Self::File(DurableError::TooLarge { .. }) => Exit::Refused,
+            Self::File(_) => Exit::Io,
             Self::Foreign { .. }
             | Self::Taken { .. }
             | Self::Irregular { .. }
             | Self::Utf8 { .. }
             | Self::TooMany { .. }
-            | Self::Name { .. } => false,
+            | Self::Name { .. } => Exit::Refused,
         }
     }
 }

@@ -3,8 +3,8 @@
 use manifests::time::{Span, Time};
 
 use crate::directory::Directory;
-use crate::document::{Documents, Kind};
 use crate::people::People;
+use crate::role_metadata::{RoleVersions, SignedRole};
 use crate::roots::Roots;
 
 /// Days before the end at which the words change.
@@ -18,8 +18,8 @@ pub(crate) fn warnings(directory: &Directory, now: Time) -> Vec<String> {
     let Some(root) = roots.in_force(&people) else { return Vec::new() };
     let mut warnings: Vec<_> = warning(&root.name, root.root.expires, now).into_iter().collect();
     let Ok(signers) = root.signers() else { return warnings };
-    for kind in [Kind::Targets, Kind::Lifts] {
-        let complete = Documents::read(kind, directory, signers, &people).ok().and_then(|found| found.complete);
+    for kind in [SignedRole::Targets, SignedRole::Lifts] {
+        let complete = RoleVersions::read(kind, directory, signers, &people).ok().and_then(|found| found.complete);
         warnings.extend(complete.and_then(|document| warning(&document.name, document.targets.expires, now)));
     }
     warnings

@@ -7,15 +7,16 @@ use manifests::controller::PublicHalf;
 use manifests::durable::{self, DurableError};
 use manifests::id::{ControllerId, ProductId};
 use manifests::key::PublicKey;
+use manifests::succession;
 use manifests::time::Time;
 use manifests::tuf::repository::{self, ROOT_LIFE};
 use manifests::tuf::{ROOT, Root, SNAPSHOT, TARGETS, TIMESTAMP, TufError};
 
 use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
-use crate::failure::Failure;
+use crate::exit::{CommandError, Exit, Fatal};
 
 /// Signatures that root, targets and lifts need.
-const THRESHOLD: u64 = 2;
+const THRESHOLD: u64 = succession::SIGNATURES_MIN;
 /// Most bytes read of a public key or of a controller's public half.
 const PUBLIC_BYTES_MAX: u64 = 64 << 10;
 
@@ -64,7 +65,7 @@ impl FromStr for SignerArg {
     }
 }
 
-struct Signer<'a> {
+struct NewSigner<'a> {
     name: &'a str,
     unit: &'a str,
     key: PublicKey,
@@ -72,7 +73,7 @@ struct Signer<'a> {
 
 /// A controller, in service or standing by.
 #[derive(Debug)]
-struct Controller {
+struct NewController {
     public: PublicHalf,
     standby: bool,
 }
@@ -118,15 +119,18 @@ pub(crate) enum InitError {
     Tuf(#[source] TufError),
 }
 
-impl InitError {
-    /// Whether the system failed, rather than the arguments being wrong.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::File(error) if !matches!(error, DurableError::TooLarge { .. }))
+impl Fatal for InitError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::File(DurableError::TooLarge { .. }) => Exit::Refused,
+            Self::File(_) => Exit::Io,
+            _ => Exit::Refused,
+        }
     }
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let signers = signers(&args.signers)?;
     let controllers = controllers(args)?;
     require_distinct(&signers, &controllers)?;
@@ -149,8 +153,8 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
 fn write(
     directory: &Directory,
     args: &Args,
-    signers: &[Signer<'_>],
-    controllers: &[Controller],
+    signers: &[NewSigner<'_>],
+    controllers: &[NewController],
     root: &[u8],
 ) -> Result<(), DirectoryError> {
     // What is signed is bytes: git must not change line ends.
@@ -161,25 +165,25 @@ fn write(
     directory.write("metadata/1.root.json", root)
 }
 
-fn signers(args: &[SignerArg]) -> Result<Vec<Signer<'_>>, InitError> {
+fn signers(args: &[SignerArg]) -> Result<Vec<NewSigner<'_>>, InitError> {
     let mut signers = Vec::new();
     for SignerArg { name, unit, key: path } in args {
         let key: PublicKey = read(path, "public key; `keygen` writes FILE.pub")?;
         if key.ed25519_bytes().is_none() {
             return Err(InitError::Algorithm { path: path.clone() });
         }
-        signers.push(Signer { name, unit, key });
+        signers.push(NewSigner { name, unit, key });
     }
-    match signers.as_slice() {
-        [] | [_] => Err(InitError::TooFew { found: signers.len() }),
-        [first, rest @ ..] if rest.iter().all(|signer| signer.unit == first.unit) => {
-            Err(InitError::OneUnit { unit: first.unit.to_owned() })
-        }
-        _ => Ok(signers),
+    if let [] | [_] = signers.as_slice() {
+        return Err(InitError::TooFew { found: signers.len() });
+    }
+    match succession::only_unit(signers.iter().map(|signer| signer.unit)) {
+        Some(unit) => Err(InitError::OneUnit { unit: unit.to_owned() }),
+        None => Ok(signers),
     }
 }
 
-fn controllers(args: &Args) -> Result<Vec<Controller>, InitError> {
+fn controllers(args: &Args) -> Result<Vec<NewController>, InitError> {
     let mut controllers = Vec::new();
     let serving =
         args.controllers.iter().enumerate().map(|(index, path)| (path, args.standbys.is_empty() && index > 0));
@@ -188,7 +192,7 @@ fn controllers(args: &Args) -> Result<Vec<Controller>, InitError> {
         if [&public.permit_key, &public.log_key].iter().any(|key| key.ed25519_bytes().is_none()) {
             return Err(InitError::Algorithm { path: path.clone() });
         }
-        controllers.push(Controller { public, standby });
+        controllers.push(NewController { public, standby });
     }
     if controllers.iter().any(|controller| controller.standby) { Ok(controllers) } else { Err(InitError::NoStandby) }
 }
@@ -198,7 +202,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path, expected: &'static str) -> 
     serde_json::from_slice(&bytes).map_err(|source| InitError::Format { path: path.to_owned(), expected, source })
 }
 
-fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Result<(), InitError> {
+fn require_distinct(signers: &[NewSigner<'_>], controllers: &[NewController]) -> Result<(), InitError> {
     for (index, signer) in signers.iter().enumerate() {
         if signers.iter().skip(index + 1).any(|other| other.name == signer.name) {
             return Err(InitError::SameName { name: signer.name.to_owned() });
@@ -225,7 +229,7 @@ fn require_distinct(signers: &[Signer<'_>], controllers: &[Controller]) -> Resul
     Ok(())
 }
 
-fn root(signers: &[Signer<'_>], controllers: &[Controller], now: Time) -> Result<Vec<u8>, TufError> {
+fn root(signers: &[NewSigner<'_>], controllers: &[NewController], now: Time) -> Result<Vec<u8>, TufError> {
     let keys: Vec<_> = signers.iter().map(|signer| signer.key.clone()).collect();
     let online = |key: fn(&PublicHalf) -> &PublicKey| -> Vec<PublicKey> {
         controllers.iter().map(|controller| key(&controller.public).clone()).collect()
@@ -238,13 +242,13 @@ fn root(signers: &[Signer<'_>], controllers: &[Controller], now: Time) -> Result
     repository::unsigned(&root)
 }
 
-fn registry(product: &ProductId, signers: &[Signer<'_>], controllers: &[Controller]) -> String {
+fn registry(product: &ProductId, signers: &[NewSigner<'_>], controllers: &[NewController]) -> String {
     let mut text = REGISTRY_HEAD.replace("PRODUCT", product.as_str());
-    for Signer { name, unit, key } in signers {
+    for NewSigner { name, unit, key } in signers {
         let (name, unit) = (toml::Value::from(*name), toml::Value::from(*unit));
         text += &format!("\n[[signer]]\nname = {name}\nunit = {unit}\nkey = \"{}\"\n", key_text(key));
     }
-    for Controller { public: PublicHalf { id, permit_key, log_key, .. }, standby } in controllers {
+    for NewController { public: PublicHalf { id, permit_key, log_key, .. }, standby } in controllers {
         let (permit, log) = (key_text(permit_key), key_text(log_key));
         text += &format!("\n[[controller]]\nid = \"{id}\"\n");
         if *standby {

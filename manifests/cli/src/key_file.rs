@@ -18,6 +18,8 @@ use pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding, PrivateKeyInfoRef, SecretD
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+use crate::exit::{Exit, Fatal};
+
 /// Environment variable with the passphrase.
 pub(crate) const PASSPHRASE_VARIABLE: &str = "SEKISHO_PASSPHRASE";
 /// Fewest bytes of a new key's passphrase.
@@ -88,10 +90,12 @@ pub(crate) enum KeyFileError {
     Random,
 }
 
-impl KeyFileError {
-    /// Whether the system failed, rather than the file or the passphrase being wrong.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Read { .. } | Self::Write { .. } | Self::NoPassphrase { .. } | Self::Random)
+impl Fatal for KeyFileError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Read { .. } | Self::Write { .. } | Self::NoPassphrase { .. } | Self::Random => Exit::Io,
+            _ => Exit::Refused,
+        }
     }
 }
 

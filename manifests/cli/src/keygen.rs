@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use manifests::key::{KeyError, SigningKey};
 
-use crate::failure::Failure;
+use crate::exit::CommandError;
 use crate::key_file::{self, KeyFileError, Purpose};
 
 /// Permission bits of the public half: it is handed round.
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
     let mut name = args.file.clone().into_os_string();
     name.push(".pub");
     let public_file = PathBuf::from(name);

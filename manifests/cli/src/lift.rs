@@ -14,7 +14,7 @@ use manifests::time::Time;
 use manifests::tuf::repository::lift_path;
 
 use crate::directory::Directory;
-use crate::failure::Failure;
+use crate::exit::{CommandError, Exit, Fatal};
 use crate::people::People;
 use crate::remote::{self, Remote};
 
@@ -50,7 +50,7 @@ fn reason(text: &str) -> Result<String, String> {
 
 /// Why no lift was written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LiftError {
+pub(crate) enum LiftRefused {
     /// Never made, or of another controller.
     #[error("the controller knows no stop {stop}; `sekisho stop` and the dashboard show those it knows")]
     UnknownStop { stop: Digest },
@@ -62,12 +62,18 @@ pub(crate) enum LiftError {
     Text,
 }
 
+impl Fatal for LiftRefused {
+    fn exit(&self) -> Exit {
+        Exit::Refused
+    }
+}
+
 fn lines(obstacles: &[String]) -> String {
     obstacles.iter().map(|obstacle| format!("\n  {obstacle}")).collect()
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
     let product = People::read(&directory)?.product;
     let mut sites = args.sites.clone();
@@ -78,19 +84,19 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     let remote = Remote::new(&args.remote)?;
     let stops: Vec<StopView> = remote.read(STOPS)?;
     let stop = stops.iter().find(|stop| stop.stop.digest == args.stop);
-    let stop = stop.ok_or(LiftError::UnknownStop { stop: args.stop })?;
+    let stop = stop.ok_or(LiftRefused::UnknownStop { stop: args.stop })?;
     for site in &sites {
         let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
         obstacles.extend(open_at(site, &view, stop, now));
     }
     if !obstacles.is_empty() {
-        return Err(LiftError::Open { obstacles }.into());
+        return Err(LiftRefused::Open { obstacles }.into());
     }
     let last = lifts.iter().filter(|(stop, _)| *stop == args.stop).map(|(_, number)| *number).max();
     let path = lift_path(&args.stop, last.map_or(1, |last| last.saturating_add(1)));
     let reason = args.reason.clone();
     let lift = Lift { kind: LIFT_TYPE.to_owned(), product, stop: args.stop, sites, reason, time: now };
-    directory.write(&path, &text(&lift).ok_or(LiftError::Text)?)?;
+    directory.write(&path, &text(&lift).ok_or(LiftRefused::Text)?)?;
     let sites = if lift.sites.len() == 1 { "site" } else { "sites" };
     println!("{path}: ends stop {} ({:?}) for {} {sites}", stop.stop.number, stop.reason, lift.sites.len());
     println!("Next: `sign` by two release managers, then `publish`.");
@@ -103,7 +109,7 @@ fn written_before(
     lifts: &[(Digest, u64)],
     (product, stop): (&ProductId, &Digest),
     sites: &[SiteCode],
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CommandError> {
     let mut obstacles = Vec::new();
     for (_, number) in lifts.iter().filter(|(of, _)| of == stop) {
         let path = lift_path(stop, *number);

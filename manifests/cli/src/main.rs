@@ -6,9 +6,8 @@
 mod capture;
 mod check;
 mod directory;
-mod document;
+mod exit;
 mod expiry;
-mod failure;
 mod init;
 mod key_file;
 mod keygen;
@@ -16,6 +15,7 @@ mod lift;
 mod people;
 mod publish;
 mod remote;
+mod role_metadata;
 mod roots;
 mod served;
 mod sign;
@@ -24,10 +24,9 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
-use manifests::chain::chain;
 use manifests::time::Time;
 
-use crate::failure::{Failure, USAGE};
+use crate::exit::{CommandError, EXIT_CODES, Exit};
 
 /// Writes, checks, signs and publishes fix baselines.
 ///
@@ -41,9 +40,6 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused, or mistakes found; 64 wrong usage; \
-                          69 the controller cannot be reached; 74 a file cannot be read or written.";
-
 #[derive(Debug, Subcommand)]
 enum Command {
     Keygen(keygen::Args),
@@ -56,27 +52,24 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Fails only if one is installed already, and then that is ring's.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = if error.use_stderr() { USAGE } else { 0 };
             // Nothing is left to do if the terminal is gone.
             let _ = error.print();
-            return ExitCode::from(code);
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
     match run(&arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", chain(&failure));
-            failure.exit_code()
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit().into()
         }
     }
 }
 
-fn run(command: &Command) -> Result<(), Failure> {
+fn run(command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Keygen(args) => keygen::run(args),
         Command::Init(args) => init::run(args, now()),

@@ -1,14 +1,15 @@
 //! The release managers by name, and how far a document has come on its way through their hands.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use manifests::id::ProductId;
 use manifests::key::{KeyId, PublicKey};
+use manifests::succession;
 use manifests::tuf::Tally;
 use serde::Deserialize;
 
 use crate::directory::{Directory, DirectoryError, REGISTRY};
+use crate::exit::{Exit, Fatal};
 
 /// What signing needs of the registry, also while the rest of it is being edited: a lift must not
 /// wait for a site whose lines are half-written.
@@ -35,6 +36,15 @@ pub(crate) enum PeopleError {
     /// Product or signers cannot be made out.
     #[error("cannot make out product and signers of {REGISTRY}; `check` shows what is wrong: {why}")]
     Registry { why: String },
+}
+
+impl Fatal for PeopleError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Directory(error) => error.exit(),
+            Self::Registry { .. } => Exit::Refused,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -85,15 +95,14 @@ impl People {
     }
 
     /// How a document stands whose signatures were counted.
-    pub(crate) fn standing(&self, tally: Tally) -> Standing {
-        let units: BTreeSet<_> = tally.valid.iter().map(|key| self.person(key).map(|person| &person.unit)).collect();
-        let one_unit = match units.first() {
-            Some(Some(unit)) if units.len() == 1 && tally.is_met() => Some((*unit).clone()),
-            _ => None,
-        };
+    pub(crate) fn standing(&self, tally: Tally) -> SignatureState {
+        // A key that the registry does not list has no unit, and then nothing can be said of units.
+        let units: Option<Vec<&str>> =
+            tally.valid.iter().map(|key| self.person(key).map(|person| person.unit.as_str())).collect();
+        let one_unit = units.filter(|_| tally.is_met()).and_then(succession::only_unit).map(str::to_owned);
         let names = |keys: &[KeyId]| keys.iter().map(|key| self.name(key)).collect();
         let (signed, missing) = (names(&tally.valid), names(&tally.missing));
-        Standing { tally, one_unit, signed, missing }
+        SignatureState { tally, one_unit, signed, missing }
     }
 
     fn person(&self, key: &KeyId) -> Option<&Person> {
@@ -103,7 +112,7 @@ impl People {
 
 /// How far a document has come.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct SignatureState {
     tally: Tally,
     /// The unit that all signers are of, where the threshold is met within one unit.
     one_unit: Option<String>,
@@ -111,7 +120,7 @@ pub(crate) struct Standing {
     missing: Vec<String>,
 }
 
-impl Standing {
+impl SignatureState {
     /// Whether it counts everywhere: a threshold of signers, of two units at least.
     pub(crate) fn is_complete(&self) -> bool {
         self.tally.is_met() && self.one_unit.is_none()
@@ -129,7 +138,7 @@ impl Standing {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for SignatureState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tally, one_unit, signed, missing } = self;
         write!(f, "{} of {} signatures", tally.count(), tally.threshold)?;

@@ -11,13 +11,13 @@ use manifests::tuf::repository::{LIFTS, baseline_path, lift_path};
 use manifests::tuf::{ROOT, TARGETS, TargetFile, metadata_path};
 
 use crate::directory::{BASELINE, Directory, REGISTRY};
-use crate::document::{Documents, Kind};
+use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
-use crate::failure::Failure;
-use crate::people::{People, Standing};
-use crate::remote::{self, Remote};
+use crate::people::{People, SignatureState};
+use crate::remote::{self, Remote, RemoteError};
+use crate::role_metadata::{RoleVersions, SignedRole};
 use crate::roots::Roots;
-use crate::served::{self, Found, InForce};
+use crate::served::{self, Comparison, ServedSet};
 
 /// Sends to the controller what it does not have yet of root, targets and lifts, and their files.
 ///
@@ -46,6 +46,18 @@ pub(crate) enum PublishError {
              was published there, go on from that one"
     )]
     Conflict,
+    /// It was sent, at least in part, and the controller may have taken it.
+    #[error("cut before the answer; whether it is in force is not known: publish again")]
+    Cut(#[source] RemoteError),
+}
+
+impl Fatal for PublishError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Cut(error) => error.exit(),
+            Self::Changed { .. } | Self::Conflict => Exit::Refused,
+        }
+    }
 }
 
 /// A metadata file that could be sent.
@@ -63,7 +75,7 @@ struct Piece {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
     for warning in expiry::warnings(&directory, now) {
         eprintln!("warning: {warning}");
@@ -72,7 +84,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     let pieces = pieces(&directory, &people)?;
     let remote = Remote::new(&args.remote)?;
     let root = newest(&pieces, ROOT).map_or(0, |piece| piece.version);
-    let in_force = InForce::read(&remote, people.product.as_str(), root)?;
+    let in_force = ServedSet::read(&remote, people.product.as_str(), root)?;
     for line in ahead(&in_force, &pieces) {
         eprintln!("warning: the controller is ahead: {line}; get what was published there (git)");
     }
@@ -103,9 +115,12 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
         }
         body.metadata.insert(served.clone(), BASE64.encode(bytes));
     }
-    let published: Published = remote.send(PUBLISH, &body)?;
+    let published: Published = match remote.send(PUBLISH, &body) {
+        Err(error) if error.is_cut() => return Err(PublishError::Cut(error).into()),
+        answer => answer?,
+    };
     println!("published: {}", body.metadata.keys().cloned().collect::<Vec<_>>().join(", "));
-    println!("{}", InForce::from(published));
+    println!("{}", ServedSet::from(published));
     Ok(())
 }
 
@@ -113,7 +128,7 @@ fn newest<'a>(pieces: &'a [Piece], role: &str) -> Option<&'a Piece> {
     pieces.iter().filter(|piece| piece.role == role).max_by_key(|piece| piece.version)
 }
 
-fn ahead(in_force: &InForce, pieces: &[Piece]) -> Vec<String> {
+fn ahead(in_force: &ServedSet, pieces: &[Piece]) -> Vec<String> {
     let versions = in_force.versions();
     let roles = [(ROOT, versions.root), (TARGETS, versions.targets), (LIFTS, versions.lifts)];
     let here = |role| newest(pieces, role).map_or(0, |piece| piece.version);
@@ -125,8 +140,8 @@ fn ahead(in_force: &InForce, pieces: &[Piece]) -> Vec<String> {
 fn lacking<'a>(
     remote: &Remote,
     pieces: &'a [Piece],
-    in_force: &InForce,
-) -> Result<Result<Vec<&'a Piece>, Vec<String>>, Failure> {
+    in_force: &ServedSet,
+) -> Result<Result<Vec<&'a Piece>, Vec<String>>, CommandError> {
     let versions = in_force.versions();
     let (mut new, mut conflicts) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -137,8 +152,8 @@ fn lacking<'a>(
             _ => versions.lifts,
         };
         match served::compare(remote, served, bytes)? {
-            Found::Same => {}
-            Found::Other(digest) if *role == ROOT && *version == 1 => {
+            Comparison::Same => {}
+            Comparison::Other(digest) if *role == ROOT && *version == 1 => {
                 conflicts.push(format!(
                     "the controller's first root is another one ({digest}): it belongs to other release managers, \
                      or to another beginning of this product"
@@ -146,14 +161,14 @@ fn lacking<'a>(
                 // Whatever follows another root differs as well.
                 break;
             }
-            Found::Other(digest) => {
+            Comparison::Other(digest) => {
                 let own = Digest::of(bytes);
                 conflicts.push(format!("the controller's {served} is another one ({digest}); here it is {own}"));
             }
-            Found::Nothing if there > *version => {
+            Comparison::Nothing if there > *version => {
                 conflicts.push(format!("{served} is not the controller's, which is at {role} {there} already"));
             }
-            Found::Nothing => new.push(piece),
+            Comparison::Nothing => new.push(piece),
         }
     }
     Ok(if conflicts.is_empty() { Ok(new) } else { Err(conflicts) })
@@ -177,7 +192,7 @@ fn chosen(new: Vec<&Piece>) -> Vec<&Piece> {
 }
 
 // What lies in the directory and no document lists, so that nobody takes it for published.
-fn unsigned(directory: &Directory, people: &People, pieces: &[Piece]) -> Result<Vec<String>, Failure> {
+fn unsigned(directory: &Directory, people: &People, pieces: &[Piece]) -> Result<Vec<String>, CommandError> {
     let mut lines = Vec::new();
     let lifts = newest(pieces, LIFTS);
     for (stop, number) in directory.lifts()? {
@@ -200,7 +215,7 @@ fn unsigned(directory: &Directory, people: &People, pieces: &[Piece]) -> Result<
 }
 
 // Every root, and of targets and lifts the newest complete version and the draft behind it.
-fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, Failure> {
+fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, CommandError> {
     let roots = Roots::read(directory)?;
     let mut pieces = Vec::new();
     for file in roots.iter() {
@@ -211,13 +226,13 @@ fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, Failure>
             version: file.root.version,
             bytes: file.bytes.clone(),
             targets: BTreeMap::new(),
-            is_complete: standings.iter().all(Standing::is_complete),
-            standing: standings.iter().map(Standing::to_string).collect::<Vec<_>>().join("; "),
+            is_complete: standings.iter().all(SignatureState::is_complete),
+            standing: standings.iter().map(SignatureState::to_string).collect::<Vec<_>>().join("; "),
         });
     }
     let Some(root) = roots.in_force(people) else { return Ok(pieces) };
-    for kind in [Kind::Targets, Kind::Lifts] {
-        let Documents { complete, draft } = Documents::read(kind, directory, root.signers()?, people)?;
+    for kind in [SignedRole::Targets, SignedRole::Lifts] {
+        let RoleVersions { complete, draft } = RoleVersions::read(kind, directory, root.signers()?, people)?;
         pieces.extend(complete.into_iter().chain(draft).map(|document| Piece {
             served: metadata_path(kind.role(), document.targets.version),
             role: kind.role(),
@@ -238,7 +253,7 @@ fn file(
     path: &str,
     listed: &TargetFile,
     served: &str,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>, CommandError> {
     let name = if path == baseline_path(people.product.as_str()) { BASELINE } else { path };
     let changed = || PublishError::Changed { file: name.escape_debug().to_string(), name: served.to_owned() };
     // A path out of somebody else's draft must not lead out of the directory.

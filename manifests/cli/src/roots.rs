@@ -7,7 +7,8 @@ use manifests::tuf::repository::{count_valid, read_unverified};
 use manifests::tuf::{ROOT, RoleKeys, Root, TARGETS, TufError};
 
 use crate::directory::{Directory, DirectoryError};
-use crate::people::{People, Standing};
+use crate::exit::{Exit, Fatal};
+use crate::people::{People, SignatureState};
 
 /// Every root from the first, as found; signatures are counted where it says so.
 #[derive(Clone, Debug)]
@@ -44,10 +45,12 @@ pub(crate) enum RootsError {
     NoRole { name: String, role: &'static str },
 }
 
-impl RootsError {
-    /// Whether the system failed, rather than the content being wrong.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Directory(error) if error.is_io())
+impl Fatal for RootsError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Directory(error) => error.exit(),
+            _ => Exit::Refused,
+        }
     }
 }
 
@@ -82,12 +85,13 @@ impl Roots {
 
     /// The one whose keys count: the newest complete one, or the first while it is being signed.
     pub(crate) fn in_force(&self, people: &People) -> Option<&RootFile> {
-        let complete = self.0.iter().take_while(|file| self.standings(file, people).iter().all(Standing::is_complete));
+        let complete =
+            self.0.iter().take_while(|file| self.standings(file, people).iter().all(SignatureState::is_complete));
         complete.last().or(self.0.first())
     }
 
     /// How a root stands with its own keys, and with those of the root before it, which must sign too.
-    pub(crate) fn standings(&self, file: &RootFile, people: &People) -> Vec<Standing> {
+    pub(crate) fn standings(&self, file: &RootFile, people: &People) -> Vec<SignatureState> {
         self.deciding(file)
             .filter_map(|other| count_valid(&file.bytes, &other.root.keys, other.root.roles.get(ROOT)?).ok())
             .map(|tally| people.standing(tally))
@@ -131,7 +135,7 @@ impl Signers<'_> {
     }
 
     /// How a document stands with them.
-    pub(crate) fn standing(&self, bytes: &[u8], people: &People) -> Result<Standing, TufError> {
+    pub(crate) fn standing(&self, bytes: &[u8], people: &People) -> Result<SignatureState, TufError> {
         Ok(people.standing(count_valid(bytes, self.keys, self.who)?))
     }
 }

@@ -20,7 +20,7 @@ const ROOTS_AHEAD_MAX: u64 = 1024;
 
 /// One metadata file of the directory, against the controller's of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum Comparison {
     /// The controller has none of that name.
     Nothing,
     /// The same content, by whomever it is signed.
@@ -30,21 +30,21 @@ pub(crate) enum Found {
 }
 
 /// Asks for the controller's file of that name.
-pub(crate) fn compare(remote: &Remote, served: &str, own: &[u8]) -> Result<Found, RemoteError> {
-    let Some(theirs) = remote.bytes(&format!("{TUF}/{served}"))? else { return Ok(Found::Nothing) };
+pub(crate) fn compare(remote: &Remote, served: &str, own: &[u8]) -> Result<Comparison, RemoteError> {
+    let Some(theirs) = remote.bytes(&format!("{TUF}/{served}"))? else { return Ok(Comparison::Nothing) };
     // What is signed counts, not the file: a third signer's signature makes no other content of it.
     let same = match (signable_bytes(own), signable_bytes(&theirs)) {
         (Ok(own), Ok(theirs)) => own == theirs,
         _ => own == theirs,
     };
-    Ok(if same { Found::Same } else { Found::Other(Digest::of(&theirs)) })
+    Ok(if same { Comparison::Same } else { Comparison::Other(Digest::of(&theirs)) })
 }
 
 /// What is in force at a controller, by its own metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InForce(Published);
+pub(crate) struct ServedSet(Published);
 
-impl InForce {
+impl ServedSet {
     /// Asks the controller; `root` is the newest root known here.
     pub(crate) fn read(remote: &Remote, product: &str, root: u64) -> Result<Self, RemoteError> {
         let mut versions = Versions { root: newest_root(remote, root)?, ..Versions::default() };
@@ -75,13 +75,13 @@ impl InForce {
     }
 }
 
-impl From<Published> for InForce {
+impl From<Published> for ServedSet {
     fn from(published: Published) -> Self {
         Self(published)
     }
 }
 
-impl fmt::Display for InForce {
+impl fmt::Display for ServedSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.baseline {
             Some(baseline) => writeln!(f, "in force: baseline {} ({})", baseline.version, baseline.digest)?,
@@ -112,11 +112,10 @@ fn newest_root(remote: &Remote, own: u64) -> Result<u64, RemoteError> {
 fn read<T: manifests::tuf::Signed>(remote: &Remote, name: &str) -> Result<Option<T>, RemoteError> {
     let path = format!("{TUF}/{name}");
     let Some(bytes) = remote.bytes(&path)? else { return Ok(None) };
-    let refused = |error: TufError| RemoteError::Answer { url: remote.url(&path).into(), why: chain(&error) };
+    let refused = |error: TufError| remote.misread(&path, chain(&error));
     read_unverified(&bytes).map(Some).map_err(refused)
 }
 
 fn missing(remote: &Remote, name: &str) -> RemoteError {
-    let url = remote.url(&format!("{TUF}/{name}")).into();
-    RemoteError::Answer { url, why: "it lists the file and does not serve it".to_owned() }
+    remote.misread(&format!("{TUF}/{name}"), "it lists the file and does not serve it".to_owned())
 }

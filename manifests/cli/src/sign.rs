@@ -8,19 +8,19 @@ mod targets;
 
 use std::path::PathBuf;
 
-use manifests::chain::chain;
 use manifests::key::SigningKey;
-use manifests::time::{Span, Time};
-use manifests::tuf::repository::{self, ROOT_LIFE};
-use manifests::tuf::{ROOT, TARGETS};
+use manifests::succession::{self, SuccessionError};
+use manifests::time::Time;
+use manifests::tuf::repository;
 
+use crate::check::Mistake;
 use crate::directory::Directory;
-use crate::document::{self, Content, Documents, Kind, Step};
+use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
-use crate::failure::Failure;
 use crate::key_file::{self, Purpose};
-use crate::people::{People, Standing};
-use crate::roots::{RootFile, Roots};
+use crate::people::{People, SignatureState};
+use crate::role_metadata::{self, RoleContent, RoleVersions, SignedRole, Step};
+use crate::roots::{RootFile, Roots, RootsError};
 
 /// Signs every draft that lacks this key's signature: root, targets and lifts.
 ///
@@ -46,21 +46,40 @@ pub(crate) enum SignError {
     /// A key of somebody else.
     #[error("key {key} is no signer's of {name}; its signature would count for nothing")]
     NotASigner { key: String, name: String },
-    /// A root that no release manager should sign.
-    #[error("{name} is not signed: {why}")]
-    Root { name: String, why: String },
-    /// Agents refuse a baseline whose version does not grow.
-    #[error("the baseline has changed since {name}, and its version {version} is not above {before}; raise it")]
-    VersionNotGrown { name: String, version: semver::Version, before: semver::Version },
+    /// What no release manager should sign, and no controller would take.
+    #[error("{name} is not signed")]
+    Refused { name: String, source: SuccessionError },
+    /// A file with more in it than this program, or whoever reviews it, can see.
+    #[error("{name} is not signed: it has members that this program does not write")]
+    Members { name: String },
     /// Whatever stands there, its growth cannot be judged.
     #[error("{name} does not say which baseline version it lists; restore it from git")]
     NoVersion { name: String },
     /// A lift that no release manager should sign.
     #[error("{name} is not signed: {why}")]
     Lift { name: String, why: String },
-    /// A stop would be in force again without anybody having decided so.
-    #[error("{path}, listed in {name}, is missing or changed; lifts are never removed: restore it from git")]
-    LiftRemoved { name: String, path: String },
+    /// The directory does not go on from what was signed last.
+    #[error("what is here does not follow {name}")]
+    DoesNotFollow { name: String, source: SuccessionError },
+    /// What stands in the way of a signature.
+    #[error("nothing with mistakes is signed:{}", lines(mistakes))]
+    Mistakes { mistakes: Vec<Mistake> },
+    /// The parts were printed one by one; `exit` is the worst of them.
+    #[error("not everything was signed")]
+    Partly { exit: Exit },
+}
+
+impl Fatal for SignError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Partly { exit } => *exit,
+            _ => Exit::Refused,
+        }
+    }
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("\n{mistake}")).collect()
 }
 
 /// What all parts of a signing need.
@@ -73,7 +92,7 @@ struct Signing<'a> {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
     let people = People::read(&directory)?;
     let roots = Roots::read(&directory)?;
@@ -84,12 +103,12 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     let signing = Signing { directory: &directory, people: &people, roots: &roots, key: &key, now };
     signing.require_signer()?;
     let mut worst = None;
-    for result in [signing.root(), signing.document(Kind::Targets), signing.document(Kind::Lifts)] {
+    for result in [signing.root(), signing.document(SignedRole::Targets), signing.document(SignedRole::Lifts)] {
         match result {
             Ok(line) => println!("{line}"),
-            Err(failure) => {
-                eprintln!("error: {}", chain(&failure));
-                worst = worst.max(Some(failure.code()));
+            Err(error) => {
+                eprintln!("error: {error}");
+                worst = worst.max(Some(error.exit()));
             }
         }
     }
@@ -97,11 +116,11 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), Failure> {
     for warning in expiry::warnings(&directory, now) {
         eprintln!("warning: {warning}");
     }
-    worst.map_or(Ok(()), |code| Err(Failure::Partly { code }))
+    worst.map_or(Ok(()), |exit| Err(SignError::Partly { exit }.into()))
 }
 
 impl Signing<'_> {
-    fn require_signer(&self) -> Result<(), Failure> {
+    fn require_signer(&self) -> Result<(), CommandError> {
         let id = self.key.public().id();
         let newest = self.roots.newest();
         if newest.is_some_and(|file| self.roots.may_sign(file, &id)) {
@@ -111,77 +130,63 @@ impl Signing<'_> {
         Err(SignError::NotASigner { key: id.to_string(), name }.into())
     }
 
-    fn root(&self) -> Result<String, Failure> {
+    fn root(&self) -> Result<String, CommandError> {
         let id = self.key.public().id();
         let Some(file) = self.roots.newest() else { return Ok(String::new()) };
         let standings = self.roots.standings(file, self.people);
-        let (before, step) = if standings.iter().all(Standing::is_complete) {
+        let (before, step) = if standings.iter().all(SignatureState::is_complete) {
             (standings, "nothing to sign")
         } else if standings.iter().any(|standing| standing.has(&id)) {
             (standings, "signed by you before")
         } else {
             self.check_root(file)?;
-            let refused = |source| crate::roots::RootsError::Tuf { version: file.root.version, source };
+            let refused = |source| RootsError::Tuf { version: file.root.version, source };
             let bytes = repository::sign(&file.bytes, self.key).map_err(refused)?;
             let signed = RootFile { bytes, ..file.clone() };
             let standings = self.roots.standings(&signed, self.people);
             self.directory.write(&file.name, &signed.bytes)?;
             (standings, "signed")
         };
-        let words: Vec<_> = before.iter().map(Standing::to_string).collect();
+        let words: Vec<_> = before.iter().map(SignatureState::to_string).collect();
         Ok(format!("{}: {step}; {}", file.name, words.join("; and by the root before: ")))
     }
 
     // Whoever made the file could have put anything in it.
     fn check_root(&self, file: &RootFile) -> Result<(), SignError> {
-        const CLOCKS_APART: Span = Span::from_s(86_400);
-        let refuse = |why: &str| Err(SignError::Root { name: file.name.clone(), why: why.to_owned() });
-        let root = &file.root;
-        if !root.consistent_snapshot {
-            return refuse("consistent_snapshot is off");
-        }
-        if root.expires <= self.now {
-            return refuse(&format!("it expired at {}; this machine's clock says {}", root.expires, self.now));
-        }
-        if root.expires > self.now.after(ROOT_LIFE).after(CLOCKS_APART) {
-            return refuse(&format!("it expires at {}, which is not within the next 365 days", root.expires));
-        }
-        for role in [ROOT, TARGETS] {
-            let Some(who) = root.roles.get(role) else { return refuse("a role has no keys") };
-            if who.threshold < 2 {
-                return refuse(&format!("{role} needs less than two signatures"));
-            }
-            let keys: Vec<_> = who.keyids.iter().filter_map(|id| root.keys.get(id)).collect();
-            let listed = |key: &&_| self.people.keys().any(|own| own.is_same_key(key));
-            if keys.len() != self.people.keys().count() || !keys.iter().all(listed) {
-                return refuse(&format!("the keys of {role} are not those of the signers in registry.toml"));
-            }
-        }
+        let signers: Vec<_> = self.people.keys().collect();
+        succession::check_root(&file.root, &signers, self.now)
+            .map_err(|source| SignError::Refused { name: file.name.clone(), source })?;
         // What is signed must be all that the file says.
-        let own = repository::unsigned(root).and_then(|own| repository::signable_bytes(&own));
+        let own = repository::unsigned(&file.root).and_then(|own| repository::signable_bytes(&own));
         match (own, repository::signable_bytes(&file.bytes)) {
             (Ok(own), Ok(found)) if own == found => Ok(()),
-            _ => refuse("it has members that this program does not write"),
+            _ => Err(SignError::Members { name: file.name.clone() }),
         }
     }
 
-    fn document(&self, kind: Kind) -> Result<String, Failure> {
+    fn document(&self, kind: SignedRole) -> Result<String, CommandError> {
         let Some(root) = self.roots.in_force(self.people) else { return Ok(String::new()) };
         let signers = root.signers()?;
         let id = self.key.public().id();
         if !signers.who.keyids.contains(&id) {
             return Err(SignError::NotASigner { key: id.to_string(), name: root.name.clone() }.into());
         }
-        let documents = Documents::read(kind, self.directory, signers, self.people)?;
+        let documents = RoleVersions::read(kind, self.directory, signers, self.people)?;
         let content = match kind {
-            Kind::Targets => targets::content(self, signers, documents.complete.as_ref())?,
-            Kind::Lifts => Content {
+            SignedRole::Targets => targets::content(self, signers, documents.complete.as_ref())?,
+            SignedRole::Lifts => RoleContent {
                 targets: lifts::content(self.directory, &self.people.product, documents.complete.as_ref())?,
                 delegations: None,
             },
         };
-        let done =
-            document::sign(kind, self.directory, &documents, &content, (signers, self.people), (self.key, self.now))?;
+        let done = role_metadata::sign(
+            kind,
+            self.directory,
+            &documents,
+            &content,
+            (signers, self.people),
+            (self.key, self.now),
+        )?;
         let step = match done.step {
             Step::NothingToSign => "nothing to sign",
             Step::AlreadySigned => "signed by you before",

@@ -166,7 +166,7 @@ impl<'a> Judge<'a> {
         // A fact is what the program goes by, not what the disk has.
         if let FactSource::Config { config, .. } = &fact.source
             && let Some(config) = self.baseline().config(config)
-            && self.loaded_by_readers(config).0 != Outcome::Applied
+            && !self.not_loaded_by_readers(config).is_empty()
         {
             return Known::Nothing;
         }
@@ -262,22 +262,24 @@ impl<'a> Judge<'a> {
 
     fn pinned(&self, config: &Config) -> Finding {
         self.where_concerned(self.concerned(&config.concerns), config.concerns.when.as_ref(), || {
-            let (outcome, found) = match self.state.configs.get(&config.id) {
-                Some(ConfigContent::Digest(digest)) if config.pinned.contains(digest) => {
-                    match self.loaded_by_readers(config) {
-                        (Outcome::Applied, _) => (Outcome::Applied, digest.to_string()),
-                        (outcome, found) => (outcome, format!("{digest} on disk, {found}")),
-                    }
-                }
-                Some(ConfigContent::Digest(digest)) => (Outcome::Drifted, digest.to_string()),
-                Some(ConfigContent::Absent) => (Outcome::Absent, "absent".to_owned()),
-                Some(ConfigContent::Unknown(why)) => (Outcome::Unknown, program::unknown(*why)),
-                None => (Outcome::Unknown, "not in evidence".to_owned()),
-            };
             let expected: Vec<_> = config.pinned.iter().map(ToString::to_string).collect();
-            let file = config.files.first().cloned();
-            let subject = config.id.to_string();
-            Finding::new(outcome, Detail { subject, expected: expected.join(" or "), found, file, line: None })
+            let finding = |(outcome, found)| {
+                let (subject, file) = (config.id.to_string(), config.files.first().cloned());
+                let expected = expected.join(" or ");
+                Finding::new(outcome, Detail { subject, expected, found, file, line: None })
+            };
+            match self.state.configs.get(&config.id) {
+                Some(ConfigContent::Digest(digest)) if config.pinned.contains(digest) => {
+                    let failing = self.not_loaded_by_readers(config).into_iter();
+                    let failing = failing.map(|(outcome, found)| (outcome, format!("{digest} on disk, {found}")));
+                    let applied = || finding((Outcome::Applied, digest.to_string()));
+                    failing.map(finding).reduce(Finding::and).unwrap_or_else(applied)
+                }
+                Some(ConfigContent::Digest(digest)) => finding((Outcome::Drifted, digest.to_string())),
+                Some(ConfigContent::Absent) => finding((Outcome::Absent, "absent".to_owned())),
+                Some(ConfigContent::Unknown(why)) => finding((Outcome::Unknown, program::unknown(*why))),
+                None => finding((Outcome::Unknown, "not in evidence".to_owned())),
+            }
         })
     }
 }

@@ -21,10 +21,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub use enrol::EnrolError;
-pub use host::Host;
-pub use intake::{Accept, CLOCK_SKEW_MAX, HostRecord, Kind, RESUME_INTERVAL, Refusal, accept};
-pub use report::{Answer, Document, Unsigned};
-pub use stops::{KnownStop, StopError};
+pub use host::FleetHost;
+pub use intake::{Accept, DocumentKind, HostRecord, RESUME_INTERVAL, Refusal, accept};
+pub use report::{HostDocument, ReportAnswer, Unsigned};
+pub use stops::{FleetStop, StopError};
 
 use crate::api::{EventKind, FleetEvent, Standing, Versions};
 use crate::digest::Digest;
@@ -68,11 +68,11 @@ pub struct Fleet {
     product: ProductId,
     policy: Option<Policy>,
     online_until: Time,
-    hosts: HashMap<HostId, Host>,
+    hosts: HashMap<HostId, FleetHost>,
     /// Whose key it is, of every host's present key.
     keys: HashMap<KeyId, HostId>,
-    sites: BTreeMap<SiteCode, Site>,
-    stops: Vec<KnownStop>,
+    sites: BTreeMap<SiteCode, FleetSite>,
+    stops: Vec<FleetStop>,
     lists: HashSet<Digest>,
     wakes: BTreeSet<(Time, HostId)>,
     last_event: u64,
@@ -81,7 +81,7 @@ pub struct Fleet {
 
 /// One site of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct FleetSite {
     /// How it stands.
     pub standing: Standing,
     /// Since when.
@@ -122,16 +122,16 @@ impl Fleet {
         }
     }
 
-    /// Takes up a stored host. Call before the first [`Fleet::install`].
-    pub fn restore_host(&mut self, id: HostId, host: Host) {
+    /// Takes up a stored host. Call before the first [`Fleet::put_in_force`].
+    pub fn restore_host(&mut self, id: HostId, host: FleetHost) {
         self.keys.extend(host.key.iter().map(|key| (key.clone(), id.clone())));
         self.hosts.insert(id, host);
     }
 
-    /// Takes up how a site stood, so that a restart is no news. Call before the first [`Fleet::install`].
+    /// Takes up how a site stood, so that a restart is no news. Call before the first [`Fleet::put_in_force`].
     pub fn restore_site(&mut self, code: SiteCode, standing: Standing, since: Time) {
         let verdict = if standing == Standing::Verified { Verdict::Issue } else { Verdict::Hold };
-        self.sites.insert(code, Site { standing, since, verdict, reasons: Vec::new(), stopped: false });
+        self.sites.insert(code, FleetSite { standing, since, verdict, reasons: Vec::new(), stopped: false });
     }
 
     /// A file list is stored: it is not asked for any more.
@@ -160,12 +160,12 @@ impl Fleet {
     }
 
     /// One host, listed or not.
-    pub fn host(&self, id: &HostId) -> Option<&Host> {
+    pub fn host(&self, id: &HostId) -> Option<&FleetHost> {
         self.hosts.get(id)
     }
 
     /// One site of the registry.
-    pub fn site(&self, code: &SiteCode) -> Option<&Site> {
+    pub fn site(&self, code: &SiteCode) -> Option<&FleetSite> {
         self.sites.get(code)
     }
 
@@ -196,11 +196,11 @@ impl Fleet {
             let note = format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
             self.note(change, now, EventKind::Lift, None, note);
         }
-        self.install(policy, now, change);
+        self.put_in_force(policy, now, change);
     }
 
     /// Puts what is published in force, and judges everybody by it.
-    pub fn install(&mut self, policy: Policy, now: Time, change: &mut Change) {
+    pub fn put_in_force(&mut self, policy: Policy, now: Time, change: &mut Change) {
         let listed: BTreeSet<SiteCode> = policy.registry.sites.iter().map(|site| site.code.clone()).collect();
         let ids: Vec<HostId> = policy.registry.hosts.iter().map(|host| host.id.clone()).collect();
         self.policy = Some(policy);
@@ -220,7 +220,7 @@ impl Fleet {
     pub fn inherit(&mut self, given_up: &mut Fleet, now: Time, change: &mut Change) {
         self.online_until = given_up.online_until;
         if let Some(policy) = given_up.policy.take() {
-            self.install(policy, now, change);
+            self.put_in_force(policy, now, change);
         }
     }
 

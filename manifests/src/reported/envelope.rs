@@ -240,6 +240,37 @@ impl<T: Document> TryFrom<Wire> for Sealed<T> {
     }
 }
 
+/// An envelope with a document of one of two versions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire", bound = "Old: Document, New: Document")]
+pub enum EitherVersion<Old, New> {
+    /// Of the version before.
+    Old(Sealed<Old>),
+    /// Of the newest version.
+    New(Sealed<New>),
+}
+
+impl<Old: Document, New: Document> TryFrom<Wire> for EitherVersion<Old, New> {
+    type Error = EnvelopeError;
+
+    fn try_from(wire: Wire) -> Result<Self, EnvelopeError> {
+        if wire.payload_type == Old::PAYLOAD_TYPE {
+            wire.try_into().map(Self::Old)
+        } else {
+            wire.try_into().map(Self::New)
+        }
+    }
+}
+
+impl<Old: Document, New: Document> From<EitherVersion<Old, New>> for Wire {
+    fn from(either: EitherVersion<Old, New>) -> Self {
+        match either {
+            EitherVersion::Old(sealed) => sealed.into(),
+            EitherVersion::New(sealed) => sealed.into(),
+        }
+    }
+}
+
 impl<T: Document> From<Sealed<T>> for Wire {
     fn from(sealed: Sealed<T>) -> Self {
         let signatures = sealed

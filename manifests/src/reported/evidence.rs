@@ -6,17 +6,22 @@
 //! These are the documents of version 2. Those of version 1 are in [`v1`]: controllers take both, and
 //! what is judged is always a state of version 2.
 
+mod any;
+mod cover;
+mod held;
 pub mod v1;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use any::AnyEvidence;
+pub use cover::{Agent, ConfigPrint, Cover, Layer};
+pub use held::{HELD_MAX, Held, Older, OlderWhy};
+
 use crate::canonical;
 use crate::digest::Digest;
-use crate::id::{HostId, ItemId, ProductId};
-use crate::stop::StopRef;
-use crate::time::Time;
+use crate::id::ItemId;
 use crate::value::{VALUE_BYTES_MAX, Value};
 
 /// The largest evidence payload accepted, in bytes (4 MiB).
@@ -113,10 +118,10 @@ impl State {
         if self.programs.values().any(|program| program.trees.len() > TREES_MAX) {
             return Err("at most 16 trees are listed of what runs of a program");
         }
-        let mut held = self.programs.values().map(|program| &program.loaded).chain(self.readers.values());
-        let files = self.files.values().map(|file| &file.loaded);
-        if held.any(|held| !held.is_bounded()) || files.into_iter().any(|held| !held.is_bounded()) {
-            return Err("at most 100 files of a kind are listed of what processes hold");
+        let loaded = self.programs.values().map(|program| &program.loaded).chain(self.readers.values());
+        let mut loaded = loaded.chain(self.files.values().map(|file| &file.loaded));
+        if !loaded.all(Held::is_bounded) {
+            return Err("at most 100 files of a kind are listed of what processes hold, and more only beyond them");
         }
         Ok(())
     }
@@ -212,7 +217,6 @@ pub struct ProgramSeen {
     pub loaded: Held,
     /// Trees that running processes were started from, other than the one on disk: digests of their file
     /// lists, in order, at most [`TREES_MAX`]. A known-bad release counts for as long as it runs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trees: Vec<Digest>,
     /// Odd things in the tree, at most [`FINDINGS_MAX`], the first in byte order of paths. For
     /// people: what decides stands in the other fields, which cannot be left out.
@@ -247,76 +251,6 @@ pub enum ProcessesSeen {
     NotRunning,
     /// Processes could not be looked at, so that one of them may be the program's.
     Unknown(Why),
-}
-
-/// What running processes have of some files, where it is not what the disk has. Empty: as on disk.
-///
-/// Lists are in byte order and hold at most [`HELD_MAX`] each; `more` counts what they have no room for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Held {
-    /// Files that a process has, or may have, with another content than the disk.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub older: Vec<Older>,
-    /// Files that a process sees with another content at the same path: absolute, or relative to the
-    /// program's root.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub elsewhere: Vec<String>,
-    /// What could not be told, and why.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unknown: Vec<Gap>,
-    /// Files of any of these lists beyond their bounds.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub more: u32,
-}
-
-/// The most files that each list of [`Held`] has.
-pub const HELD_MAX: usize = 100;
-
-fn is_zero(count: &u32) -> bool {
-    *count == 0
-}
-
-impl Held {
-    /// Whether everything is shown to be as on disk.
-    pub fn is_current(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.older.len() <= HELD_MAX && self.elsewhere.len() <= HELD_MAX && self.unknown.len() <= HELD_MAX
-    }
-}
-
-/// A file that a process has, or may have, with another content than the disk.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Older {
-    /// Relative to the program's root, or absolute outside of it; bytes that are not UTF-8 replaced.
-    pub file: String,
-    /// How that is known.
-    pub why: OlderWhy,
-}
-
-/// How it is known that a process does not, or may not, have what the disk has. The text is the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OlderWhy {
-    /// It maps or has open, or executes, another file than the one on disk.
-    Held,
-    /// It had read the file before the content changed.
-    Changed,
-    /// The file, or a directory or link on its way, was changed after the process started and before the
-    /// agent first looked at it: what it has read cannot be told.
-    BeforeFirstLook,
-    /// Something in this directory may have been removed after the process started, unseen.
-    MayHaveGone,
-    /// Something was mounted on the way to it, perhaps after the process started.
-    Mounted,
-    /// It runs from a copy at this path.
-    Copy,
-    /// It has taken this file, from outside of the tree, under a name of the tree.
-    Shadowed,
 }
 
 /// Something in a tree that no release has.
@@ -533,80 +467,6 @@ pub enum ConfigContent {
     Absent,
     /// Why not.
     Unknown(Why),
-}
-
-/// When evidence was made, by whom, in which order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cover {
-    /// The product.
-    pub product: ProductId,
-    /// The host.
-    pub host: HostId,
-    /// Grows by at least one with every document of the host; from 1.
-    pub sequence: u64,
-    /// Set once by a host whose stored sequence was behind the controller's.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub resumed: bool,
-    /// The kernel's boot id (a UUID in lower case).
-    pub boot_id: String,
-    /// Wall clock when it was made.
-    pub wall: Time,
-    /// Boot clock when it was made: milliseconds since boot, sleep included.
-    pub boot_ms: u64,
-    /// Wall clock when the complete pass that produced the state began: the evidence's age.
-    pub pass_started: Time,
-    /// The agent.
-    pub agent: Agent,
-    /// The baseline it was collected under: SHA-256 of the baseline's bytes.
-    pub baseline: Digest,
-    /// Number of the last permit received; 0 before the first.
-    pub permit: u64,
-    /// The newest stop known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop: Option<StopRef>,
-    /// The newest log checkpoint seen (C2SP signed note).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<String>,
-    /// Configurations: every change shows as drift, also of keys nobody listed.
-    pub configs: BTreeMap<ItemId, ConfigPrint>,
-    /// File lists behind the tree digests of the state that no release of the baseline has: what
-    /// a controller may ask for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lists: Vec<Digest>,
-}
-
-/// The agent that made the evidence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Agent {
-    /// Its version.
-    pub version: semver::Version,
-    /// SHA-256 of its executable.
-    pub digest: Digest,
-}
-
-/// Fingerprints of one configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConfigPrint {
-    /// Each layer that is there, lowest first.
-    pub layers: Vec<Layer>,
-    /// Digest of the normalised keys and values; none where a layer could not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub values: Option<Digest>,
-}
-
-/// One file of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Layer {
-    /// Absolute path.
-    pub file: String,
-    /// SHA-256 of its bytes, of a sensitive configuration that digest's HMAC-SHA-256 with a key that
-    /// only the host has; none if it could not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub enum Scope {
 /// The kinds known here, each with its own members and no other.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-enum Known {
+enum KnownScope {
     All {},
     Sites { sites: Vec<SiteCode> },
     Prefecture { prefecture: u8 },
@@ -109,10 +109,10 @@ impl<'de> Deserialize<'de> for Scope {
             Some(_) => return Ok(Scope::Unrecognized(members)),
             None => return Err(D::Error::missing_field("kind")),
         }
-        Ok(match Known::deserialize(Value::Object(members)).map_err(D::Error::custom)? {
-            Known::All {} => Scope::All,
-            Known::Sites { sites } => Scope::Sites { sites },
-            Known::Prefecture { prefecture } => Scope::Prefecture { prefecture },
+        Ok(match KnownScope::deserialize(Value::Object(members)).map_err(D::Error::custom)? {
+            KnownScope::All {} => Scope::All,
+            KnownScope::Sites { sites } => Scope::Sites { sites },
+            KnownScope::Prefecture { prefecture } => Scope::Prefecture { prefecture },
         })
     }
 }

@@ -1,7 +1,7 @@
 //! From verified metadata to what is appraised and permitted by: baseline, registry and lifts that
 //! were signed together. Agent, controller and audit read a set the same way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::chain::chain;
 use crate::digest::Digest;
@@ -11,6 +11,7 @@ use crate::reference::{Reference, ReferenceError};
 use crate::registry::Registry;
 use crate::source::{self, Problem};
 use crate::stop::Lift;
+use crate::succession::only_unit;
 use crate::time::Time;
 use crate::tree::{FileList, FileListError};
 
@@ -241,18 +242,18 @@ fn check_units(trusted: &Trusted, registry: &Registry, before: Option<&Registry>
     for (role, keys, all) in roles {
         let Some(bytes) = bytes_of(&format!("{role}.json")) else { continue }; // Lifts not read: none count.
         let tally = count_valid(bytes, all, keys).map_err(SetError::Trust)?;
-        let (mut units, mut units_before) = (BTreeSet::new(), BTreeSet::new());
+        let (mut units, mut units_before) = (Vec::new(), Vec::new());
         for id in &tally.valid {
             let unknown = || SetError::UnknownSigner { role, key: id.clone() };
             let key = all.get(id).ok_or_else(unknown)?;
             let unit = unit_of(registry, key).ok_or_else(unknown)?;
-            units.insert(unit);
+            units.push(unit);
             // Nobody but the new registry can say where a newcomer belongs.
-            units_before.insert(before.and_then(|before| unit_of(before, key)).unwrap_or(unit));
+            units_before.push(before.and_then(|before| unit_of(before, key)).unwrap_or(unit));
         }
         for units in [units, units_before] {
-            if let (1, Some(unit)) = (units.len(), units.first()) {
-                return Err(SetError::OneUnit { role, unit: (*unit).to_owned() });
+            if let Some(unit) = only_unit(units) {
+                return Err(SetError::OneUnit { role, unit: unit.to_owned() });
             }
         }
     }

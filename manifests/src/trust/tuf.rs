@@ -1,6 +1,6 @@
 //! TUF 1.0.34: which signed documents are in force, decided without trusting who delivers them.
 //!
-//! - [`Client`] follows section 5 of the specification step by step: it fetches, verifies, and only
+//! - [`TufClient`] follows section 5 of the specification step by step: it fetches, verifies, and only
 //!   then stores. It knows no network and no clock; both are handed in ([`Fetch`], `now`).
 //! - [`Trusted`] is a complete set that was verified: it can be loaded again without a network, its
 //!   signatures checked anew, and it *reports* expiry instead of refusing it.
@@ -24,14 +24,14 @@ mod roots;
 mod store;
 mod trusted;
 
-pub use client::{Client, TargetInfo};
+pub use client::{TargetInfo, TufClient};
 pub use envelope::Tally;
-pub use error::{Ignored, Listing, TufError, Why};
+pub use error::{Ignored, IgnoredWhy, Listing, TufError};
 pub use fetch::{Fetch, FetchError, metadata_path, target_path};
 pub use metadata::{
     Delegation, Delegations, Hashes, MetaFile, RoleKeys, Root, Signed, Snapshot, TargetFile, Targets, Timestamp,
 };
-pub use store::{FileStore, MemoryStore, Store, StoreError};
+pub use store::{FileStore, MemoryStore, MetadataStore, MetadataStoreError};
 pub use trusted::Trusted;
 
 /// Role that signs the keys of all others.

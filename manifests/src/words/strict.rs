@@ -28,7 +28,7 @@ const POINTER_CHARS_MAX: usize = 200;
 /// that is not a whole one within ±[`INTEGER_MAX`], are nested more than 127 deep, or are not in the form
 /// in which `T` is written; then with a JSON pointer to where they first differ.
 pub fn from_slice<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice::<Checked>(bytes)?;
+    serde_json::from_slice::<Visited>(bytes)?;
     let document: T = serde_json::from_slice(bytes)?;
     let (read, written) = (serde_json::from_slice(bytes)?, serde_json::to_value(&document)?);
     match difference(&read, &written) {
@@ -67,70 +67,70 @@ fn difference(one: &Value, other: &Value) -> Option<String> {
 /// # Errors
 /// As [`from_slice`].
 pub fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
-    serde_json::from_slice::<Checked>(bytes).map(|Checked| ())
+    serde_json::from_slice::<Visited>(bytes).map(|Visited| ())
 }
 
 /// A value that was looked at and not kept.
-struct Checked;
+struct Visited;
 
-impl<'de> Deserialize<'de> for Checked {
+impl<'de> Deserialize<'de> for Visited {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Check)
+        deserializer.deserialize_any(StrictVisitor)
     }
 }
 
-struct Check;
+struct StrictVisitor;
 
-impl<'de> Visitor<'de> for Check {
-    type Value = Checked;
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Visited;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_bool<E>(self, _: bool) -> Result<Visited, E> {
+        Ok(Visited)
     }
 
-    fn visit_unit<E>(self) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_unit<E>(self) -> Result<Visited, E> {
+        Ok(Visited)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_str<E>(self, _: &str) -> Result<Visited, E> {
+        Ok(Visited)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Checked, E> {
-        if number <= INTEGER_MAX { Ok(Checked) } else { Err(E::custom(format!("{number} is beyond {INTEGER_MAX}"))) }
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Visited, E> {
+        if number <= INTEGER_MAX { Ok(Visited) } else { Err(E::custom(format!("{number} is beyond {INTEGER_MAX}"))) }
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Checked, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Visited, E> {
         if number.unsigned_abs() <= INTEGER_MAX {
-            Ok(Checked)
+            Ok(Visited)
         } else {
             Err(E::custom(format!("{number} is beyond -{INTEGER_MAX}")))
         }
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Checked, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Visited, E> {
         Err(E::custom(format!("{number} is not written as a whole number")))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Checked, A::Error> {
-        while elements.next_element::<Checked>()?.is_some() {}
-        Ok(Checked)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Visited, A::Error> {
+        while elements.next_element::<Visited>()?.is_some() {}
+        Ok(Visited)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Checked, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Visited, A::Error> {
         let mut keys = BTreeSet::new();
         while let Some(key) = members.next_key::<String>()? {
-            members.next_value::<Checked>()?;
+            members.next_value::<Visited>()?;
             if let Some(key) = keys.replace(key) {
                 let key: String = key.chars().take(100).collect();
                 return Err(A::Error::custom(format!("key {key:?} stands twice in one object")));
             }
         }
-        Ok(Checked)
+        Ok(Visited)
     }
 }
 

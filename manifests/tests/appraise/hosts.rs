@@ -67,6 +67,7 @@ fn a_host_that_nothing_concerns_is_held() {
     let registry = fleet::registry();
     let check = |seen: &str, expected: &str| {
         let mut evidence = fleet::evidence(fleet::AP, &reference);
+        crate::seen::apply(&mut evidence, "reader linkage = current");
         crate::seen::apply(&mut evidence, seen);
         let entry = registry.entry(&fleet::AP.parse().unwrap(), fleet::now());
         let appraisal = appraise(&reference, entry.as_ref(), Some(&evidence), fleet::now());
@@ -76,6 +77,9 @@ fn a_host_that_nothing_concerns_is_held() {
     check("fact linkage.method = batch", "issue");
     // Leaving out the fact that says so must not free the host.
     check("fact linkage.method = -", "hold nothing-judged");
+    // A fact is what the program goes by: read by nobody knows whom, it is not known.
+    check("fact linkage.method = batch; reader linkage = -", "hold nothing-judged");
+    check("fact linkage.method = batch; reader linkage = older", "hold nothing-judged");
     check("fact linkage.method = -; package openssl = 2", "hold nothing-judged, unknown F");
 }
 
@@ -88,4 +92,11 @@ fn a_known_bad_release_counts_on_a_host_that_it_is_not_for() {
     on_db("tree issuing-server = -", "issuing-server unknown: unknown");
     check("", "tree db-tools = db-0.9.0", "db-tools denied: denied");
     check("", "tree db-tools = db-0.9.0", "hold denied db-tools");
+    // It counts for as long as it runs.
+    on_db("runs issuing-server = 3.3.0", "issuing-server denied: denied");
+    on_db("tree issuing-server = absent; runs issuing-server = 3.3.0", "issuing-server denied: denied");
+    // What runs otherwise than the disk may be it.
+    for seen in ["runs issuing-server = 9.9.9", "loaded issuing-server = older", "loaded issuing-server = unreadable"] {
+        on_db(seen, "issuing-server unknown: unknown");
+    }
 }

@@ -26,6 +26,12 @@ fn a_known_bad_release_is_denied_whatever_else_is_wrong_with_it() {
     check("", "tree issuing-server = 3.3.0", "issuing-server denied: denied");
     check("", "tree issuing-server = 3.3.0", "FIX-2019-0007 denied: denied");
     check("", "tree issuing-server = 3.3.0; loaded issuing-server = older", "issuing-server denied: denied");
+    // It counts for as long as it runs, and whatever the item says of what it enforces.
+    check("", "runs issuing-server = 3.3.0", "issuing-server denied: denied");
+    check("", "runs issuing-server = 3.3.0", "FIX-2019-0007 denied: denied");
+    let warn = "process = { exe = \"bin/issuingd\" } => process = { exe = \"bin/issuingd\" }\nenforce = \"warn\"";
+    check(warn, "tree issuing-server = 9.9.9", "issuing-server altered");
+    check(warn, "runs issuing-server = 3.3.0", "issuing-server denied: denied");
     // Also where nobody knows whether the item concerns the host.
     check("", "tree issuing-server = 3.3.0; fact linkage.method = -", "FIX-2019-0007 denied: denied");
     let waiver = waiver("issuing-server");
@@ -70,13 +76,22 @@ fn a_release_or_file_or_package_without_the_fix_is_missing_it() {
 fn what_a_process_holds_is_what_counts() {
     check("", "loaded issuing-server = older", "issuing-server not-loaded: not-loaded");
     check("", "loaded issuing-server = older", "FIX-2019-0007 not-loaded: not-loaded");
-    // Its file is read at start: whoever holds something older may hold the older value.
-    check("", "loaded issuing-server = older", "lock.print-wait not-loaded: not-loaded");
-    // A file that is read again by itself counts as it stands.
-    check("", "loaded issuing-server = older", "queue.timeout applied");
-    // A required file outside of every tree counts for its fix too.
-    check("", "loaded issuing-server = older-filter", "FIX-2021-0001 not-loaded: not-loaded");
+    check("", "runs issuing-server = 3.4.1", "issuing-server not-loaded: not-loaded");
+    // A library that is older says nothing of a file that is not.
+    check("", "loaded issuing-server = older", "lock.print-wait applied");
     check("", "loaded issuing-server = older", "FIX-2021-0001 applied");
+    // A setting of a file that is read at start is judged by that file.
+    let asleep = "running lock.print-wait = not-running";
+    for (seen, told) in [("older", "not-loaded: not-loaded"), ("elsewhere", "not-loaded: not-loaded")] {
+        check("", &format!("{asleep}; reader print = {seen}"), &format!("lock.print-wait {told}"));
+        check("", &format!("reader proxy = {seen}"), &format!("proxy {told}"));
+        check("", &format!("held /usr/lib/printer/filter.ppd = {seen}"), &format!("FIX-2021-0001 {told}"));
+    }
+    // What the running program tells of itself counts, whatever it has read.
+    check("", "reader print = older", "lock.print-wait applied");
+    check("", "reader print = older; running lock.print-wait = shared", "lock.print-wait drifted: lock-drifted");
+    // A file that is read again by itself counts as it stands.
+    check("", "reader linkage = older", "queue.timeout applied");
     // So that a start condition cannot deadlock.
     check("", "loaded issuing-server = not-running; running lock.print-wait = not-running", "issue");
     // Without the fix on disk, that comes first.
@@ -119,8 +134,15 @@ fn what_was_not_shown_is_unknown() {
         check("", seen, "FIX-2019-0007 unknown: unknown");
         check("", &format!("{seen}; setting lock.print-wait = exclusive"), "FIX-2019-0007 unknown: unknown");
     }
-    // Who reads the file cannot be told, so neither can the value that counts.
-    check("", "tree issuing-server = -", "lock.print-wait unknown: unknown");
+    // What was read of the file cannot be told, so neither can the value that counts.
+    for seen in ["-", "unreadable", "more"] {
+        let asleep = format!("running lock.print-wait = not-running; reader print = {seen}");
+        check("", &asleep, "lock.print-wait unknown: unknown");
+        check("", &format!("reader proxy = {seen}"), "proxy unknown: unknown");
+    }
+    for seen in ["unreadable", "more"] {
+        check("", &format!("held /usr/lib/printer/filter.ppd = {seen}"), "FIX-2021-0001 unknown: unknown");
+    }
     for seen in ["-", "unreadable"] {
         check("", &format!("setting lock.print-wait = {seen}"), "lock.print-wait unknown: unknown");
         check("", &format!("running lock.print-wait = {seen}"), "lock.print-wait unknown: unknown");
@@ -139,7 +161,7 @@ fn what_was_not_shown_is_unknown() {
 
 #[test]
 fn an_unknown_fact_asks_for_the_requirement_all_the_same() {
-    for fact in ["-", "unreadable", "on-demand-3"] {
+    for fact in ["-", "unreadable", "ambiguous", "on-demand-3"] {
         let fact = format!("fact linkage.method = {fact}");
         check("", &fact, "FIX-2019-0007 applied");
         for worse in ["tree issuing-server = 3.4.1", "tree issuing-server = 9.9.9", "setting queue.timeout = 31"] {

@@ -16,6 +16,8 @@ fn a_waiver_reaches_what_is_wrong_and_was_shown() {
         "tree issuing-server = 3.4.2-single",
         "tree issuing-server = 9.9.9",
         "loaded issuing-server = older",
+        "loaded issuing-server = elsewhere+older",
+        "runs issuing-server = 3.4.1",
         "setting queue.timeout = 31",
     ] {
         check(&waiver(FIX), seen, "FIX-2019-0007 waived");
@@ -49,6 +51,14 @@ fn a_waived_requirement_does_not_cover_up_another_that_was_not_shown() {
     check(&waiver(FIX), &format!("{older}; setting queue.timeout = -"), "FIX-2019-0007 unknown: unknown");
     check(&waiver(FIX), &format!("{older}; setting queue.timeout = absent"), "FIX-2019-0007 absent: absent");
     check(&waiver(FIX), &format!("{older}; setting queue.timeout = 31"), "FIX-2019-0007 waived");
+    // Nor what is known to be older what could not be told.
+    for held in ["older+unreadable", "elsewhere+unreadable"] {
+        check(&waiver(FIX), &format!("loaded issuing-server = {held}"), "FIX-2019-0007 unknown: unknown");
+        check(&waiver("proxy"), &format!("reader proxy = {held}"), "proxy unknown: unknown");
+        let file = format!("held /usr/lib/printer/filter.ppd = {held}");
+        check(&waiver("FIX-2021-0001"), &file, "FIX-2021-0001 unknown: unknown");
+    }
+    check(&waiver("proxy"), "reader proxy = older", "proxy waived");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use manifests::digest::Digest;
 use manifests::evidence::{
-    Agent, ConfigContent, Cover, Evidence, FactSeen, FileSeen, InForceSeen, Loaded, PackageSeen, ProgramSeen,
-    SettingSeen, State, TreeSeen, ValueSeen,
+    Agent, ConfigContent, Cover, Evidence, FactSeen, FileSeen, Held, InForceSeen, PackageSeen, ProcessesSeen,
+    ProgramSeen, SettingSeen, State, TreeSeen, ValueSeen,
 };
 use manifests::id::{HostId, ItemId};
 use manifests::reference::Reference;
@@ -96,7 +96,9 @@ pub(crate) fn evidence(host: &str, reference: &Reference) -> Evidence {
     let release = if host.as_str() == SINGLE { "3.4.2-single" } else { "3.4.2-split" };
     let program = |name: &str, here: bool| ProgramSeen {
         tree: if here { TreeSeen::Digest(digest(name)) } else { TreeSeen::Absent },
-        loaded: if here { Loaded::Current } else { Loaded::NotRunning },
+        processes: if here { ProcessesSeen::Running } else { ProcessesSeen::NotRunning },
+        loaded: Held::default(),
+        trees: Vec::new(),
         findings: Vec::new(),
     };
     let programs = BTreeMap::from([
@@ -129,8 +131,9 @@ pub(crate) fn evidence(host: &str, reference: &Reference) -> Evidence {
         };
         state.settings.insert(item("secrets.store"), setting(sealed, None));
         state.settings.insert(item("db.hint"), setting(at(text("x"), "/etc/issuing/linkage.xml", 10), None));
-        state.files.insert("/usr/lib/printer/filter.ppd".to_owned(), FileSeen::Digest(digest("filter")));
+        state.files.insert("/usr/lib/printer/filter.ppd".to_owned(), FileSeen::Digest(digest("filter")).into());
         state.configs.insert(item("proxy"), ConfigContent::Digest(digest("proxy")));
+        state.readers.extend([(item("print"), Held::default()), (item("proxy"), Held::default())]);
     }
     Evidence { cover: cover(host, reference.digest()), state }
 }

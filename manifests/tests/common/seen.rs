@@ -4,7 +4,8 @@
 
 use manifests::digest::Digest;
 use manifests::evidence::{
-    ConfigContent, Evidence, FactSeen, FileSeen, InForceSeen, Loaded, PackageSeen, TreeSeen, ValueSeen, Why,
+    ConfigContent, Evidence, FactSeen, FileSeen, Gap, Held, InForceSeen, Odd, Older, OlderWhy, PackageSeen,
+    ProcessesSeen, ProgramSeen, TreeSeen, ValueSeen, Why,
 };
 use manifests::time::Span;
 use manifests::value::Value;
@@ -19,11 +20,15 @@ pub(crate) fn apply(evidence: &mut Evidence, words: &str) {
         match what.split_once(' ') {
             Some(("tree", program)) if how == "-" => drop(state.programs.remove(&item(program))),
             Some(("tree", program)) => state.programs.get_mut(&item(program)).unwrap().tree = tree(how),
-            Some(("loaded", program)) => state.programs.get_mut(&item(program)).unwrap().loaded = loaded(how),
+            Some(("loaded", program)) => loaded(state.programs.get_mut(&item(program)).unwrap(), how),
+            Some(("runs", program)) => state.programs.get_mut(&item(program)).unwrap().trees = vec![digest(how)],
+            Some(("reader", config)) if how == "-" => drop(state.readers.remove(&item(config))),
+            Some(("reader", config)) => drop(state.readers.insert(item(config), held(how))),
+            Some(("held", path)) => state.files.get_mut(path).unwrap().loaded = held(how),
             Some(("fact", fact)) if how == "-" => drop(state.facts.remove(&item(fact))),
             Some(("fact", fact)) => drop(state.facts.insert(item(fact), fact_seen(how))),
             Some(("file", path)) if how == "-" => drop(state.files.remove(path)),
-            Some(("file", path)) => drop(state.files.insert(path.to_owned(), file(how))),
+            Some(("file", path)) => drop(state.files.insert(path.to_owned(), file(how).into())),
             Some(("package", name)) if how == "-" => drop(state.packages.remove(name)),
             Some(("package", name)) => drop(state.packages.insert(name.to_owned(), package(how))),
             Some(("config", config)) if how == "-" => drop(state.configs.remove(&item(config))),
@@ -56,21 +61,36 @@ fn tree(how: &str) -> TreeSeen {
     }
 }
 
-fn loaded(how: &str) -> Loaded {
+fn loaded(program: &mut ProgramSeen, how: &str) {
     match how {
-        "current" => Loaded::Current,
-        "not-running" => Loaded::NotRunning,
-        "older-filter" => Loaded::Older { file: "/usr/lib/printer/filter.ppd".to_owned() },
-        "older" => Loaded::Older { file: "lib/print_queue.so".to_owned() },
-        "elsewhere" => Loaded::Elsewhere { file: "lib/print_queue.so".to_owned() },
-        "unreadable" => Loaded::Unknown(Why::ProcessUnreadable),
-        other => panic!("{other:?}"),
+        "not-running" => program.processes = ProcessesSeen::NotRunning,
+        "unreadable" => program.processes = ProcessesSeen::Unknown(Why::ProcessUnreadable),
+        how => program.loaded = held(how),
     }
+}
+
+/// Words joined by `+`.
+fn held(how: &str) -> Held {
+    let mut held = Held::default();
+    for word in how.split('+') {
+        match word {
+            "current" => {}
+            "older" => held.older.push(Older { file: "lib/print_queue.so".to_owned(), why: OlderWhy::Held }),
+            "elsewhere" => held.elsewhere.push("lib/print_queue.so".to_owned()),
+            "unreadable" => held.unknown.push(Gap { what: "a process".to_owned(), why: Why::ProcessUnreadable }),
+            "more" => held.more = 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    held
 }
 
 fn fact_seen(how: &str) -> FactSeen {
     match how {
         "unreadable" => FactSeen::Unknown(Why::Unreadable),
+        "ambiguous" => {
+            FactSeen::Ambiguous { file: "/etc/issuing/linkage.xml".to_owned(), lines: vec![4, 9], odd: Odd::Duplicate }
+        }
         text => FactSeen::Value {
             value: Value::Text(text.to_owned()),
             file: "/etc/issuing/linkage.xml".to_owned(),
@@ -107,7 +127,7 @@ fn value(how: &str) -> ValueSeen {
     let file = "/etc/issuing/print.ini".to_owned();
     match how {
         "absent" => ValueSeen::Absent,
-        "ambiguous" => ValueSeen::Ambiguous { file, lines: vec![12, 40] },
+        "ambiguous" => ValueSeen::Ambiguous { file, lines: vec![12, 40], odd: Odd::Duplicate },
         "unreadable" => ValueSeen::Unknown(Why::Unreadable),
         "sealed" => ValueSeen::Sealed { keyed: digest("keyed"), as_expected: true, file, line: 1 },
         "sealed-other" => ValueSeen::Sealed { keyed: digest("keyed"), as_expected: false, file, line: 1 },

@@ -13,7 +13,7 @@ use manifests::time::{Span, Time};
 use manifests::tree::FileList;
 use manifests::tuf::repository::{self, LIFTS, REGISTRY, baseline_path, file_path, lift_path};
 use manifests::tuf::{
-    Client, Fetch, FetchError, MemoryStore, MetaFile, Root, Signed, TargetFile, Targets, metadata_path, target_path,
+    Fetch, FetchError, MemoryStore, MetaFile, Root, Signed, TargetFile, Targets, TufClient, metadata_path, target_path,
 };
 
 use crate::keys::test_key;
@@ -228,7 +228,7 @@ pub(crate) fn read(served: Served, first_root: &[u8], now: Time) -> Result<Verif
 }
 
 fn follow(served: Served, first_root: &[u8], now: Time, before: Option<&Registry>) -> Result<VerifiedSet, SetError> {
-    let mut client = Client::new(first_root, MemoryStore::default(), served.clone()).unwrap();
+    let mut client = TufClient::new(first_root, MemoryStore::default(), served.clone()).unwrap();
     client.refresh(now.after(Span::from_s(60))).unwrap();
     client.delegated(LIFTS).unwrap();
     // Whoever else may speak for a path has been read as well: it must not count all the same.

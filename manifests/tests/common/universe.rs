@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use manifests::digest::Digest;
 use manifests::evidence::{
-    ConfigContent, Evidence, FactSeen, FileSeen, Gap, InForceSeen, Loaded, PackageSeen, ProgramSeen, SettingSeen,
-    State, TreeSeen, ValueSeen, Why,
+    ConfigContent, Evidence, FactSeen, FileSeen, Gap, Held, InForceSeen, Odd, Older, OlderWhy, PackageSeen,
+    ProcessesSeen, ProgramSeen, RequiredFile, SettingSeen, State, TreeSeen, ValueSeen, Why,
 };
 use manifests::reference::Reference;
 use manifests::source;
@@ -166,15 +166,39 @@ fn program_seen() -> BoxedStrategy<ProgramSeen> {
         1 => Just(TreeSeen::Absent),
         1 => why().prop_map(TreeSeen::Unknown),
     ];
-    let file = || "lib/net.so".to_owned();
-    let loaded = prop_oneof![
-        6 => Just(Loaded::Current),
-        2 => Just(Loaded::NotRunning),
-        1 => Just(Loaded::Older { file: file() }),
-        1 => Just(Loaded::Elsewhere { file: file() }),
-        1 => why().prop_map(Loaded::Unknown),
+    let processes = prop_oneof![
+        6 => Just(ProcessesSeen::Running),
+        2 => Just(ProcessesSeen::NotRunning),
+        1 => why().prop_map(ProcessesSeen::Unknown),
     ];
-    (tree, loaded).prop_map(|(tree, loaded)| ProgramSeen { tree, loaded, findings: Vec::new() }).boxed()
+    let trees = prop_oneof![
+        12 => Just(Vec::new()),
+        1 => vec(select(vec!["2.0.0", "1.0.0+HF-0044", "0.9.0", "5.0.0"]).prop_map(digest), 1..3),
+    ];
+    (tree, processes, held(), trees)
+        .prop_map(|(tree, processes, loaded, trees)| ProgramSeen {
+            tree,
+            processes,
+            loaded,
+            trees,
+            findings: Vec::new(),
+        })
+        .boxed()
+}
+
+/// What processes have otherwise than the disk; most often nothing.
+pub(crate) fn held() -> BoxedStrategy<Held> {
+    let older = select(vec![OlderWhy::Held, OlderWhy::BeforeFirstLook, OlderWhy::Copy])
+        .prop_map(|why| Older { file: "lib/net.so".to_owned(), why });
+    let gap = why().prop_map(|why| Gap { what: "p".to_owned(), why });
+    let elsewhere = vec(Just("lib/net.so".to_owned()), 0..2);
+    let some = (vec(older, 0..3), elsewhere, vec(gap, 0..2)).prop_map(|(older, elsewhere, unknown)| Held {
+        older,
+        elsewhere,
+        unknown,
+        more: 0,
+    });
+    prop_oneof![8 => Just(Held::default()), 2 => some].boxed()
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -195,7 +219,7 @@ fn setting_seen(good: &'static str) -> BoxedStrategy<SettingSeen> {
             ValueSeen::Sealed { keyed: digest("k"), as_expected, file: file(), line: 1 }
         }),
         1 => Just(ValueSeen::Absent),
-        1 => Just(ValueSeen::Ambiguous { file: file(), lines: vec![1, 2] }),
+        1 => Just(ValueSeen::Ambiguous { file: file(), lines: vec![1, 2], odd: Odd::Duplicate }),
         1 => why().prop_map(ValueSeen::Unknown),
     ];
     let in_force = option::of(prop_oneof![
@@ -208,13 +232,15 @@ fn setting_seen(good: &'static str) -> BoxedStrategy<SettingSeen> {
 }
 
 fn fact_seen() -> BoxedStrategy<FactSeen> {
-    prop_oneof![
+    let value = prop_oneof![
         4 => select(vec!["a", "b", "c", "z", "3"]).prop_map(|text| Value::Text(text.to_owned())),
         1 => value(),
+    ];
+    prop_oneof![
+        4 => value.prop_map(|value| FactSeen::Value { value, file: "/conf".to_owned(), line: 3 }),
+        2 => why().prop_map(FactSeen::Unknown),
+        1 => Just(FactSeen::Ambiguous { file: "/conf".to_owned(), lines: vec![3], odd: Odd::Readers }),
     ]
-    .prop_map(|value| FactSeen::Value { value, file: "/conf".to_owned(), line: 3 })
-    .boxed()
-    .prop_union(why().prop_map(FactSeen::Unknown).boxed())
     .boxed()
 }
 
@@ -230,6 +256,8 @@ pub(crate) fn state() -> BoxedStrategy<State> {
         1 => Just(FileSeen::Absent),
         1 => why().prop_map(FileSeen::Unknown),
     ];
+    let file = (file, held()).prop_map(|(content, loaded)| RequiredFile { content, loaded });
+    let readers = (often(held()), often(held()));
     let package = prop_oneof![
         4 => Just(PackageSeen::Version("2.1".to_owned())),
         1 => Just(PackageSeen::Version("1.9".to_owned())),
@@ -245,14 +273,15 @@ pub(crate) fn state() -> BoxedStrategy<State> {
     let facts = (often(fact_seen()), often(fact_seen()), option::weighted(0.1, fact_seen()));
     let settings = (often(setting_seen("exclusive")), often(setting_seen("3")));
     let programs = (often(program_seen()), often(program_seen()));
-    (facts, settings, programs, often(file), often(package), often(content), any::<bool>())
-        .prop_map(|((f, g, t), (lock, s), (p, q), file, package, content, gap)| {
+    (facts, settings, programs, readers, often(file), often(package), often(content), any::<bool>())
+        .prop_map(|((f, g, t), (lock, s), (p, q), (conf, c), file, package, content, gap)| {
             let mut state = State::default();
             state
                 .facts
                 .extend([("f", f), ("g", g), ("topology", t)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
             state.settings.extend([("lock", lock), ("s", s)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
             state.programs.extend([("p", p), ("q", q)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
+            state.readers.extend([("conf", conf), ("c", c)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
             state.files.extend(file.map(|file| ("/f".to_owned(), file)));
             state.packages.extend(package.map(|package| ("k".to_owned(), package)));
             state.configs.extend(content.map(|content| (item("c"), content)));
@@ -271,14 +300,21 @@ fn good() -> State {
         state.facts.insert(item(fact), FactSeen::Value { value, file: "/conf".to_owned(), line: 3 });
     }
     for program in ["p", "q"] {
-        let seen = ProgramSeen { tree: TreeSeen::Digest(digest("2.0.0")), loaded: Loaded::Current, findings: vec![] };
+        let seen = ProgramSeen {
+            tree: TreeSeen::Digest(digest("2.0.0")),
+            processes: ProcessesSeen::Running,
+            loaded: Held::default(),
+            trees: vec![],
+            findings: vec![],
+        };
         state.programs.insert(item(program), seen);
     }
     for (setting, value) in [("lock", "exclusive"), ("s", "3")] {
         let in_force = Some(InForceSeen::Value(text(value)));
         state.settings.insert(item(setting), SettingSeen { value: at(text(value)), in_force });
     }
-    state.files.insert("/f".to_owned(), FileSeen::Digest(digest("good")));
+    state.readers.extend(["conf", "c"].map(|config| (item(config), Held::default())));
+    state.files.insert("/f".to_owned(), FileSeen::Digest(digest("good")).into());
     state.packages.insert("k".to_owned(), PackageSeen::Version("2.1".to_owned()));
     state.configs.insert(item("c"), ConfigContent::Digest(digest("good")));
     state
@@ -286,7 +322,7 @@ fn good() -> State {
 
 /// A good state with a few things of a random one: the border between issue and hold.
 fn spoiled() -> BoxedStrategy<State> {
-    (state(), vec(proptest::bool::weighted(0.12), 10))
+    (state(), vec(proptest::bool::weighted(0.12), 12))
         .prop_map(|(bad, spoil)| {
             let mut state = good();
             let mut spoil = spoil.into_iter().chain(std::iter::repeat(false));
@@ -300,7 +336,7 @@ fn spoiled() -> BoxedStrategy<State> {
             )*};
         }
             spoil!(facts: item("f"), facts: item("g"), programs: item("p"), programs: item("q"), settings: item("lock"),
-            settings: item("s"), files: "/f".to_owned(), packages: "k".to_owned(), configs: item("c"));
+            settings: item("s"), files: "/f".to_owned(), packages: "k".to_owned(), configs: item("c"), readers: item("conf"), readers: item("c"));
             state
         })
         .boxed()

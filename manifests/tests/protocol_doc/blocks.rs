@@ -135,7 +135,7 @@ fn every_json_example_reads_as_its_type() {
             "enrolment-envelope" => check_sealed::<Enrolment>(name, text, "host"),
             "receipt" => check::<api::Receipt>(name, text),
             "error" => check::<api::ErrorBody>(name, text),
-            "fleet" => check::<api::Fleet>(name, text),
+            "fleet" => check::<api::FleetView>(name, text),
             "site" => check::<api::SiteView>(name, text),
             "hosts" => check::<Vec<api::HostRow>>(name, text),
             "host" => check::<api::HostView>(name, text),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    Allowed, BaselineRef, Counts, ErrorBody, EventKind, Fleet, FleetEvent, GateAnswer, GateReason, HostRow, HostView,
-    ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest, StopView,
-    Versions,
+    Allowed, BaselineRef, Counts, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer, GateReason, HostRow,
+    HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest,
+    StopView, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -14,8 +14,8 @@ use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{
-    Agent, ConfigPrint, Cover, Evidence, FactSeen, Heartbeat, Layer, Loaded, ProgramSeen, SettingSeen, State, TreeSeen,
-    ValueSeen,
+    Agent, ConfigPrint, Cover, Evidence, FactSeen, Heartbeat, Held, Layer, ProcessesSeen, ProgramSeen, SettingSeen,
+    State, TreeSeen, ValueSeen,
 };
 use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
@@ -88,12 +88,19 @@ fn state() -> State {
     let value = |text: &str| Value::Text(text.to_owned());
     let method =
         FactSeen::Value { value: value("on-demand-2"), file: "/etc/issuing/linkage.d/10-site.xml".to_owned(), line: 4 };
-    let program = ProgramSeen { tree: TreeSeen::Digest(list().digest()), loaded: Loaded::Current, findings: vec![] };
+    let program = ProgramSeen {
+        tree: TreeSeen::Digest(list().digest()),
+        processes: ProcessesSeen::Running,
+        loaded: Held::default(),
+        trees: vec![],
+        findings: vec![],
+    };
     let lock = ValueSeen::Value { value: value("exclusive"), file: "/etc/issuing/print.ini".to_owned(), line: 12 };
     State {
         facts: BTreeMap::from([("linkage.method".parse().unwrap(), method)]),
         programs: BTreeMap::from([("issuing-server".parse().unwrap(), program)]),
         settings: BTreeMap::from([("lock.print-wait".parse().unwrap(), SettingSeen { value: lock, in_force: None })]),
+        readers: BTreeMap::from([("print".parse().unwrap(), Held::default())]),
         ..State::default()
     }
 }
@@ -222,7 +229,7 @@ fn conventions(examples: &mut BTreeMap<&'static str, String>) {
 fn documents(examples: &mut BTreeMap<&'static str, String>) {
     examples.insert("evidence", pretty(&Evidence { cover: cover(), state: state() }));
     let cover = Cover { sequence: 4712, permit: permit().number, ..cover() };
-    examples.insert("heartbeat", pretty(&Heartbeat { cover, state: state().digest() }));
+    examples.insert("heartbeat", pretty(&Heartbeat { cover, state: state().digest(), since: 4711 }));
     examples.insert("permit", pretty(&permit()));
     examples.insert("permit-hold", pretty(&hold()));
     examples.insert("stop", pretty(&stop()));
@@ -333,7 +340,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         verified_until: Some(time("2026-10-01T09:10:02.900Z")),
     };
     let in_force = BaselineRef { version: "2023.7.2".to_owned(), digest: baseline() };
-    let fleet = Fleet {
+    let fleet = FleetView {
         product: product(),
         time: time("2026-10-01T09:00:10.000Z"),
         baseline: Some(in_force.clone()),

@@ -47,7 +47,7 @@ fn fixture() -> &'static Fixture {
 fn follow(served: Served) -> Result<(Trusted, Vec<u8>), TufError> {
     let Fixture { repo, before, .. } = fixture();
     let mut store = before.clone();
-    let mut client = manifests::tuf::Client::new(&repo.first_root, &mut store, served)?;
+    let mut client = manifests::tuf::TufClient::new(&repo.first_root, &mut store, served)?;
     client.refresh(repo.now)?;
     client.delegated(LIFTS)?;
     let baseline = client.download(BASELINE)?;

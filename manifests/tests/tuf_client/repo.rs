@@ -6,7 +6,7 @@ use manifests::key::{PublicKey, SigningKey};
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, LIFTS};
 use manifests::tuf::{
-    Client, Fetch, FetchError, MemoryStore, MetaFile, Root, Signed, Snapshot, Targets, Timestamp, TufError,
+    Fetch, FetchError, MemoryStore, MetaFile, Root, Signed, Snapshot, Targets, Timestamp, TufClient, TufError,
     metadata_path, target_path,
 };
 use serde_json::Value;
@@ -178,8 +178,8 @@ impl Repo {
         self.serve("root", self.root.version, bytes);
     }
 
-    pub(crate) fn client<'a>(&self, store: &'a mut MemoryStore) -> Client<&'a mut MemoryStore, Served> {
-        Client::new(&self.first_root, store, self.served.clone()).unwrap()
+    pub(crate) fn client<'a>(&self, store: &'a mut MemoryStore) -> TufClient<&'a mut MemoryStore, Served> {
+        TufClient::new(&self.first_root, store, self.served.clone()).unwrap()
     }
 
     /// A refresh that must succeed.

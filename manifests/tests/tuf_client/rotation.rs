@@ -1,7 +1,7 @@
 //! Root rotation (TUF 1.0.34, 5.3) and the way out of a fast-forward attack (5.3.11).
 
 use manifests::key::SigningKey;
-use manifests::tuf::{MemoryStore, Store, Trusted};
+use manifests::tuf::{MemoryStore, MetadataStore, Trusted};
 
 use crate::repo::{Repo, edited, key, publics};
 
@@ -186,25 +186,26 @@ struct Failing<'a> {
 }
 
 impl Failing<'_> {
-    fn count(&mut self, name: &str) -> Result<(), manifests::tuf::StoreError> {
+    fn count(&mut self, name: &str) -> Result<(), manifests::tuf::MetadataStoreError> {
         let path = std::path::PathBuf::from(name);
         let source = manifests::durable::DurableError::Remove { path, source: std::io::ErrorKind::StorageFull.into() };
-        self.left = self.left.checked_sub(1).ok_or(manifests::tuf::StoreError { name: name.to_owned(), source })?;
+        self.left =
+            self.left.checked_sub(1).ok_or(manifests::tuf::MetadataStoreError { name: name.to_owned(), source })?;
         Ok(())
     }
 }
 
-impl Store for Failing<'_> {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, manifests::tuf::StoreError> {
+impl MetadataStore for Failing<'_> {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, manifests::tuf::MetadataStoreError> {
         self.inner.load(name)
     }
 
-    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), manifests::tuf::StoreError> {
+    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), manifests::tuf::MetadataStoreError> {
         self.count(name)?;
         self.inner.save(name, bytes)
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), manifests::tuf::StoreError> {
+    fn remove(&mut self, name: &str) -> Result<(), manifests::tuf::MetadataStoreError> {
         self.count(name)?;
         self.inner.remove(name)
     }
@@ -219,7 +220,7 @@ fn a_refresh_cut_off_anywhere_is_finished_by_the_next() {
     loop {
         let mut cut = store.clone();
         let failing = Failing { inner: &mut cut, left: cuts };
-        let mut client = manifests::tuf::Client::new(&repo.first_root, failing, repo.served.clone()).unwrap();
+        let mut client = manifests::tuf::TufClient::new(&repo.first_root, failing, repo.served.clone()).unwrap();
         let result = client.refresh(repo.now);
         repo.refresh(&mut cut);
         assert_eq!(Trusted::load(&cut, &repo.first_root).unwrap().targets().version, 2, "cut {cuts}");

@@ -1,7 +1,7 @@
 //! Who signed, and how many: the place where other TUF clients broke.
 
 use manifests::tuf::repository::{self, count_valid, sign, unsigned};
-use manifests::tuf::{Ignored, MemoryStore, TufError, Why};
+use manifests::tuf::{Ignored, IgnoredWhy, MemoryStore, TufError};
 use serde_json::{Value, json};
 
 use crate::repo::{Repo, edited, key, publics, signed_by};
@@ -147,7 +147,7 @@ fn a_role_lists_a_key_once() {
 #[test]
 fn a_first_root_must_sign_itself() {
     let repo = Repo::new();
-    let new = |bytes: &[u8]| manifests::tuf::Client::new(bytes, MemoryStore::default(), repo.served.clone()).err();
+    let new = |bytes: &[u8]| manifests::tuf::TufClient::new(bytes, MemoryStore::default(), repo.served.clone()).err();
     let code = |bytes: &[u8]| new(bytes).map(|error| error.code());
     assert_eq!(code(&repo.first_root), None);
     assert_eq!(code(&signed_by(&repo.root, &repo.managers[..1])), Some("threshold"));
@@ -176,7 +176,7 @@ fn signers_on_different_machines_see_who_is_missing() {
     assert!(tally.is_met());
     assert_eq!(tally.valid, [ids[1].clone(), ids[2].clone()]);
     assert_eq!(tally.missing, [ids[0].clone()]);
-    assert_eq!(tally.ignored, [Ignored { keyid: stranger.public().id(), why: Why::NotOfThisRole }]);
+    assert_eq!(tally.ignored, [Ignored { keyid: stranger.public().id(), why: IgnoredWhy::NotOfThisRole }]);
     assert_eq!(publics(&repo.managers).len(), 3);
 }
 

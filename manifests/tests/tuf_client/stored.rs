@@ -1,7 +1,7 @@
 //! Damage to what is stored: an error that names the file, never a new start.
 
 use manifests::tuf::repository::LIFTS;
-use manifests::tuf::{Client, FileStore, MemoryStore, Store, Trusted};
+use manifests::tuf::{FileStore, MemoryStore, MetadataStore, Trusted, TufClient};
 
 use crate::repo::Repo;
 
@@ -164,7 +164,7 @@ fn a_directory_keeps_what_memory_keeps() {
     let directory = std::env::temp_dir().join(format!("tuf-store-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&directory);
     let mut files = FileStore::new(&directory);
-    let mut client = Client::new(&repo.first_root, files.clone(), repo.served.clone()).unwrap();
+    let mut client = TufClient::new(&repo.first_root, files.clone(), repo.served.clone()).unwrap();
     client.refresh(repo.now).unwrap();
     client.delegated(LIFTS).unwrap();
     for (name, bytes) in &store.files {

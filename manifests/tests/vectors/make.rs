@@ -7,8 +7,9 @@ use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed};
 use manifests::evidence::{
-    Agent, ConfigContent, ConfigPrint, Cover, Evidence, FactSeen, FileSeen, Finding, FindingKind, Gap, Heartbeat,
-    InForceSeen, Layer, Loaded, PackageSeen, ProgramSeen, SettingSeen, State, TreeSeen, ValueSeen, Why,
+    Agent, ConfigContent, ConfigPrint, Cover, Evidence, FactSeen, FileSeen, Finding, FindingKind, Gap, Heartbeat, Held,
+    InForceSeen, Layer, Odd, Older, OlderWhy, PackageSeen, ProcessesSeen, ProgramSeen, RequiredFile, SettingSeen,
+    State, TreeSeen, ValueSeen, Why, v1,
 };
 use manifests::id::{HostId, ItemId};
 use manifests::key::SigningKey;
@@ -44,7 +45,8 @@ fn pem(key: &SigningKey) -> Vec<u8> {
     format!("TEST KEY: everybody has it. Never trust what it signs.\n{}", key.to_pkcs8_v1_pem().as_str()).into_bytes()
 }
 
-/// Every file by its path in `tests/data/vectors`.
+/// Every file by its path in `tests/data/vectors` that is of a present version. Those of versions before
+/// are read from there alone.
 pub(crate) fn all() -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let evidence = Evidence { cover: cover(41), state: state() };
@@ -52,6 +54,7 @@ pub(crate) fn all() -> BTreeMap<String, Vec<u8>> {
     let heartbeat = Heartbeat {
         cover: Cover { wall: now().after(Span::from_s(30)), boot_ms: 86_430_000, ..cover(42) },
         state: evidence.state.digest(),
+        since: evidence.cover.sequence,
     };
     document(&mut files, "heartbeat", &heartbeat, HOST_KEY);
     files.insert("state-digest/state.json".to_owned(), serde_json::to_vec_pretty(&evidence.state).unwrap());
@@ -59,7 +62,7 @@ pub(crate) fn all() -> BTreeMap<String, Vec<u8>> {
     files.insert("state-digest/canonical.json".to_owned(), canonical::to_vec(&value).unwrap());
     files.insert("state-digest/digest".to_owned(), format!("{}\n", evidence.state.digest()).into_bytes());
 
-    let permit = permit(&evidence);
+    let permit = permit(&evidence_v1());
     document(&mut files, "permit", &permit, PERMIT_KEY);
     document(&mut files, "permit-hold", &hold(&permit), PERMIT_KEY);
     let first = stop();
@@ -149,33 +152,58 @@ fn state() -> State {
     let text = |text: &str| Value::Text(text.to_owned());
     let at = |value| ValueSeen::Value { value, file: "/etc/issuing/print.ini".to_owned(), line: 12 };
     let setting = |value, in_force| SettingSeen { value, in_force };
-    let program = |tree, loaded| ProgramSeen { tree, loaded, findings: Vec::new() };
-    let older = Loaded::Older { file: "lib/print_queue.so".to_owned() };
+    let older = |file: &str, why| Older { file: file.to_owned(), why };
+    let held = Held {
+        older: vec![
+            older("/usr/lib/printer/filter.ppd", OlderWhy::BeforeFirstLook),
+            older("lib/print_queue.so", OlderWhy::Held),
+        ],
+        elsewhere: vec!["lib/net.so".to_owned()],
+        unknown: vec![Gap { what: "pid 1".to_owned(), why: Why::ProcessUnreadable }],
+        more: 0,
+    };
+    let program =
+        |tree, processes, loaded| ProgramSeen { tree, processes, loaded, trees: Vec::new(), findings: Vec::new() };
+    let none = Held::default;
     let mut state = State::default();
     let fact = FactSeen::Value { value: text("on-demand-2"), file: "/etc/issuing/linkage.xml".to_owned(), line: 4 };
     state.facts.insert(item("linkage.method"), fact);
     state.facts.insert(item("linkage.window"), FactSeen::Unknown(Why::KeyAbsent));
-    state
-        .programs
-        .insert(item("issuing-server"), program(TreeSeen::Digest(signed_set::list().digest()), Loaded::Current));
-    state.programs.insert(item("linkage"), program(TreeSeen::Digest(Digest::of(b"tree")), older));
-    state.programs.insert(item("db-tools"), program(TreeSeen::Absent, Loaded::NotRunning));
-    let mut odd = program(TreeSeen::Unknown(Why::Unreadable), Loaded::Unknown(Why::ProcessUnreadable));
-    odd.findings = vec![Finding { path: "tmp/帳票".to_owned(), kind: FindingKind::WorldWritable }];
+    let linkage = "/etc/issuing/linkage.xml".to_owned();
+    let unclear = FactSeen::Ambiguous { file: linkage, lines: vec![9], odd: Odd::Readers };
+    state.facts.insert(item("linkage.retries"), unclear);
+    let current = TreeSeen::Digest(signed_set::list().digest());
+    state.programs.insert(item("issuing-server"), program(current, ProcessesSeen::Running, none()));
+    let mut linkage = program(TreeSeen::Digest(Digest::of(b"tree")), ProcessesSeen::Running, held.clone());
+    linkage.trees = vec![Digest::of(b"the tree before")];
+    state.programs.insert(item("linkage"), linkage);
+    state.programs.insert(item("db-tools"), program(TreeSeen::Absent, ProcessesSeen::NotRunning, none()));
+    let unreadable = ProcessesSeen::Unknown(Why::ProcessUnreadable);
+    let mut odd = program(TreeSeen::Unknown(Why::Unreadable), unreadable, none());
+    odd.findings = vec![
+        Finding { path: "lib/outside".to_owned(), kind: FindingKind::LeadsOut },
+        Finding { path: "tmp/帳票".to_owned(), kind: FindingKind::WorldWritable },
+    ];
     state.programs.insert(item("forms"), odd);
+    state.readers.insert(item("print"), none());
+    state.readers.insert(item("linkage"), held.clone());
     let in_force = Some(InForceSeen::Value(text("exclusive")));
     state.settings.insert(item("lock.print-wait"), setting(at(text("exclusive")), in_force));
     state.settings.insert(item("queue.retries"), setting(at(Value::Integer(3)), Some(InForceSeen::NotRunning)));
     state.settings.insert(item("queue.trace"), setting(at(Value::Boolean(false)), None));
     state.settings.insert(item("queue.legacy"), setting(ValueSeen::Absent, None));
     let file = || "/etc/issuing/print.ini".to_owned();
-    let twice = ValueSeen::Ambiguous { file: file(), lines: vec![12, 40] };
+    let twice = ValueSeen::Ambiguous { file: file(), lines: vec![12, 40], odd: Odd::Duplicate };
     state.settings.insert(item("queue.order"), setting(twice, None));
     let sealed = ValueSeen::Sealed { keyed: Digest::of(b"keyed"), as_expected: true, file: file(), line: 7 };
     state.settings.insert(item("db.password"), setting(sealed, None));
     state.settings.insert(item("queue.mode"), setting(ValueSeen::Unknown(Why::Malformed), None));
-    state.files.insert("/usr/lib/printer/filter.ppd".to_owned(), FileSeen::Digest(Digest::of(b"filter")));
-    state.files.insert("/usr/lib/printer/old.ppd".to_owned(), FileSeen::Absent);
+    let filter = RequiredFile {
+        content: FileSeen::Digest(Digest::of(b"filter")),
+        loaded: Held { older: held.older[..1].to_vec(), ..none() },
+    };
+    state.files.insert("/usr/lib/printer/filter.ppd".to_owned(), filter);
+    state.files.insert("/usr/lib/printer/old.ppd".to_owned(), FileSeen::Absent.into());
     state.packages.insert("openssl".to_owned(), PackageSeen::Version("3.0.11-1~deb12u2".to_owned()));
     state.packages.insert("telnetd".to_owned(), PackageSeen::Absent);
     state.configs.insert(item("proxy"), ConfigContent::Digest(Digest::of(b"issuing.conf")));
@@ -183,7 +211,12 @@ fn state() -> State {
     state
 }
 
-fn permit(evidence: &Evidence) -> Permit {
+/// The evidence of version 1 that the permit's vector answers: no controller of before knows another.
+fn evidence_v1() -> v1::Evidence {
+    serde_json::from_str(include_str!("../data/vectors/evidence-v1/payload.json")).unwrap()
+}
+
+fn permit(evidence: &v1::Evidence) -> Permit {
     Permit {
         product: PRODUCT.parse().unwrap(),
         host: host(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use manifests::api::{Fleet, SiteRow};
+use manifests::api::{FleetView, SiteRow};
 use manifests::text::{text, text_with};
 
 use super::table::{self, Align};
@@ -15,12 +15,12 @@ use crate::words;
 ///
 /// # Errors
 /// Where `out` fails.
-pub fn print(fleet: &Fleet, form: Form, style: Style, out: &mut impl Write) -> io::Result<End> {
+pub fn print(fleet: &FleetView, form: Form, style: Style, out: &mut impl Write) -> io::Result<End> {
     print_as(form, fleet, out, |out| people(fleet, style, out))?;
     Ok(End::of(words::all_verified(&fleet.counts)))
 }
 
-fn people(fleet: &Fleet, style: Style, out: &mut impl Write) -> io::Result<()> {
+fn people(fleet: &FleetView, style: Style, out: &mut impl Write) -> io::Result<()> {
     let Style { lang, theme } = style;
     let shown = |row: &SiteRow| Shown::of(row.standing, row.verified_until, fleet.time);
     let lapsed = fleet.sites.iter().filter(|row| shown(row) == Shown::Lapsed).count();

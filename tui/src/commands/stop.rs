@@ -9,8 +9,8 @@ use manifests::stop::Scope;
 use manifests::text::{text, text_with};
 
 use super::{End, Style, print_as};
-use crate::args::{Form, Stop};
-use crate::client::Client;
+use crate::args::{Form, StopArgs};
+use crate::client::OperatorClient;
 use crate::words;
 
 /// How long acknowledgements are waited for. Hosts that are connected need milliseconds.
@@ -19,7 +19,7 @@ pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// The request that the command line asks for.
-pub fn request(stop: &Stop) -> StopRequest {
+pub fn request(stop: &StopArgs) -> StopRequest {
     // A site named twice is one site.
     let named: BTreeSet<_> = stop.site.iter().cloned().collect();
     let scope = if stop.all { Scope::All } else { Scope::Sites { sites: named.into_iter().collect() } };
@@ -28,7 +28,7 @@ pub fn request(stop: &Stop) -> StopRequest {
 
 /// Waits until every host has acknowledged the stop, for [`ACKNOWLEDGED_WITHIN`] at most, and says how
 /// far it has come. It is in force whatever happens here: what cannot be asked again stays as it was.
-pub async fn settled(client: &Client, made: StopView) -> StopView {
+pub async fn settled(client: &OperatorClient, made: StopView) -> StopView {
     let mut newest = made;
     let asking = async {
         while !newest.outstanding.is_empty() {

@@ -25,7 +25,7 @@ pub fn host_starts(model: &Model) -> Vec<usize> {
 fn build(model: &Model) -> (Vec<Line>, Vec<usize>) {
     let Some(page) = &model.site else { return (Vec::new(), Vec::new()) };
     let mut writer =
-        Writer { model, page, width: usize::from(model.size.0), lines: Vec::new(), host_starts: Vec::new() };
+        PageWriter { model, page, width: usize::from(model.size.0), lines: Vec::new(), host_starts: Vec::new() };
     match &page.view {
         Some(view) => writer.site(view),
         None if page.loaded => writer.push(0, Tone::Bad, &text(model.lang, "reason-not-listed")),
@@ -35,7 +35,7 @@ fn build(model: &Model) -> (Vec<Line>, Vec<usize>) {
     (writer.lines, writer.host_starts)
 }
 
-struct Writer<'a> {
+struct PageWriter<'a> {
     model: &'a Model,
     page: &'a SitePage,
     width: usize,
@@ -43,7 +43,7 @@ struct Writer<'a> {
     host_starts: Vec<usize>,
 }
 
-impl Writer<'_> {
+impl PageWriter<'_> {
     fn push(&mut self, indent: usize, tone: Tone, text: &str) {
         push(&mut self.lines, self.width, indent, false, tone, text);
     }

@@ -13,6 +13,10 @@ enum Values {
     After,
     /// On both sides.
     Around,
+    /// On both sides, words of the appraiser there as well.
+    Between,
+    /// Behind: a file, and in parentheses words of the appraiser.
+    File,
     /// Behind: a code that says why something is not known.
     Why,
     /// On both sides; behind is such a code.
@@ -29,25 +33,33 @@ const PATTERNS: &[(&str, &str, Values)] = &[
     ("not required yet", "detail-not-required-yet", Values::None),
     ("a listed release", "detail-a-listed-release", Values::None),
     ("not on this host", "detail-not-on-this-host", Values::None),
-    ("known-bad release", "detail-known-bad-release", Values::None),
     ("value in force not in evidence", "detail-in-force-not-in-evidence", Values::None),
     ("value in force cannot be compared", "detail-in-force-incomparable", Values::None),
+    ("held", "older-held", Values::None),
+    ("changed since it was read", "older-changed", Values::None),
+    ("changed after the start, before the first look", "older-before-first-look", Values::None),
+    ("something may have been removed after the start", "older-may-have-gone", Values::None),
+    ("mounted, perhaps after the start", "older-mounted", Values::None),
+    ("runs from a copy", "older-copy", Values::None),
+    ("taken from outside of the tree", "older-shadowed", Values::None),
+    (" on disk, ", "detail-on-disk", Values::Between),
+    ("a process has an older ", "detail-process-older", Values::File),
+    ("a process sees another ", "detail-process-another", Values::After),
+    ("a process runs ", "detail-process-runs", Values::After),
+    ("processes unknown: ", "detail-processes-unknown", Values::Why),
+    ("what programs have read is not in evidence", "detail-read-not-in-evidence", Values::None),
+    (" files not listed", "detail-files-not-listed", Values::Before),
     ("different values in lines ", "detail-different-values", Values::After),
+    ("unclear in lines ", "detail-unclear", Values::After),
     ("one of ", "detail-one-of", Values::After),
     ("matches ", "detail-matches", Values::After),
     ("package ", "detail-package", Values::After),
     ("sealed ", "detail-sealed", Values::After),
     ("unknown: ", "detail-unknown-why", Values::Why),
     ("in force unknown: ", "detail-in-force-unknown", Values::Why),
-    (" on disk, process unknown: ", "detail-process-unknown", Values::AroundWhy),
     (" unknown: ", "detail-named-unknown", Values::AroundWhy),
-    (" on disk, the process holds an older ", "detail-process-older", Values::Around),
-    (" on disk, the process sees another ", "detail-process-another", Values::Around),
-    (" holds an older ", "detail-named-older", Values::Around),
     (", known bad: ", "detail-known-bad", Values::Around),
-    (" on disk, a process holds an older one", "detail-file-older", Values::Before),
     (", no listed release", "detail-no-listed-release", Values::Before),
-    (" not in evidence", "detail-named-not-in-evidence", Values::Before),
     (" in force", "detail-in-force", Values::Before),
 ];
 
@@ -57,16 +69,24 @@ pub fn detail(lang: Lang, said: &str) -> String {
     if lang == Lang::En {
         return said.to_owned();
     }
+    if let Some((said, more)) = said.strip_suffix(" more").and_then(|said| said.rsplit_once(" and "))
+        && !more.is_empty()
+        && more.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return text_with(lang, "detail-and-more", &[("before", detail(lang, said).into()), ("after", more.into())]);
+    }
     for (words, key, values) in PATTERNS {
         let parts = match values {
             Values::None => (said == *words).then_some(("", "")),
             Values::Before => said.strip_suffix(words).map(|before| (before, "")),
             Values::After | Values::Why => said.strip_prefix(words).map(|after| ("", after)),
-            Values::Around | Values::AroundWhy => said.split_once(words),
+            Values::File => said.strip_prefix(words).and_then(|file| file.strip_suffix(')')?.rsplit_once(" (")),
+            Values::Around | Values::Between | Values::AroundWhy => said.split_once(words),
         };
         let Some((before, after)) = parts else { continue };
         let after = match values {
             Values::Why | Values::AroundWhy => why(lang, after),
+            Values::Between | Values::File => detail(lang, after),
             Values::None | Values::Before | Values::After | Values::Around => after.to_owned(),
         };
         return text_with(lang, key, &[("before", detail(lang, before).into()), ("after", after.into())]);
@@ -105,20 +125,25 @@ mod tests {
             ("unknown: undecodable", "不明: 文字コードが異なる"),
             ("unknown: of-a-later-version", "不明: of-a-later-version"),
             ("issuing-server unknown: timed-out", "issuing-server 不明: 時間切れ"),
+            ("processes unknown: process-unreadable", "プロセスは不明: プロセスを調べられない"),
             ("in force unknown: not-answering", "稼働中の値は不明: 応答なし"),
             ("a listed release", "登録された版"),
             ("sha256:00, no listed release", "sha256:00 (登録された版ではない)"),
             (
-                "3.4.2 split on disk, the process holds an older /a.so",
-                "3.4.2 split を導入済み、プロセスは古い /a.so を使用中",
+                "3.4.2 split on disk, a process has an older /a.so (held)",
+                "3.4.2 split を導入済み、プロセスは古い /a.so を使用中 (使用中のファイル)",
             ),
             (
-                "3.4.2 on disk, process unknown: process-unreadable",
+                "a process has an older lib/a (1).so (changed since it was read) and 12 more",
+                "プロセスは古い lib/a (1).so を使用中 (読み込み後に変更)、ほか 12 件",
+            ),
+            (
+                "3.4.2 on disk, processes unknown: process-unreadable",
                 "3.4.2 を導入済み、プロセスは不明: プロセスを調べられない",
             ),
-            ("issuing-server holds an older /a.so", "issuing-server は古い /a.so を使用中"),
+            ("3.4.2 on disk, a process runs sha256:00", "3.4.2 を導入済み、実行中のプロセスは sha256:00"),
             (
-                "3.3.0, known bad: prints wrong on disk, the process sees another /b",
+                "3.3.0, known bad: prints wrong on disk, a process sees another /b",
                 "3.3.0 (使用禁止: prints wrong) を導入済み、プロセスから見えるのは別の /b",
             ),
             ("shared in force", "稼働中の値は shared"),
@@ -145,7 +170,8 @@ mod tests {
                 Values::None => (*words).to_owned(),
                 Values::Before => format!("B{words}"),
                 Values::After | Values::Why => format!("{words}A"),
-                Values::Around | Values::AroundWhy => format!("B{words}A"),
+                Values::Around | Values::Between | Values::AroundWhy => format!("B{words}A"),
+                Values::File => format!("{words}B (A)"),
             };
             assert_eq!(said, whole, "{key}");
             assert_ne!(text_with(Lang::Ja, key, &[]), *key);
@@ -158,8 +184,14 @@ mod tests {
             let path = format!("{}/../manifests/src/{name}", env!("CARGO_MANIFEST_DIR"));
             std::fs::read_to_string(path).unwrap()
         };
-        let files =
-            ["appraise.rs", "appraise/program.rs", "appraise/requirement.rs", "appraise/setting.rs", "value.rs"];
+        let files = [
+            "judge/appraise.rs",
+            "judge/appraise/loaded.rs",
+            "judge/appraise/program.rs",
+            "judge/appraise/requirement.rs",
+            "judge/appraise/setting.rs",
+            "words/value.rs",
+        ];
         let all = files.map(source).concat();
         for (words, key, _) in PATTERNS {
             // The code and the word before it are put together from two strings.

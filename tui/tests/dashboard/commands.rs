@@ -1,7 +1,7 @@
 //! What the subcommands print.
 
 use clap::Parser as _;
-use manifests::api::{Allowed, Counts, Fleet, StopView};
+use manifests::api::{Allowed, Counts, FleetView, StopView};
 use manifests::outcome::Verdict;
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
@@ -51,7 +51,7 @@ fn json_is_what_the_controller_sent() {
     let fleet = fixture::fleet();
     let (text, end) = printed(|out| sites::print(&fleet, Form::Json, style(Lang::Ja), out));
     assert_eq!(end, End::Bad);
-    assert_eq!(serde_json::from_str::<Fleet>(&text).unwrap(), fleet);
+    assert_eq!(serde_json::from_str::<FleetView>(&text).unwrap(), fleet);
     let (text, _) = printed(|out| stop::print(&fixture::stop(), Form::Json, style(Lang::En), out));
     assert_eq!(serde_json::from_str::<StopView>(&text).unwrap(), fixture::stop());
 }

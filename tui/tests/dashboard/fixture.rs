@@ -2,7 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use manifests::api::{
-    Allowed, BaselineRef, Counts, Fleet, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
+    Allowed, BaselineRef, Counts, FleetView, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing,
+    StopView,
 };
 use manifests::baseline::Localized;
 use manifests::digest::Digest;
@@ -12,7 +13,7 @@ use manifests::stop::{Scope, StopRef};
 use manifests::text::Lang;
 use manifests::time::Time;
 use tui::effect::Effect;
-use tui::event::{Event, Failure, Fetched, FetchedSite};
+use tui::event::{Event, Fetched, FetchedSite, NoContact};
 use tui::model::Model;
 use tui::update::{start, update};
 
@@ -48,7 +49,7 @@ fn lock_reason(code: Code) -> Reason {
     Reason::item(code, &"lock.print-wait".parse().unwrap())
 }
 
-pub(crate) fn fleet() -> Fleet {
+pub(crate) fn fleet() -> FleetView {
     let fix = "FIX-2019-0007".parse().unwrap();
     let mut munakata = row(
         "402206",
@@ -60,7 +61,7 @@ pub(crate) fn fleet() -> Fleet {
     munakata.hosts = 2;
     munakata.since = at("2023-05-08T22:10:00+09:00");
     let hostile = "Evil\u{1b}[2J\u{202e}txt";
-    Fleet {
+    FleetView {
         product: "convenience-issuance".parse().unwrap(),
         time: at("2023-05-09T14:00:00+09:00"),
         baseline: Some(BaselineRef { version: "2023.7.2".to_owned(), digest: Digest::of(b"baseline") }),
@@ -204,8 +205,8 @@ pub(crate) fn stop() -> StopView {
     site().stops.remove(0)
 }
 
-pub(crate) fn failure(code: &'static str) -> Failure {
-    Failure { code, cause: String::new() }
+pub(crate) fn failure(code: &'static str) -> NoContact {
+    NoContact { code, cause: String::new() }
 }
 
 /// A dashboard and the clock that drives it.
@@ -236,7 +237,7 @@ impl Driver {
         update(&mut self.model, event, self.now)
     }
 
-    pub(crate) fn fetched(&mut self, fleet: Fleet) -> Vec<Effect> {
+    pub(crate) fn fetched(&mut self, fleet: FleetView) -> Vec<Effect> {
         self.happen(Event::Fetched(Box::new(Fetched { fleet, site: None })))
     }
 

@@ -1,6 +1,7 @@
 //! The client and the program against a controller that is played: TLS, tokens, the stream, exit codes.
 
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tui::client::Client;
+use tui::client::{OperatorClient, cause, link_word};
 use tui::commands::stop;
 use tui::event::Event;
 
@@ -31,13 +32,20 @@ struct Fake {
     events: broadcast::Sender<String>,
 }
 
+/// An operator's token is open to nobody else.
+fn write_token(directory: &Path, word: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.create(true).truncate(true).write(true).mode(0o600).open(directory.join("token"));
+    std::io::Write::write_all(&mut file.unwrap(), word.as_bytes()).unwrap();
+}
+
 impl Fake {
     async fn start() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         std::fs::write(directory.path().join("ca.pem"), made.cert.pem()).unwrap();
-        std::fs::write(directory.path().join("token"), "viewer-token\n").unwrap();
+        write_token(directory.path(), "viewer-token\n");
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let config = rustls::ServerConfig::builder()
             .with_no_client_auth()
@@ -67,8 +75,12 @@ impl Fake {
         self.directory.path().join(name)
     }
 
-    fn client(&self) -> Client {
-        Client::new(&self.address, &self.path("ca.pem"), &self.path("token")).unwrap()
+    fn write_token(&self, word: &str) {
+        write_token(self.directory.path(), word);
+    }
+
+    fn client(&self) -> OperatorClient {
+        OperatorClient::new(&self.address, &self.path("ca.pem"), &self.path("token")).unwrap()
     }
 
     fn last_request(&self) -> String {
@@ -155,12 +167,12 @@ async fn answers_come_through_tls_with_the_token() {
 #[tokio::test]
 async fn a_stop_is_printed_though_nobody_can_be_asked_how_far_it_has_come() {
     let fake = Fake::start().await;
-    std::fs::write(fake.path("token"), "other").unwrap();
+    fake.write_token("other");
     let refused = fake.client();
     assert_eq!(stop::settled(&refused, fixture::stop()).await, fixture::stop());
     let mut unknown = fixture::stop();
     unknown.stop.number = 9;
-    std::fs::write(fake.path("token"), "viewer-token").unwrap();
+    fake.write_token("viewer-token");
     assert_eq!(stop::settled(&fake.client(), unknown.clone()).await, unknown);
 }
 
@@ -168,16 +180,16 @@ async fn a_stop_is_printed_though_nobody_can_be_asked_how_far_it_has_come() {
 async fn refusals_redirects_and_strangers_are_told_apart() {
     let fake = Fake::start().await;
     let client = fake.client();
-    assert_eq!(client.site(&"011002".parse().unwrap()).await.unwrap_err().code(), "status");
+    assert_eq!(link_word(&client.site(&"011002".parse().unwrap()).await.unwrap_err()), "status");
     let redirected = client.site(&"131016".parse().unwrap()).await.unwrap_err();
     assert!(redirected.to_string().contains("302"), "a redirect is not followed: {redirected}");
-    std::fs::write(fake.path("token"), "other").unwrap();
-    assert_eq!(fake.client().fleet().await.unwrap_err().code(), "refused");
+    fake.write_token("other");
+    assert_eq!(link_word(&fake.client().fleet().await.unwrap_err()), "refused");
     let stranger = Fake::start().await;
-    let client = Client::new(&stranger.address, &fake.path("ca.pem"), &fake.path("token")).unwrap();
+    let client = OperatorClient::new(&stranger.address, &fake.path("ca.pem"), &fake.path("token")).unwrap();
     let error = client.fleet().await.unwrap_err();
-    assert_eq!(error.code(), "connect");
-    assert!(error.cause().starts_with("invalid peer certificate: "), "{}", error.cause());
+    assert_eq!(link_word(&error), "connect");
+    assert!(cause(&error).starts_with("invalid peer certificate: "), "{}", cause(&error));
     assert_eq!(stranger.last_request(), "", "no token is shown to a stranger");
 }
 
@@ -196,7 +208,7 @@ async fn the_stream_reports_changes_resumes_and_says_when_it_ends() {
     assert!(matches!(next().await, Event::Changed { id: Some(42) }));
     assert!(matches!(next().await, Event::Changed { id: Some(43) }));
     fake.events.send("end".to_owned()).unwrap();
-    assert_eq!(timeout(DEADLINE, follow).await.unwrap().unwrap().code(), "ended");
+    assert_eq!(link_word(&timeout(DEADLINE, follow).await.unwrap().unwrap()), "ended");
 }
 
 #[tokio::test]
@@ -209,7 +221,7 @@ async fn an_event_without_end_does_not_fill_the_memory() {
     for _ in 0..5 {
         fake.events.send(format!(": {}\n", "x".repeat(64 << 10))).unwrap();
     }
-    assert_eq!(timeout(DEADLINE, follow).await.unwrap().unwrap().code(), "ended");
+    assert_eq!(link_word(&timeout(DEADLINE, follow).await.unwrap().unwrap()), "ended");
 }
 
 /// Runs the program as a script would: no terminal.
@@ -245,7 +257,7 @@ async fn the_program_ends_as_scripts_expect() {
     let fake = Fake::start().await;
     let sites = sekisho(&fake, &["sites", "--output", "json"]).await;
     assert_eq!(sites.status.code(), Some(2), "{sites:?}");
-    assert_eq!(serde_json::from_slice::<api::Fleet>(&sites.stdout).unwrap(), fixture::fleet());
+    assert_eq!(serde_json::from_slice::<api::FleetView>(&sites.stdout).unwrap(), fixture::fleet());
     let stop = sekisho(&fake, &["stop", "--all", "--reason", "誤交付"]).await;
     assert_eq!(stop.status.code(), Some(0), "{stop:?}");
     assert!(!stop.stdout.contains(&0x1b));
@@ -258,7 +270,7 @@ async fn the_program_ends_as_scripts_expect() {
     assert!(String::from_utf8_lossy(&dashboard.stderr).contains("subcommand"));
     assert_eq!(sekisho(&fake, &["stop"]).await.status.code(), Some(64));
     assert_eq!(sekisho(&fake, &["--help"]).await.status.code(), Some(0));
-    std::fs::write(fake.path("token"), "wrong").unwrap();
+    fake.write_token("wrong");
     let refused = sekisho(&fake, &["hosts"]).await;
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(3), 0), "{refused:?}");
 }

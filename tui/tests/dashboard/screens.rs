@@ -12,7 +12,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
-use tui::event::{Event, Failure};
+use tui::event::{Event, NoContact};
 use tui::model::Model;
 use tui::theme::Theme;
 use unicode_width::UnicodeWidthChar;
@@ -175,7 +175,7 @@ fn the_banner_says_why_there_is_no_contact_and_when_it_is_tried_again() {
         (certificate, Lang::Ja, 80, " 通信断 0 秒: invalid peer certificate: UnknownIssuer。次の接続まで 1 秒。http"),
     ] {
         let (mut driver, _) = Driver::start(lang, (width, 24));
-        driver.happen(Event::FetchFailed(Failure { code: "connect", cause: cause.to_owned() }));
+        driver.happen(Event::FetchFailed(NoContact { code: "connect", cause: cause.to_owned() }));
         let screen = text(&draw(&driver.model, COLOUR));
         assert!(screen.lines().any(|line| line.starts_with(said)), "{screen}");
         assert!(!screen.contains("loading") && !screen.contains("読み込んで"), "{screen}");

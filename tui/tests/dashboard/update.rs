@@ -5,7 +5,7 @@ use manifests::outcome::{Outcome, Verdict};
 use manifests::reason::{Code, Reason};
 use manifests::text::Lang;
 use tui::effect::Effect;
-use tui::event::{Event, Failure};
+use tui::event::{Event, NoContact};
 use tui::model::{Link, Sort};
 use tui::standing::Shown;
 use tui::update::next_wake;
@@ -19,7 +19,7 @@ fn live() -> Driver {
     Driver::live(Lang::En, SIZE)
 }
 
-fn failure() -> Failure {
+fn failure() -> NoContact {
     crate::fixture::failure("connect")
 }
 
@@ -289,7 +289,7 @@ fn details_are_read_in_the_readers_language() {
     driver.press(KeyCode::Enter);
     let mut view = site();
     let detail = &mut view.hosts[0].appraisal.items[0].details[0];
-    detail.found = "3.4.2 on disk, process unknown: timed-out".to_owned();
+    detail.found = "3.4.2 on disk, processes unknown: timed-out".to_owned();
     driver.fetched_site(Some(view));
     let lines: Vec<String> = tui::page::site::lines(&driver.model).into_iter().map(|line| line.text).collect();
     let text = lines.concat();

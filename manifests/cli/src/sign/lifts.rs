@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use manifests::id::ProductId;
+use manifests::succession;
 use manifests::tuf::TargetFile;
 use manifests::tuf::repository::lift_path;
 
 use crate::directory::Directory;
-use crate::document::Document;
-use crate::failure::Failure;
+use crate::exit::CommandError;
 use crate::lift;
+use crate::role_metadata::RoleMetadata;
 use crate::sign::SignError;
 
 /// All lifts of the directory, if each is one and none that was listed is gone.
 pub(super) fn content(
     directory: &Directory,
     product: &ProductId,
-    complete: Option<&Document>,
-) -> Result<BTreeMap<String, TargetFile>, Failure> {
+    complete: Option<&RoleMetadata>,
+) -> Result<BTreeMap<String, TargetFile>, CommandError> {
     let mut targets = BTreeMap::new();
     for (stop, number) in directory.lifts()? {
         let path = lift_path(&stop, number);
@@ -25,13 +26,10 @@ pub(super) fn content(
         lift::read(&bytes, product, &stop).map_err(|why| SignError::Lift { name: path.clone(), why })?;
         targets.insert(path, TargetFile::of(&bytes));
     }
-    if let Some(complete) = complete {
-        for (path, listed) in &complete.targets.targets {
-            if targets.get(path) != Some(listed) {
-                let (name, path) = (complete.name.clone(), path.clone());
-                return Err(SignError::LiftRemoved { name, path }.into());
-            }
-        }
+    if let Some(complete) = complete
+        && let Some(source) = succession::removed_lifts(&complete.targets.targets, &targets).next()
+    {
+        return Err(SignError::DoesNotFollow { name: complete.name.clone(), source }.into());
     }
     Ok(targets)
 }

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, LIFTS};
-use manifests::tuf::{Client, Fetch, FetchError, MemoryStore, MetaFile, TARGETS, TufError, metadata_path, target_path};
+use manifests::tuf::{
+    Fetch, FetchError, MemoryStore, MetaFile, TARGETS, TufClient, TufError, metadata_path, target_path,
+};
 
 use crate::desk::{BASELINE, Desk, check, run};
 
@@ -53,9 +55,9 @@ impl Fetch for Served {
     }
 }
 
-fn client(desk: &Desk, targets: u64, lifts: u64) -> Result<Client<MemoryStore, Served>, TufError> {
+fn client(desk: &Desk, targets: u64, lifts: u64) -> Result<TufClient<MemoryStore, Served>, TufError> {
     let root = fs::read(desk.path("d/metadata/1.root.json")).unwrap();
-    let mut client = Client::new(&root, MemoryStore::default(), Served::of(desk, targets, lifts))?;
+    let mut client = TufClient::new(&root, MemoryStore::default(), Served::of(desk, targets, lifts))?;
     client.refresh(now())?;
     Ok(client)
 }

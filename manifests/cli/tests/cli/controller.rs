@@ -34,6 +34,7 @@ impl Controller {
     pub(crate) fn start(desk: &Desk, answers: impl Fn(&Asked) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let config = Arc::new(config(desk));
         desk.write("token", "operator-token\n");
+        desk.chmod("token", 0o600);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let asked = Arc::new(Mutex::new(Vec::new()));

@@ -187,6 +187,10 @@ impl Desk {
         fs::write(self.path(name), text).unwrap();
     }
 
+    pub(crate) fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    }
+
     #[track_caller]
     pub(crate) fn replace(&self, name: &str, from: &str, to: &str) {
         let text = self.read(name);

@@ -211,4 +211,6 @@ fn only_a_controller_of_the_ca_is_spoken_to() {
     check(&publish("http://127.0.0.1:1", "ca.pem"), 64, &["no https address"]);
     check(&publish("https://127.0.0.1:1", "token"), 1, &["no certificate"]);
     check(&publish("https://127.0.0.1:1", "none.pem"), 74, &["none.pem"]);
+    desk.chmod("token", 0o644);
+    check(&publish("https://127.0.0.1:1", "ca.pem"), 1, &["token is open to others (mode 644)", "chmod 600"]);
 }

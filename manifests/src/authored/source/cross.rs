@@ -19,7 +19,7 @@ pub fn cross_check(baseline: &Baseline, places: &Places, registry: &Registry, no
     let hosts: Vec<&Host> = registry.hosts.iter().filter(|host| host.left.is_none_or(|left| now < left)).collect();
     let ids: BTreeSet<&HostId> = hosts.iter().map(|host| &host.id).collect();
     let roles: BTreeSet<&Role> = hosts.iter().flat_map(|host| &host.roles).collect();
-    let mut check = Check { places, problems: Vec::new() };
+    let mut check = CrossCheck { places, problems: Vec::new() };
 
     if baseline.product != registry.product {
         let message = format!("the registry is of product {}", registry.product);
@@ -63,12 +63,12 @@ pub fn cross_check(baseline: &Baseline, places: &Places, registry: &Registry, no
     problems
 }
 
-struct Check<'a> {
+struct CrossCheck<'a> {
     places: &'a Places,
     problems: Vec<Problem>,
 }
 
-impl Check<'_> {
+impl CrossCheck<'_> {
     fn refuse(&mut self, path: &str, code: &'static str, message: String, hint: Option<&str>) {
         let (line, column) = self.places.of(path);
         self.problems.push(Problem {

@@ -10,6 +10,9 @@ pub(super) struct Finding {
     pub(super) beyond_waivers: Option<Outcome>,
     /// Whether the item is known to concern the host. Of what only may, a host cannot be good.
     pub(super) concerns: bool,
+    /// It cannot be told whether something known to be bad is here: as that itself, it holds whatever
+    /// the item says of what it enforces.
+    pub(super) may_be_denied: bool,
     pub(super) details: Vec<Detail>,
 }
 
@@ -28,7 +31,7 @@ impl Finding {
             | Outcome::WrongVariant
             | Outcome::Altered => None,
         };
-        Self { outcome, beyond_waivers, concerns: true, details }
+        Self { outcome, beyond_waivers, concerns: true, may_be_denied: false, details }
     }
 
     pub(super) fn new(outcome: Outcome, detail: Detail) -> Self {
@@ -38,10 +41,11 @@ impl Finding {
     /// Both must hold: the worse outcome counts, its details come first.
     pub(super) fn and(mut self, mut other: Finding) -> Finding {
         let beyond_waivers = self.beyond_waivers.max(other.beyond_waivers);
+        let may_be_denied = self.may_be_denied || other.may_be_denied;
         if other.outcome > self.outcome {
             std::mem::swap(&mut self, &mut other);
         }
         self.details.append(&mut other.details);
-        Finding { beyond_waivers, ..self }
+        Finding { beyond_waivers, may_be_denied, ..self }
     }
 }

@@ -13,7 +13,7 @@ impl Judge<'_> {
     /// the next moment at which that is another.
     pub(super) fn finish(&self, item: Item<'_>, finding: Finding) -> (Judged, Option<Time>) {
         let (id, kind, about) = (item.id(), item.kind(), item.about());
-        let Finding { mut outcome, beyond_waivers, details, .. } = finding;
+        let Finding { mut outcome, beyond_waivers, may_be_denied, details, .. } = finding;
         let mut code = code(kind, outcome);
         let can_be_waived = match outcome {
             Outcome::Missing
@@ -47,8 +47,9 @@ impl Judge<'_> {
             | Outcome::Denied
             | Outcome::Stale => true,
         };
-        // What is known to be bad holds whatever the item says of itself.
-        let enforced = about.enforce == Enforce::Hold || kind == ItemKind::Lock || outcome == Outcome::Denied;
+        // What is known to be bad, or may be, holds whatever the item says of itself.
+        let bad = outcome == Outcome::Denied || may_be_denied;
+        let enforced = about.enforce == Enforce::Hold || kind == ItemKind::Lock || bad;
         let verdict = if holds && enforced { Verdict::Hold } else { Verdict::Issue };
         let changes_at = match outcome {
             Outcome::Pending => required_from(item),

@@ -1,34 +1,39 @@
-//! What running processes have of some files, in one word and in words for people.
+//! What running processes have of some files: outcomes, with words for people.
 
 use super::program::unknown;
 use crate::evidence::{Held, OlderWhy};
+use crate::outcome::Outcome;
 
-/// How what processes have compares with the disk, worst last; the text names the first file.
-pub(super) enum Compared {
-    /// As on disk.
-    Current,
-    /// It could not be told.
-    Unknown(String),
-    /// A process has, or may have, something older.
-    Older(String),
-    /// A process sees another file at the path.
-    Elsewhere(String),
+/// How what processes have stands: an outcome for each kind of file that is not shown to be as on disk,
+/// none where all are. What could not be told stays beside what is known to be older: a waiver for the
+/// one must not cover up the other.
+///
+/// `elsewhere` is the outcome of a file that a process sees with another content at the same path.
+pub(super) fn failings(held: &Held, elsewhere: Outcome) -> Vec<(Outcome, String)> {
+    let mut failings = Vec::new();
+    if let Some(file) = held.elsewhere.first() {
+        failings.push((elsewhere, format!("a process sees another {file}{}", and_more(held.elsewhere.len()))));
+    }
+    if let Some(older) = held.older.first() {
+        let words = words(older.why);
+        failings.push((
+            Outcome::NotLoaded,
+            format!("a process has an older {} ({words}){}", older.file, and_more(held.older.len())),
+        ));
+    }
+    if let Some(gap) = held.unknown.first() {
+        let found = format!("{} {}{}", gap.what, unknown(gap.why), and_more(held.unknown.len()));
+        failings.push((Outcome::Unknown, found));
+    }
+    // Refused when it is taken in: `more` counts what a full list has no room for.
+    if failings.is_empty() && held.more > 0 {
+        failings.push((Outcome::Unknown, format!("{} files not listed", held.more)));
+    }
+    failings
 }
 
-pub(super) fn compared(held: &Held) -> Compared {
-    let more = held.older.len() + held.elsewhere.len() + held.unknown.len() + held.more as usize;
-    let and_more = if more > 1 { format!(" and {} more", more - 1) } else { String::new() };
-    if let Some(file) = held.elsewhere.first() {
-        Compared::Elsewhere(format!("another {file}{and_more}"))
-    } else if let Some(older) = held.older.first() {
-        Compared::Older(format!("an older {} ({}){and_more}", older.file, words(older.why)))
-    } else if let Some(gap) = held.unknown.first() {
-        Compared::Unknown(format!("{} {}{and_more}", gap.what, unknown(gap.why)))
-    } else if held.more > 0 {
-        Compared::Unknown(format!("{} files not listed", held.more))
-    } else {
-        Compared::Current
-    }
+fn and_more(listed: usize) -> String {
+    if listed > 1 { format!(" and {} more", listed - 1) } else { String::new() }
 }
 
 fn words(why: OlderWhy) -> &'static str {

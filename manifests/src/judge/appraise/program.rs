@@ -1,6 +1,6 @@
 //! Programs: which release a tree is, whether it belongs here, and whether it is what runs.
 
-use super::loaded::{Compared, compared};
+use super::loaded::failings;
 use super::{Finding, Judge};
 use crate::baseline::Program;
 use crate::condition::Truth;
@@ -30,11 +30,26 @@ pub(super) fn unknown(why: Why) -> String {
 impl Judge<'_> {
     pub(super) fn program_item(&self, program: &Program) -> Finding {
         let when = program.concerns.when.as_ref();
-        let concerned = self.concerned(&program.concerns);
-        if concerned == Truth::False {
-            return self.program_elsewhere(program);
+        let finding = match self.concerned(&program.concerns) {
+            Truth::False => self.program_elsewhere(program),
+            concerned => self.where_concerned(concerned, when, || self.program(program, &Asked::AnyRelease)),
+        };
+        if !self.may_be_denied(program) {
+            return finding;
         }
-        self.where_concerned(concerned, when, || self.program(program, &Asked::AnyRelease))
+        let beyond_waivers = finding.beyond_waivers.max(Some(Outcome::Unknown));
+        Finding { beyond_waivers, may_be_denied: true, ..finding }
+    }
+
+    /// Whether evidence leaves open that a known-bad release of the program is here.
+    fn may_be_denied(&self, program: &Program) -> bool {
+        if program.releases.iter().all(|release| release.denied.is_none()) {
+            return false;
+        }
+        self.state.programs.get(&program.id).is_none_or(|seen| {
+            matches!(seen.tree, TreeSeen::Unknown(_))
+                || not_loaded(seen).iter().any(|(outcome, _)| *outcome == Outcome::Unknown)
+        })
     }
 
     /// A program on a host that it is not for: a known-bad release counts wherever it turns up, so
@@ -60,14 +75,9 @@ impl Judge<'_> {
         match &seen.tree {
             TreeSeen::Unknown(why) => (Outcome::Unknown, Some(unknown(*why))),
             // What runs and is not what the disk has may be the known-bad release.
-            TreeSeen::Absent | TreeSeen::Digest(_) if has_denied => match (compared(&seen.loaded), seen.processes) {
-                (Compared::Current, ProcessesSeen::Running | ProcessesSeen::NotRunning) => present(&seen.tree),
-                (Compared::Current, ProcessesSeen::Unknown(why)) => {
-                    (Outcome::Unknown, Some(format!("processes {}", unknown(why))))
-                }
-                (Compared::Older(found) | Compared::Elsewhere(found) | Compared::Unknown(found), _) => {
-                    (Outcome::Unknown, Some(format!("a process holds {found}")))
-                }
+            TreeSeen::Absent | TreeSeen::Digest(_) if has_denied => match not_loaded(seen).into_iter().next() {
+                None => present(&seen.tree),
+                Some((_, found)) => (Outcome::Unknown, Some(found)),
             },
             TreeSeen::Absent | TreeSeen::Digest(_) => present(&seen.tree),
         }
@@ -104,11 +114,19 @@ impl Judge<'_> {
             TreeSeen::Digest(tree) => match self.reference.recognize(&program.id, tree) {
                 None => (Outcome::Altered, format!("{tree}, no listed release")),
                 Some(recognized) => {
-                    let found = describe(&recognized);
-                    match self.recognized(&recognized, asked) {
-                        Outcome::Applied => loaded(seen, found),
-                        other => (other, found),
+                    let release = describe(&recognized);
+                    let outcome = self.recognized(&recognized, asked);
+                    if outcome == Outcome::Applied {
+                        // Right on disk: is it what runs?
+                        let failing = not_loaded(seen).into_iter().map(|(outcome, found)| {
+                            let found = format!("{release} on disk, {found}");
+                            Finding::new(outcome, detail(program, expected, found))
+                        });
+                        if let Some(finding) = failing.reduce(Finding::and) {
+                            return finding;
+                        }
                     }
+                    (outcome, release)
                 }
             },
         };
@@ -128,19 +146,15 @@ impl Judge<'_> {
     }
 }
 
-/// Right on disk: is it what runs?
-fn loaded(seen: &ProgramSeen, release: String) -> (Outcome, String) {
-    match (compared(&seen.loaded), seen.trees.first(), seen.processes) {
-        (Compared::Elsewhere(found), ..) => (Outcome::Altered, format!("{release} on disk, a process sees {found}")),
-        (Compared::Older(found), ..) => (Outcome::NotLoaded, format!("{release} on disk, a process holds {found}")),
-        (_, Some(tree), _) => (Outcome::NotLoaded, format!("{release} on disk, a process runs {tree}")),
-        (Compared::Unknown(found), ..) => (Outcome::Unknown, format!("{release} on disk, {found}")),
-        (_, _, ProcessesSeen::Unknown(why)) => {
-            (Outcome::Unknown, format!("{release} on disk, processes {}", unknown(why)))
-        }
-        // A program without a process counts as loaded, so that a start condition cannot deadlock.
-        (Compared::Current, None, ProcessesSeen::Running | ProcessesSeen::NotRunning) => (Outcome::Applied, release),
+/// What of a program is not shown to run as it is on disk. A program without a process counts as
+/// loaded, so that a start condition cannot deadlock.
+fn not_loaded(seen: &ProgramSeen) -> Vec<(Outcome, String)> {
+    let mut failing = failings(&seen.loaded, Outcome::Altered);
+    failing.extend(seen.trees.first().map(|tree| (Outcome::NotLoaded, format!("a process runs {tree}"))));
+    if let ProcessesSeen::Unknown(why) = seen.processes {
+        failing.push((Outcome::Unknown, format!("processes {}", unknown(why))));
     }
+    failing
 }
 
 fn present(tree: &TreeSeen) -> (Outcome, Option<String>) {

@@ -1,6 +1,6 @@
 //! Requirements of fixes. Exact fingerprints decide, versions describe.
 
-use super::loaded::{Compared, compared};
+use super::loaded::failings;
 use super::program::{Asked, unknown};
 use super::{Finding, Judge};
 use crate::baseline::Requirement;
@@ -28,23 +28,26 @@ impl Judge<'_> {
             }
             Requirement::Setting(id) => self.baseline().setting(id).map_or(dangling, |s| self.setting(s)),
             Requirement::File { path, sha256 } => {
-                let (outcome, found) = match self.state.files.get(path).map(|seen| (&seen.content, &seen.loaded)) {
-                    Some((FileSeen::Digest(digest), loaded)) if sha256.contains(digest) => match compared(loaded) {
-                        Compared::Current => (Outcome::Applied, digest.to_string()),
-                        Compared::Older(found) | Compared::Elsewhere(found) => {
-                            (Outcome::NotLoaded, format!("{digest} on disk, a process has {found}"))
-                        }
-                        Compared::Unknown(found) => (Outcome::Unknown, format!("{digest} on disk, {found}")),
-                    },
-                    Some((FileSeen::Digest(digest), _)) => (Outcome::Missing, digest.to_string()),
-                    Some((FileSeen::Absent, _)) => (Outcome::Missing, "absent".to_owned()),
-                    Some((FileSeen::Unknown(why), _)) => (Outcome::Unknown, unknown(*why)),
-                    None => (Outcome::Unknown, "not in evidence".to_owned()),
-                };
                 let expected: Vec<_> = sha256.iter().map(ToString::to_string).collect();
-                let expected = expected.join(" or ");
-                let detail = Detail { subject: path.clone(), expected, found, file: Some(path.clone()), line: None };
-                Finding::new(outcome, detail)
+                let finding = |(outcome, found)| {
+                    let (subject, file) = (path.clone(), Some(path.clone()));
+                    let expected = expected.join(" or ");
+                    Finding::new(outcome, Detail { subject, expected, found, file, line: None })
+                };
+                let Some(seen) = self.state.files.get(path) else {
+                    return finding((Outcome::Unknown, "not in evidence".to_owned()));
+                };
+                match &seen.content {
+                    FileSeen::Digest(digest) if sha256.contains(digest) => {
+                        let failing = failings(&seen.loaded, Outcome::NotLoaded).into_iter();
+                        let failing = failing.map(|(outcome, found)| (outcome, format!("{digest} on disk, {found}")));
+                        let applied = || finding((Outcome::Applied, digest.to_string()));
+                        failing.map(finding).reduce(Finding::and).unwrap_or_else(applied)
+                    }
+                    FileSeen::Digest(digest) => finding((Outcome::Missing, digest.to_string())),
+                    FileSeen::Absent => finding((Outcome::Missing, "absent".to_owned())),
+                    FileSeen::Unknown(why) => finding((Outcome::Unknown, unknown(*why))),
+                }
             }
             Requirement::Package { package, at_least } => {
                 let (outcome, found) = match self.state.packages.get(package) {

@@ -1,6 +1,6 @@
 //! Settings: the value in the files, and the value in force.
 
-use super::loaded::{Compared, compared};
+use super::loaded::failings;
 use super::program::unknown;
 use super::{Finding, Judge};
 use crate::baseline::{Config, Reload, Setting};
@@ -46,27 +46,23 @@ impl Judge<'_> {
     /// A file read at start counts from the start on: a process that holds something older may hold
     /// the value that was there before.
     fn read_at_start(&self, setting: &Setting) -> Finding {
-        let loaded = self.baseline().config(&setting.config).map(|config| self.loaded_by_readers(config));
-        match loaded {
-            Some((Outcome::Applied, _)) => Finding::of(Outcome::Applied, Vec::new()),
-            Some((outcome, found)) => Finding::new(outcome, detail(setting, None, found)),
-            None => Finding::of(Outcome::Unknown, Vec::new()), // Refused when read.
-        }
+        let Some(config) = self.baseline().config(&setting.config) else {
+            return Finding::of(Outcome::Unknown, Vec::new()); // Refused when read.
+        };
+        let failing = self.not_loaded_by_readers(config).into_iter();
+        let failing = failing.map(|(outcome, found)| Finding::new(outcome, detail(setting, None, found)));
+        failing.reduce(Finding::and).unwrap_or(Finding::of(Outcome::Applied, Vec::new()))
     }
 
-    /// Whether the programs that read a configuration at their start have it as it is on disk: applied,
-    /// not loaded or unknown, and in words what they have.
-    pub(super) fn loaded_by_readers(&self, config: &Config) -> (Outcome, String) {
-        if config.reload == Reload::Live {
-            return (Outcome::Applied, String::new());
-        }
-        match self.state.readers.get(&config.id).map(compared) {
-            Some(Compared::Current) => (Outcome::Applied, String::new()),
-            Some(Compared::Older(found) | Compared::Elsewhere(found)) => {
-                (Outcome::NotLoaded, format!("a process has {found}"))
+    /// What of a configuration is not shown to be, in the programs that read it at their start, as it is on
+    /// disk: not loaded or unknown, and in words what they have.
+    pub(super) fn not_loaded_by_readers(&self, config: &Config) -> Vec<(Outcome, String)> {
+        match (config.reload, self.state.readers.get(&config.id)) {
+            (Reload::Live, _) => Vec::new(),
+            (Reload::Restart, Some(held)) => failings(held, Outcome::NotLoaded),
+            (Reload::Restart, None) => {
+                vec![(Outcome::Unknown, "what programs have read is not in evidence".to_owned())]
             }
-            Some(Compared::Unknown(found)) => (Outcome::Unknown, found),
-            None => (Outcome::Unknown, format!("what programs have read of {} is not in evidence", config.id)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who may speak for a host.
 
-use super::{Change, Fleet, Host};
+use super::{Change, Fleet, FleetHost};
 use crate::api::EventKind;
 use crate::id::HostId;
 use crate::key::KeyId;
@@ -60,7 +60,7 @@ impl Fleet {
         }
         self.keys.insert(key.clone(), id.clone());
         // A permit's number outlives the key: the host may have kept its state directory.
-        let kept = Host {
+        let kept = FleetHost {
             key: Some(key),
             permit: host.permit.take(),
             issue_until: host.issue_until,
@@ -68,7 +68,7 @@ impl Fleet {
             wake: host.wake,
             verdict: host.verdict,
             reasons: std::mem::take(&mut host.reasons),
-            ..Host::default()
+            ..FleetHost::default()
         };
         *host = kept;
         change.hosts.insert(id.clone());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Answer, Change, Document, Fleet, Policy, Previous, Refusal};
+use super::{Change, Fleet, Policy, Previous, Refusal, ReportAnswer};
 use crate::baseline::{
     About, Baseline, Concerns, Config, Enforce, Format, GateRules, Localized, Reader, Reload, Setting, SettingKind,
 };
@@ -154,7 +154,7 @@ pub(super) fn fleet(hosts: &[&str]) -> Fleet {
     let mut fleet = Fleet::new(product(), 0);
     let mut change = Change::default();
     fleet.set_online_until(at(86_400));
-    fleet.install(policy(hosts), at(0), &mut change);
+    fleet.put_in_force(policy(hosts), at(0), &mut change);
     for id in hosts {
         fleet.enrol(&host(id), (*id).into(), false, at(0), &mut change).unwrap();
     }
@@ -169,21 +169,27 @@ pub(super) fn send(
     id: &str,
     now: Time,
     change: &mut Change,
-) -> Result<Answer, Refusal> {
+) -> Result<ReportAnswer, Refusal> {
     let record = &fleet.host(&host(id)).unwrap().record;
     let mut cover = cover(id, record.sequence + 1, now);
     cover.permit = record.permit_named;
     change_cover(&mut cover);
     let digest = Digest::of(format!("{cover:?}").as_bytes());
     let state = state(lock);
-    let document = Document::Evidence { state: state.digest(), evidence: Box::new(Evidence { cover, state }) };
-    fleet.report(&host(id), document, digest, now, change)
+    fleet.report(&host(id), Evidence { cover, state }.into(), digest, now, change)
 }
 
 /// Sends a heartbeat for the state with this lock.
-pub(super) fn beat(fleet: &mut Fleet, lock: &str, id: &str, now: Time, change: &mut Change) -> Result<Answer, Refusal> {
+pub(super) fn beat(
+    fleet: &mut Fleet,
+    lock: &str,
+    id: &str,
+    now: Time,
+    change: &mut Change,
+) -> Result<ReportAnswer, Refusal> {
     let cover = cover(id, fleet.host(&host(id)).unwrap().record.sequence + 1, now);
     let digest = Digest::of(format!("{cover:?}").as_bytes());
-    let document = Document::Heartbeat(Box::new(Heartbeat { cover, state: state(lock).digest() }));
-    fleet.report(&host(id), document, digest, now, change)
+    let since = cover.sequence;
+    let heartbeat = Heartbeat { cover, state: state(lock).digest(), since };
+    fleet.report(&host(id), heartbeat.into(), digest, now, change)
 }

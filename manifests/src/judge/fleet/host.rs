@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::HostRecord;
 use crate::digest::Digest;
-use crate::evidence::Evidence;
+use crate::evidence::AnyEvidence;
 use crate::key::KeyId;
 use crate::outcome::{Appraisal, Verdict};
 use crate::permit::Permit;
@@ -14,13 +14,13 @@ use crate::time::Time;
 
 /// One host. What is stored of it are the first fields; the rest follows from them.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub struct FleetHost {
     /// Its key; none before it was enrolled.
     pub key: Option<KeyId>,
     /// Its documents.
     pub record: HostRecord,
-    /// The newest state it showed, with the newest cover.
-    pub evidence: Option<Evidence>,
+    /// The newest state it showed, as it was sent, with the newest cover.
+    pub evidence: Option<AnyEvidence>,
     /// Digest of that state.
     pub state: Option<Digest>,
     /// Its newest cover names another state, which it has not shown yet.
@@ -40,7 +40,7 @@ pub struct Host {
     pub(super) wake: Option<Time>,
 }
 
-impl Default for Host {
+impl Default for FleetHost {
     fn default() -> Self {
         let reasons = vec![Reason::of(Code::Stale)];
         let appraisal =
@@ -63,7 +63,7 @@ impl Default for Host {
     }
 }
 
-impl Host {
+impl FleetHost {
     /// Issue or hold by its own evidence.
     pub fn verdict(&self) -> Verdict {
         self.verdict

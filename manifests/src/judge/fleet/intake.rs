@@ -1,5 +1,6 @@
 //! Which documents of a host count: sequences, resumption, clones, clocks.
 
+use crate::appraise::CLOCK_SKEW_MAX;
 use crate::digest::Digest;
 use crate::evidence::{Cover, SEQUENCE_JUMP_MAX};
 use crate::id::ProductId;
@@ -9,8 +10,6 @@ use crate::value::INTEGER_MAX;
 
 /// A host may resume from the controller's sequence once in this time; twice looks like two machines.
 pub const RESUME_INTERVAL: Span = Span::from_s(24 * 3600);
-/// Clocks of host and controller may differ by this much.
-pub const CLOCK_SKEW_MAX: Span = Span::from_s(60);
 /// The longest boot id read, in bytes. A UUID has 36.
 const BOOT_ID_BYTES_MAX: usize = 64;
 /// The longest version of an agent, in bytes: it is shown in every row of the host.
@@ -43,7 +42,7 @@ pub struct HostRecord {
 
 /// Whether a document brings the state itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum DocumentKind {
     /// Cover and state.
     Evidence,
     /// A cover and a digest.
@@ -114,7 +113,14 @@ impl Refusal {
 ///
 /// A suspected clone's documents are accepted: what holds it is its record, so that both machines
 /// stay visible and neither can tell.
-pub fn accept(stored: &HostRecord, served: &ProductId, cover: &Cover, kind: Kind, digest: Digest, now: Time) -> Accept {
+pub fn accept(
+    stored: &HostRecord,
+    served: &ProductId,
+    cover: &Cover,
+    kind: DocumentKind,
+    digest: Digest,
+    now: Time,
+) -> Accept {
     let refused = Accept::Refused;
     if cover.product != *served {
         return refused(Refusal::WrongProduct { found: cover.product.clone(), served: served.clone() });
@@ -146,7 +152,7 @@ pub fn accept(stored: &HostRecord, served: &ProductId, cover: &Cover, kind: Kind
     if !cover.configs.values().flat_map(|config| &config.layers).all(|layer| layer.file.starts_with('/')) {
         return refused(Refusal::Malformed("a layer of a configuration has no absolute path"));
     }
-    if cover.resumed && kind == Kind::Heartbeat {
+    if cover.resumed && kind == DocumentKind::Heartbeat {
         return refused(Refusal::Malformed("a host resumes with full evidence"));
     }
     let known = last > 0;
@@ -182,7 +188,7 @@ mod tests {
         cover.permit = record.permit_named;
         change(&mut cover);
         let digest = Digest::of(format!("{cover:?}").as_bytes());
-        accept(record, &product(), &cover, Kind::Evidence, digest, now)
+        accept(record, &product(), &cover, DocumentKind::Evidence, digest, now)
     }
 
     fn next(record: &HostRecord, change: impl FnOnce(&mut Cover), now: Time) -> HostRecord {
@@ -205,7 +211,7 @@ mod tests {
         let now = at(0);
         let record = next(&HostRecord::default(), |_| (), now);
         let cover = cover("402206-ap1", 1, now);
-        let repeat = accept(&record, &product(), &cover, Kind::Evidence, record.document.unwrap(), now);
+        let repeat = accept(&record, &product(), &cover, DocumentKind::Evidence, record.document.unwrap(), now);
         assert_eq!(repeat, Accept::Repeated);
         assert_eq!(decide(&record, |c| c.sequence = 1, now), Accept::Refused(Refusal::Sequence { sent: 1, stored: 1 }));
         assert_eq!(code(decide(&record, |c| c.sequence += SEQUENCE_JUMP_MAX, now)), "sequence-jump");
@@ -266,7 +272,7 @@ mod tests {
                 let mut cover = cover("402206-ap1", sequence, at(0));
                 cover.resumed = resumed;
                 let digest = Digest::of(format!("{cover:?}").as_bytes());
-                match accept(&record, &product(), &cover, Kind::Evidence, digest, at(0)) {
+                match accept(&record, &product(), &cover, DocumentKind::Evidence, digest, at(0)) {
                     Accept::New(new) => {
                         prop_assert!(new.sequence > record.sequence);
                         prop_assert!(counted.insert(digest));

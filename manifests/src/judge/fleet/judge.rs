@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Change, Document, Fleet, Host, Policy, Previous, Site, Unsigned};
+use super::{Change, Fleet, FleetHost, FleetSite, HostDocument, Policy, Previous, Unsigned};
 use crate::api::{EventKind, FleetEvent, Standing};
-use crate::appraise::appraise;
+use crate::appraise::{CLOCK_SKEW_MAX, appraise};
 use crate::id::{HostId, SiteCode};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
@@ -17,8 +17,8 @@ impl Policy {
     ///
     /// Evidence under a baseline that was in force a moment ago is good for a while: a publish, or two,
     /// must not close the fleet. All other evidence is judged by the one in force, which calls it outdated.
-    fn reference_for(&self, host: &Host, now: Time) -> (&Arc<Reference>, Option<Time>) {
-        let named = host.evidence.as_ref().map(|evidence| evidence.cover.baseline);
+    fn reference_for(&self, host: &FleetHost, now: Time) -> (&Arc<Reference>, Option<Time>) {
+        let named = host.evidence.as_ref().map(|evidence| evidence.cover().baseline);
         let counts = |previous: &&Previous| named == Some(previous.reference.digest()) && now < previous.until;
         match self.previous.iter().find(counts) {
             Some(previous) if named != Some(self.current.digest()) => (&previous.reference, Some(previous.until)),
@@ -32,24 +32,21 @@ impl Policy {
     }
 }
 
-impl Host {
+impl FleetHost {
     /// Whether the appraisal at hand answers for `document` too: the same state under the same
     /// baseline by the same agent, seen no earlier, and nothing but newer evidence since. A newer pass
     /// can only move the moment at which the answer changes further away, so the one known is kept.
-    pub(super) fn reusable(&self, document: &Document, now: Time) -> bool {
-        let state = match document {
-            Document::Evidence { state, .. } => state,
-            Document::Heartbeat(heartbeat) => &heartbeat.state,
-        };
-        let Some(shown) = self.evidence.as_ref().filter(|_| self.state == Some(*state)) else { return false };
-        let (old, new) = (&shown.cover, document.cover());
+    pub(super) fn reusable(&self, document: &HostDocument, now: Time) -> bool {
+        let state = document.state();
+        let Some(shown) = self.evidence.as_ref().filter(|_| self.state == Some(state)) else { return false };
+        let (old, new) = (shown.cover(), document.cover());
         let dated = |reason: &Reason| matches!(reason.code, Code::Stale | Code::ClockSkew);
         self.appraisal.changes_at.is_some_and(|at| now < at)
             && !self.appraisal.reasons.iter().any(dated)
             && old.baseline == new.baseline
             && old.agent.version == new.agent.version
             && old.pass_started <= new.pass_started
-            && new.pass_started <= now.after(super::CLOCK_SKEW_MAX)
+            && new.pass_started <= now.after(CLOCK_SKEW_MAX)
             && self.wake.is_some_and(|wake| now < wake)
     }
 }
@@ -60,7 +57,9 @@ impl Fleet {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get_mut(id)) else { return false };
         let entry = policy.registry.entry(id, now);
         let (reference, until) = policy.reference_for(host, now);
-        let appraisal = appraise(reference, entry.as_ref(), host.evidence.as_ref(), now);
+        // Whatever version it was sent in: what is judged has version 2.
+        let evidence = host.evidence.as_ref().map(|evidence| evidence.current(reference.baseline()));
+        let appraisal = appraise(reference, entry.as_ref(), evidence.as_deref(), now);
         let closes_at = Some(policy.closes_at(reference)).filter(|at| now < *at);
         // A host that is not listed yet has an appraisal without a next moment.
         let listed = policy.registry.changes_at(id.site(), now);
@@ -117,7 +116,7 @@ impl Fleet {
         if policy.registry.site(code).is_none() {
             return;
         }
-        let hosts: Vec<&Host> =
+        let hosts: Vec<&FleetHost> =
             policy.registry.hosts_of(code, now).filter_map(|listed| self.hosts.get(&listed.id)).collect();
         let mut reasons: Vec<Reason> = hosts.iter().flat_map(|host| host.reasons.iter().cloned()).collect();
         if hosts.is_empty() {
@@ -145,7 +144,7 @@ impl Fleet {
             None => standing != Standing::Silent,
         };
         let stored = before.is_some_and(|site| site.standing == standing);
-        let site = Site { standing, since, verdict, reasons: reasons.clone(), stopped };
+        let site = FleetSite { standing, since, verdict, reasons: reasons.clone(), stopped };
         self.sites.insert(code.clone(), site);
         if !stored {
             change.sites.insert(code.clone());

@@ -1,9 +1,9 @@
 //! What becomes of a host's document, and what it is answered.
 
-use super::{Accept, Change, Fleet, Kind, Refusal, accept};
+use super::{Accept, Change, DocumentKind, Fleet, Refusal, accept};
 use crate::api::{EventKind, Next};
 use crate::digest::Digest;
-use crate::evidence::{Cover, Evidence, Heartbeat};
+use crate::evidence::{AnyEvidence, Cover, Evidence, Heartbeat, v1};
 use crate::id::HostId;
 use crate::permit::Permit;
 use crate::time::{Span, Time};
@@ -15,37 +15,92 @@ const REFUSAL_EVENT_INTERVAL: Span = Span::from_s(60);
 
 /// A document of a host, its signature checked against that host's key.
 #[derive(Clone, Debug)]
-pub enum Document {
+pub enum HostDocument {
     /// Cover and state.
     Evidence {
         /// The document.
-        evidence: Box<Evidence>,
-        /// [`crate::evidence::State::digest`] of its state.
+        evidence: Box<AnyEvidence>,
+        /// [`AnyEvidence::state_digest`].
         state: Digest,
     },
     /// A cover and the digest of an unchanged state.
-    Heartbeat(Box<Heartbeat>),
+    Heartbeat {
+        /// The cover.
+        cover: Box<Cover>,
+        /// The digest.
+        state: Digest,
+        /// [`Heartbeat::since`]; version 1 does not tell.
+        since: Option<u64>,
+    },
 }
 
-impl Document {
+impl HostDocument {
     pub(super) fn cover(&self) -> &Cover {
         match self {
-            Document::Evidence { evidence, .. } => &evidence.cover,
-            Document::Heartbeat(heartbeat) => &heartbeat.cover,
+            HostDocument::Evidence { evidence, .. } => evidence.cover(),
+            HostDocument::Heartbeat { cover, .. } => cover,
         }
     }
 
-    fn kind(&self) -> Kind {
+    /// The digest of the state that it shows or names.
+    pub(super) fn state(&self) -> Digest {
         match self {
-            Document::Evidence { .. } => Kind::Evidence,
-            Document::Heartbeat(_) => Kind::Heartbeat,
+            HostDocument::Evidence { state, .. } | HostDocument::Heartbeat { state, .. } => *state,
         }
+    }
+
+    fn kind(&self) -> DocumentKind {
+        match self {
+            HostDocument::Evidence { .. } => DocumentKind::Evidence,
+            HostDocument::Heartbeat { .. } => DocumentKind::Heartbeat,
+        }
+    }
+
+    /// Checks what the cover alone does not show.
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            HostDocument::Evidence { evidence, .. } => evidence.check(),
+            HostDocument::Heartbeat { cover, since: Some(since), .. } if *since == 0 || *since > cover.sequence => {
+                Err("a run of an unchanged state begins with a document from 1 to the heartbeat's own")
+            }
+            HostDocument::Heartbeat { .. } => Ok(()),
+        }
+    }
+}
+
+impl From<AnyEvidence> for HostDocument {
+    fn from(evidence: AnyEvidence) -> Self {
+        Self::Evidence { state: evidence.state_digest(), evidence: Box::new(evidence) }
+    }
+}
+
+impl From<v1::Evidence> for HostDocument {
+    fn from(evidence: v1::Evidence) -> Self {
+        AnyEvidence::V1(evidence).into()
+    }
+}
+
+impl From<Evidence> for HostDocument {
+    fn from(evidence: Evidence) -> Self {
+        AnyEvidence::V2(evidence).into()
+    }
+}
+
+impl From<v1::Heartbeat> for HostDocument {
+    fn from(heartbeat: v1::Heartbeat) -> Self {
+        Self::Heartbeat { cover: Box::new(heartbeat.cover), state: heartbeat.state, since: None }
+    }
+}
+
+impl From<Heartbeat> for HostDocument {
+    fn from(heartbeat: Heartbeat) -> Self {
+        Self::Heartbeat { cover: Box::new(heartbeat.cover), state: heartbeat.state, since: Some(heartbeat.since) }
     }
 }
 
 /// The answer to a document that counts.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ReportAnswer {
     /// The stored sequence.
     pub sequence: u64,
     /// What the host should do next.
@@ -85,11 +140,11 @@ impl Fleet {
     pub fn report(
         &mut self,
         id: &HostId,
-        document: Document,
+        document: HostDocument,
         digest: Digest,
         now: Time,
         change: &mut Change,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<ReportAnswer, Refusal> {
         let Some(host) = self.hosts.get_mut(id) else { return Err(Refusal::NotListed) };
         if self.policy.as_ref().is_some_and(|policy| policy.registry.entry(id, now).is_none()) {
             return Err(self.refused(id, Refusal::NotListed, now, change));
@@ -102,9 +157,7 @@ impl Fleet {
                 return Ok(self.answer(id, permit));
             }
             Accept::New(record) => {
-                if let Document::Evidence { evidence, .. } = &document
-                    && let Err(why) = evidence.state.check()
-                {
+                if let Err(why) = document.check() {
                     return Err(self.refused(id, Refusal::Malformed(why), now, change));
                 }
                 host.record = *record;
@@ -112,15 +165,15 @@ impl Fleet {
         }
         let before = host.reusable(&document, now);
         match document {
-            Document::Evidence { evidence, state } => {
+            HostDocument::Evidence { evidence, state } => {
                 host.evidence = Some(*evidence);
                 host.state = Some(state);
                 host.unshown = false;
             }
-            Document::Heartbeat(heartbeat) => {
-                host.unshown = host.state != Some(heartbeat.state);
+            HostDocument::Heartbeat { cover, state, .. } => {
+                host.unshown = host.state != Some(state);
                 if let Some(evidence) = host.evidence.as_mut().filter(|_| !host.unshown) {
-                    evidence.cover = heartbeat.cover;
+                    *evidence.cover_mut() = *cover;
                 }
             }
         }
@@ -134,10 +187,10 @@ impl Fleet {
         Ok(self.answer(id, permit))
     }
 
-    fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> Answer {
+    fn answer(&self, id: &HostId, permit: Result<Permit, Unsigned>) -> ReportAnswer {
         let host = self.hosts.get(id);
-        let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover.lists.as_slice());
-        Answer {
+        let lists = host.and_then(|host| host.evidence.as_ref()).map_or(&[][..], |e| e.cover().lists.as_slice());
+        ReportAnswer {
             sequence: host.map_or(0, |host| host.record.sequence),
             next: if host.is_some_and(|host| host.unshown) { Next::SendFull } else { Next::Nothing },
             permit,

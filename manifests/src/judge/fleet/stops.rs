@@ -11,7 +11,7 @@ use crate::time::Time;
 
 /// A stop of the chain.
 #[derive(Clone, Debug)]
-pub struct KnownStop {
+pub struct FleetStop {
     /// Number and digest.
     pub reference: StopRef,
     /// The stop.
@@ -107,8 +107,8 @@ impl Fleet {
         })
     }
 
-    /// Takes up a stored stop. Oldest first, before the first [`Fleet::install`].
-    pub fn restore_stop(&mut self, stop: KnownStop) {
+    /// Takes up a stored stop. Oldest first, before the first [`Fleet::put_in_force`].
+    pub fn restore_stop(&mut self, stop: FleetStop) {
         self.stops.push(stop);
     }
 
@@ -132,7 +132,7 @@ impl Fleet {
         let scope = stop.scope.clone();
         let note = format!("stop {} by {}: {}", stop.number, stop.operator, stop.reason);
         let reference = StopRef { number: stop.number, digest };
-        let known = KnownStop { reference, stop, acknowledged: BTreeSet::new() };
+        let known = FleetStop { reference, stop, acknowledged: BTreeSet::new() };
         self.stops.push(known.clone());
         self.note(change, now, EventKind::Stop, None, note);
         let covered: Vec<SiteCode> = self.sites.keys().filter(|site| scope.covers(site)).cloned().collect();
@@ -168,7 +168,7 @@ impl Fleet {
     }
 
     /// Every stop, oldest first.
-    pub fn stops(&self) -> &[KnownStop] {
+    pub fn stops(&self) -> &[FleetStop] {
         &self.stops
     }
 

@@ -13,7 +13,7 @@ const AP: &str = "402206-ap1";
 const DB: &str = "402206-db1";
 const OTHER: &str = "372013-ap1";
 
-fn verdict(answer: &Result<Answer, Refusal>) -> Verdict {
+fn verdict(answer: &Result<ReportAnswer, Refusal>) -> Verdict {
     answer.as_ref().unwrap().permit.as_ref().unwrap().verdict
 }
 
@@ -225,7 +225,7 @@ fn a_key_is_one_hosts_until_that_host_gets_another() {
 
     let mut restored = Fleet::new(fixture::product(), 0);
     restored.restore_host(host(AP), fleet.host(&host(AP)).unwrap().clone());
-    restored.install(policy(&[AP, DB]), at(2), &mut change);
+    restored.put_in_force(policy(&[AP, DB]), at(2), &mut change);
     assert_eq!(restored.enrol(&host(DB), "new".into(), true, at(2), &mut change), Err(EnrolError::KeyInUse));
 }
 
@@ -261,7 +261,7 @@ fn a_stop_holds_whom_it_covers_until_they_are_named_in_a_lift() {
     assert_eq!(outstanding.iter().find(|(id, _)| id.as_str() == AP).unwrap().1, Some(at(1800)));
 
     let mut change = Change::default();
-    fleet.install(Policy { lifts: vec![lifted(first, &["402206"])], ..policy(&[OTHER, AP]) }, at(3), &mut change);
+    fleet.put_in_force(Policy { lifts: vec![lifted(first, &["402206"])], ..policy(&[OTHER, AP]) }, at(3), &mut change);
     let [pushed] = &change.permits[..] else { panic!("{change:?}") };
     assert_eq!((pushed.host.as_str(), pushed.verdict, pushed.answers), (AP, Verdict::Issue, 2));
 
@@ -306,7 +306,7 @@ fn a_publish_refuses_nobody_while_hosts_move_over() {
     let mut fleet = fleet(&[AP]);
     send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut Change::default()).unwrap();
     let mut change = Change::default();
-    fleet.install(next_policy(&[AP], at(10)), at(10), &mut change);
+    fleet.put_in_force(next_policy(&[AP], at(10)), at(10), &mut change);
     assert!(change.permits.is_empty(), "{:?}", change.permits);
     let old = beat(&mut fleet, "exclusive", AP, at(20), &mut change).unwrap().permit.unwrap();
     assert_eq!((old.verdict, old.baseline), (Verdict::Issue, reference("1.0.0").digest()));
@@ -323,8 +323,8 @@ fn two_publishes_in_a_row_refuse_nobody_either() {
     let once = next_policy(&[AP], at(10));
     let again = Previous { reference: reference("2.0.0"), until: at(620) };
     let previous = once.previous.iter().cloned().chain([again]).collect();
-    fleet.install(once, at(10), &mut change);
-    fleet.install(Policy { current: reference("3.0.0"), previous, ..policy(&[AP]) }, at(20), &mut change);
+    fleet.put_in_force(once, at(10), &mut change);
+    fleet.put_in_force(Policy { current: reference("3.0.0"), previous, ..policy(&[AP]) }, at(20), &mut change);
     assert!(change.permits.is_empty(), "{:?}", change.permits);
     assert_eq!(verdict(&Ok(beat(&mut fleet, "exclusive", AP, at(30), &mut change).unwrap())), Verdict::Issue);
 }
@@ -333,7 +333,7 @@ fn two_publishes_in_a_row_refuse_nobody_either() {
 fn evidence_under_the_old_baseline_is_outdated_after_a_while() {
     let mut fleet = fleet(&[AP]);
     let mut change = Change::default();
-    fleet.install(next_policy(&[AP], at(0)), at(0), &mut change);
+    fleet.put_in_force(next_policy(&[AP], at(0)), at(0), &mut change);
     assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(500), &mut change)), Verdict::Issue);
     fleet.tick(at(600), &mut change);
     let pushed = change.permits.last().unwrap();
@@ -355,7 +355,7 @@ fn no_issue_is_signed_in_a_freeze_and_a_hold_is() {
 fn expired_root_or_targets_close_after_the_grace() {
     let mut fleet = fleet(&[AP]);
     let mut change = Change::default();
-    fleet.install(Policy { expires: at(0), ..policy(&[AP]) }, at(0), &mut change);
+    fleet.put_in_force(Policy { expires: at(0), ..policy(&[AP]) }, at(0), &mut change);
     fleet.set_online_until(Time::MAX);
     let end = 14 * 86_400;
     assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), AP, at(end - 1), &mut change)), Verdict::Issue);
@@ -378,10 +378,10 @@ fn the_denominator_is_the_registrys() {
     let mut fleet = fleet(&[AP]);
     let mut change = Change::default();
     send(&mut fleet, "exclusive", |_| (), AP, at(0), &mut change).unwrap();
-    fleet.install(policy(&[AP, OTHER]), at(1), &mut change);
+    fleet.put_in_force(policy(&[AP, OTHER]), at(1), &mut change);
     let counts = fleet.overview(at(1)).counts;
     assert_eq!((counts.sites, counts.verified, counts.silent), (2, 1, 1));
-    fleet.install(policy(&[OTHER]), at(2), &mut change);
+    fleet.put_in_force(policy(&[OTHER]), at(2), &mut change);
     assert_eq!(fleet.overview(at(2)).counts.sites, 1);
     let gone = beat(&mut fleet, "exclusive", AP, at(3), &mut change);
     assert_eq!(gone.unwrap_err(), Refusal::NotListed);
@@ -417,7 +417,7 @@ proptest! {
                     let code = host(id).site().to_string();
                     let known = fleet.stops().iter().map(|known| known.reference);
                     lifts.extend(known.map(|stop| lifted(stop, &[&code])));
-                    fleet.install(Policy { lifts: lifts.clone(), ..policy(&ids) }, now, &mut change);
+                    fleet.put_in_force(Policy { lifts: lifts.clone(), ..policy(&ids) }, now, &mut change);
                     None
                 }
             };
@@ -432,8 +432,8 @@ proptest! {
                 prop_assert!(!fleet.is_stopped(site), "{} issues at a stopped site", permit.host);
                 for neighbour in ids.iter().map(|id| host(id)).filter(|id| id.site() == site) {
                     let evidence = fleet.host(&neighbour).unwrap().evidence.as_ref().unwrap();
-                    prop_assert!(evidence.cover.pass_started.after(Span::from_s(600)) >= now);
-                    prop_assert_eq!(&evidence.state, &fixture::state("exclusive"));
+                    prop_assert!(evidence.cover().pass_started.after(Span::from_s(600)) >= now);
+                    prop_assert_eq!(evidence.state_digest(), fixture::state("exclusive").digest());
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fleet, Host, KnownStop};
+use super::{Fleet, FleetHost, FleetStop};
 use crate::api::{
     self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
 };
@@ -14,7 +14,7 @@ use crate::time::Time;
 
 impl Fleet {
     /// Counts and rows of all sites, worst first, then by code.
-    pub fn overview(&self, now: Time) -> api::Fleet {
+    pub fn overview(&self, now: Time) -> api::FleetView {
         let mut sites: Vec<SiteRow> = self.sites.keys().filter_map(|code| self.site_row(code, now)).collect();
         sites.sort_by(|a, b| (a.standing, &a.code).cmp(&(b.standing, &b.code)));
         let count = |standing| count(sites.iter().filter(|site| site.standing == standing).count());
@@ -25,7 +25,7 @@ impl Fleet {
             silent: count(Standing::Silent),
             stopped: count(Standing::Stopped),
         };
-        api::Fleet { product: self.product.clone(), time: now, baseline: self.baseline(), counts, sites }
+        api::FleetView { product: self.product.clone(), time: now, baseline: self.baseline(), counts, sites }
     }
 
     /// The baseline in force.
@@ -99,7 +99,7 @@ impl Fleet {
         self.stops.iter().rev().map(|known| self.stop_view(known, now)).collect()
     }
 
-    pub(super) fn stop_view(&self, known: &KnownStop, now: Time) -> StopView {
+    pub(super) fn stop_view(&self, known: &FleetStop, now: Time) -> StopView {
         let listed = self.registry().into_iter().flat_map(|registry| registry.listed(now));
         let covered = listed.map(|host| &host.id).filter(|id| known.stop.scope.covers(id.site()));
         let (acknowledged, outstanding): (Vec<&HostId>, Vec<&HostId>) =
@@ -132,7 +132,7 @@ impl Fleet {
         let mut verified_at = Some(Time::MAX);
         for listed in policy.registry.hosts_of(code, now) {
             hosts = hosts.saturating_add(1);
-            verified_at = verified_at.min(self.hosts.get(&listed.id).and_then(Host::seen));
+            verified_at = verified_at.min(self.hosts.get(&listed.id).and_then(FleetHost::seen));
         }
         let verified_at = verified_at.filter(|_| hosts > 0);
         let max_age = policy.current.baseline().gate.evidence_max_age;
@@ -151,7 +151,7 @@ impl Fleet {
 
     /// What the host may do now. A permit that is over, or was made for another state, opens no gate
     /// whatever the next one would say: in a freeze there is no next one.
-    fn allowed_now(&self, id: &HostId, host: &Host, now: Time) -> Allowed {
+    fn allowed_now(&self, id: &HostId, host: &FleetHost, now: Time) -> Allowed {
         let (verdict, reasons) = self.allowed(id, now);
         if verdict == Verdict::Hold {
             return Allowed { verdict, reasons };
@@ -171,7 +171,7 @@ impl Fleet {
         let policy = self.policy.as_ref()?;
         let entry = policy.registry.entry(id, now)?;
         let host = self.hosts.get(id)?;
-        let cover = host.evidence.as_ref().map(|evidence| &evidence.cover);
+        let cover = host.evidence.as_ref().map(|evidence| evidence.cover());
         let heartbeat = policy.current.baseline().gate.heartbeat;
         Some(HostRow {
             host: id.clone(),
@@ -199,10 +199,10 @@ impl Fleet {
     }
 }
 
-impl Host {
+impl FleetHost {
     /// Start of the pass behind its newest evidence.
     fn seen(&self) -> Option<Time> {
-        self.evidence.as_ref().map(|evidence| evidence.cover.pass_started)
+        self.evidence.as_ref().map(|evidence| evidence.cover().pass_started)
     }
 }
 

@@ -8,10 +8,10 @@ use crate::stop::{Scope, Stop, StopRef};
 
 /// Stops that are on disk, by number; several of one number if controllers disagreed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stops(BTreeMap<StopRef, KnownStop>);
+pub(super) struct Stops(BTreeMap<StopRef, StopLink>);
 
 #[derive(Clone, Debug)]
-struct KnownStop {
+struct StopLink {
     previous: Option<Digest>,
     scope: Scope,
 }
@@ -20,7 +20,7 @@ impl Stops {
     /// Whether it was not known before.
     pub(super) fn insert(&mut self, stop: &Verified<Stop>) -> bool {
         let reference = StopRef { number: stop.number, digest: stop.digest() };
-        let known = KnownStop { previous: stop.previous, scope: stop.scope.clone() };
+        let known = StopLink { previous: stop.previous, scope: stop.scope.clone() };
         self.0.insert(reference, known).is_none()
     }
 

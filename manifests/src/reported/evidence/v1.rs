@@ -12,6 +12,7 @@ use super::{
     ConfigContent, Cover, FileSeen, Finding, FindingKind, Gap, Held, InForceSeen, Odd, Older, OlderWhy, PackageSeen,
     ProcessesSeen, TreeSeen, Why,
 };
+use crate::baseline::{Baseline, Program, Reload};
 use crate::canonical;
 use crate::digest::Digest;
 use crate::id::ItemId;
@@ -162,24 +163,41 @@ impl State {
         canonical::digest(self)
     }
 
-    /// What was seen, as version 2 tells it. `readers` are the configurations that are read at start, each
-    /// with the program that reads it, if it names one.
+    /// Checks the limits that its types do not, as [`super::State::check`].
+    ///
+    /// # Errors
+    /// The first limit that is not kept, in words.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.clone().taken_over(BTreeMap::new()).check()
+    }
+
+    /// What was seen, as version 2 tells it under `baseline`, which says what is read at start and by whom.
     ///
     /// Nothing of it is better than what version 1 said: one older file of a program counts against all
     /// that the program may have read.
-    pub fn into_current<'a>(self, readers: impl Iterator<Item = (&'a ItemId, Option<&'a ItemId>)>) -> super::State {
-        let readers = readers.map(|(config, reader)| {
-            let read_by = self.programs.iter().filter(|(program, _)| reader.is_none_or(|reader| reader == *program));
+    pub fn into_current(self, baseline: &Baseline) -> super::State {
+        let readers = baseline.configs.iter().filter(|config| config.reload == Reload::Restart).map(|config| {
+            let named = |program: &&Program| config.program.as_ref().is_none_or(|named| *named == program.id);
             let mut held = Held::default();
-            for (program, seen) in read_by {
-                let (_, loaded) = seen.loaded.current(program);
-                held.older.extend(loaded.older);
-                held.elsewhere.extend(loaded.elsewhere);
-                held.unknown.extend(loaded.unknown);
+            for program in baseline.programs.iter().filter(named) {
+                match self.programs.get(&program.id) {
+                    Some(seen) => {
+                        let (_, loaded) = seen.loaded.current(&program.id);
+                        held.older.extend(loaded.older);
+                        held.elsewhere.extend(loaded.elsewhere);
+                        held.unknown.extend(loaded.unknown);
+                    }
+                    // What was not shown is not good. Version 1 has no word for it.
+                    None => held.unknown.push(Gap { what: program.id.to_string(), why: Why::ProcessUnreadable }),
+                }
             }
-            (config.clone(), held)
+            (config.id.clone(), held)
         });
         let readers = readers.collect();
+        self.taken_over(readers)
+    }
+
+    fn taken_over(self, readers: BTreeMap<ItemId, Held>) -> super::State {
         let older: Vec<&str> = self.programs.values().filter_map(|seen| seen.loaded.older()).collect();
         let file = |(path, content): (String, FileSeen)| {
             let holds = older.contains(&path.as_str());

@@ -8,9 +8,9 @@ use crate::tuf::envelope::{Envelope, limit, open_listed};
 use crate::tuf::error::TufError;
 use crate::tuf::fetch::{Fetch, FetchError, file_name, metadata_path, root_path, target_path};
 use crate::tuf::metadata::{MetaFile, Root, SNAPSHOT_FILE, Signed, Snapshot, TargetFile, Targets, Timestamp};
-use crate::tuf::roots::{ROOT_FILE, Roots, Standing, history_file};
-use crate::tuf::store::Store;
-use crate::tuf::trusted::{Chain, Held, Progress, Search, Trusted, damaged, name_of, open_stored};
+use crate::tuf::roots::{ROOT_FILE, RootChain, SignedUnder, history_file};
+use crate::tuf::store::MetadataStore;
+use crate::tuf::trusted::{Chain, Progress, Search, Stored, Trusted, damaged, name_of, open_stored};
 use crate::tuf::{
     ROOT, ROOT_BYTES_MAX, ROOT_ROTATIONS_MAX, SNAPSHOT, SNAPSHOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS,
     TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX,
@@ -18,7 +18,7 @@ use crate::tuf::{
 
 /// Follows one repository.
 #[derive(Debug)]
-pub struct Client<S, F> {
+pub struct TufClient<S, F> {
     first_root: Vec<u8>,
     store: S,
     fetch: F,
@@ -57,27 +57,27 @@ impl TargetInfo {
     }
 }
 
-impl<S: Store, F: Fetch> Client<S, F> {
+impl<S: MetadataStore, F: Fetch> TufClient<S, F> {
     /// A client whose trust begins with `first_root`, which must not come from `store` or `fetch`.
     /// Asks nothing of either yet.
     ///
     /// # Errors
     /// [`TufError`] if `first_root` is no root signed by itself. Its expiry does not matter (5.2).
     pub fn new(first_root: &[u8], store: S, fetch: F) -> Result<Self, TufError> {
-        Roots::anchor(first_root)?;
+        RootChain::anchor(first_root)?;
         Ok(Self { first_root: first_root.to_vec(), store, fetch, current: None })
     }
 
     /// Brings root, timestamp, snapshot and targets up to date, as of `now` throughout (5.1).
     ///
     /// Each file is stored as soon as it is verified; whatever the error, those behind it are as they
-    /// were. Delegated roles are read when a target or [`Client::delegated`] asks for them.
+    /// were. Delegated roles are read when a target or [`TufClient::delegated`] asks for them.
     ///
     /// # Errors
-    /// [`TufError`]. The set of an earlier refresh stays available from [`Client::trusted`], and what is
+    /// [`TufError`]. The set of an earlier refresh stays available from [`TufClient::trusted`], and what is
     /// read for it is judged as of that refresh.
     pub fn refresh(&mut self, now: Time) -> Result<(), TufError> {
-        let mut roots = Roots::load(&self.store, &self.first_root)?;
+        let mut roots = RootChain::load(&self.store, &self.first_root)?;
         self.update_root(&mut roots)?;
         // 5.3.10, after storing: only the last root of the chain must be alive.
         require_alive(ROOT, roots.current(), now)?;
@@ -129,7 +129,7 @@ impl<S: Store, F: Fetch> Client<S, F> {
     /// Finds, fetches and verifies a target file (5.7).
     ///
     /// # Errors
-    /// As [`Client::target`]; [`TufError::Mismatch`] or [`TufError::TooLarge`] if other bytes come.
+    /// As [`TufClient::target`]; [`TufError::Mismatch`] or [`TufError::TooLarge`] if other bytes come.
     pub fn download(&mut self, path: &str) -> Result<Vec<u8>, TufError> {
         let info = self.target(path)?;
         let consistent = self.trusted().is_some_and(|trusted| trusted.root().consistent_snapshot);
@@ -144,7 +144,7 @@ impl<S: Store, F: Fetch> Client<S, F> {
     }
 
     // 5.3: one version after the other, each signed by the one before it and by itself.
-    fn update_root(&mut self, roots: &mut Roots) -> Result<(), TufError> {
+    fn update_root(&mut self, roots: &mut RootChain) -> Result<(), TufError> {
         if self.store.load(ROOT_FILE)?.is_none() {
             self.store.save(ROOT_FILE, roots.current_bytes())?;
         }
@@ -171,12 +171,12 @@ impl<S: Store, F: Fetch> Client<S, F> {
     // The stored timestamp and snapshot, by which rollback is judged, and the stored targets: never
     // `None` for a file that was stored, unless its keys were rotated. All are looked at before anything
     // is fetched that would replace one of them.
-    fn floor(&mut self, roots: &Roots) -> Result<Floor, TufError> {
+    fn floor(&mut self, roots: &RootChain) -> Result<Floor, TufError> {
         let progress = Progress::load(&self.store)?;
         let targets = self.stored::<Targets>(roots, TARGETS)?;
         let targets_present = targets.is_some();
         // Signed by keys that speak no more, targets are of no use; the snapshot says which are.
-        let targets = targets.filter(|(_, standing)| *standing == Standing::Current).map(held);
+        let targets = targets.filter(|(_, root)| *root == SignedUnder::Current).map(held);
         if progress == Progress::Reset {
             return self.reset(targets); // A crash interrupted it.
         }
@@ -207,7 +207,7 @@ impl<S: Store, F: Fetch> Client<S, F> {
     }
 
     // In this order, so that a crash in between is told from a loss.
-    fn reset(&mut self, targets: Option<Held<Targets>>) -> Result<Floor, TufError> {
+    fn reset(&mut self, targets: Option<Stored<Targets>>) -> Result<Floor, TufError> {
         Progress::Reset.save(&mut self.store)?;
         self.store.remove(&file_name(TIMESTAMP))?;
         self.store.remove(&file_name(SNAPSHOT))?;
@@ -215,16 +215,16 @@ impl<S: Store, F: Fetch> Client<S, F> {
         Ok(Floor { timestamp: None, snapshot: None, targets })
     }
 
-    fn stored<T: Signed>(&self, roots: &Roots, role: &str) -> Result<Option<(Held<T>, Standing)>, TufError> {
+    fn stored<T: Signed>(&self, roots: &RootChain, role: &str) -> Result<Option<(Stored<T>, SignedUnder)>, TufError> {
         self.store.load(&file_name(role))?.map(|bytes| open_stored(roots, role, bytes)).transpose()
     }
 
     fn update_timestamp(
         &mut self,
-        roots: &Roots,
-        stored: Option<Held<Timestamp>>,
+        roots: &RootChain,
+        stored: Option<Stored<Timestamp>>,
         now: Time,
-    ) -> Result<Held<Timestamp>, TufError> {
+    ) -> Result<Stored<Timestamp>, TufError> {
         let file = file_name(TIMESTAMP);
         let bytes = self.fetch_metadata(&file, TIMESTAMP_BYTES_MAX)?; // 5.4.1
         let envelope = Envelope::parse(&file, &bytes)?;
@@ -245,16 +245,16 @@ impl<S: Store, F: Fetch> Client<S, F> {
         }
         require_fresh(TIMESTAMP, &value, now)?; // 5.4.4
         self.store.save(&file, &bytes)?; // 5.4.5
-        Ok(Held { value, bytes })
+        Ok(Stored { value, bytes })
     }
 
     fn update_snapshot(
         &mut self,
-        roots: &Roots,
+        roots: &RootChain,
         timestamp: &Timestamp,
-        stored: Option<Held<Snapshot>>,
+        stored: Option<Stored<Snapshot>>,
         now: Time,
-    ) -> Result<Held<Snapshot>, TufError> {
+    ) -> Result<Stored<Snapshot>, TufError> {
         let missing = || TufError::Format { file: file_name(TIMESTAMP), reason: "no snapshot is listed".to_owned() };
         let listed = timestamp.snapshot().ok_or_else(missing)?;
         let root = roots.current();
@@ -278,16 +278,16 @@ impl<S: Store, F: Fetch> Client<S, F> {
         }
         require_fresh(SNAPSHOT, &value, now)?; // 5.5.6
         self.store.save(&file_name(SNAPSHOT), &bytes)?; // 5.5.7
-        Ok(Held { value, bytes })
+        Ok(Stored { value, bytes })
     }
 
     fn update_targets(
         &mut self,
-        roots: &Roots,
+        roots: &RootChain,
         snapshot: &Snapshot,
-        stored: Option<Held<Targets>>,
+        stored: Option<Stored<Targets>>,
         now: Time,
-    ) -> Result<Held<Targets>, TufError> {
+    ) -> Result<Stored<Targets>, TufError> {
         let file = file_name(TARGETS);
         let missing = || TufError::Format { file: SNAPSHOT_FILE.to_owned(), reason: format!("{file} is not listed") };
         let listed = snapshot.meta.get(&file).ok_or_else(missing)?;
@@ -302,7 +302,7 @@ impl<S: Store, F: Fetch> Client<S, F> {
         let value: Targets = open_listed(&path, &bytes, listed, keys)?; // 5.6.2 to 5.6.4
         require_alive(TARGETS, &value, now)?; // 5.6.5
         self.store.save(&file, &bytes)?; // 5.6.6
-        Ok(Held { value, bytes })
+        Ok(Stored { value, bytes })
     }
 
     // A delegated role on its delegator's terms, as 5.6.1 to 5.6.6 for the top-level targets.
@@ -342,18 +342,18 @@ impl<S: Store, F: Fetch> Client<S, F> {
 
 /// What is stored, as the lower bound of what may come.
 struct Floor {
-    timestamp: Option<Held<Timestamp>>,
-    snapshot: Option<Held<Snapshot>>,
+    timestamp: Option<Stored<Timestamp>>,
+    snapshot: Option<Stored<Snapshot>>,
     /// Judges nothing; saves fetching what is there.
-    targets: Option<Held<Targets>>,
+    targets: Option<Stored<Targets>>,
 }
 
-fn held<T>((held, _): (Held<T>, Standing)) -> Held<T> {
+fn held<T>((held, _): (Stored<T>, SignedUnder)) -> Stored<T> {
     held
 }
 
-fn is_rotated<T>((_, standing): &(Held<T>, Standing)) -> bool {
-    *standing == Standing::Earlier
+fn is_rotated<T>((_, root): &(Stored<T>, SignedUnder)) -> bool {
+    *root == SignedUnder::Earlier
 }
 
 fn info(path: &str, file: &TargetFile) -> TargetInfo {
@@ -365,7 +365,7 @@ fn versioned(root: &Root, role: &str, version: u64) -> String {
     if root.consistent_snapshot { metadata_path(role, version) } else { file_name(role) }
 }
 
-fn is_listed<T: Signed>(stored: &Held<T>, listed: &MetaFile) -> bool {
+fn is_listed<T: Signed>(stored: &Stored<T>, listed: &MetaFile) -> bool {
     stored.value.version() == listed.version && listed.verify(&stored.bytes).is_ok()
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::canonical;
 use crate::key::{KeyId, PublicKey};
-use crate::tuf::error::{Ignored, Listing, TufError, Why};
+use crate::tuf::error::{Ignored, IgnoredWhy, Listing, TufError};
 use crate::tuf::metadata::{MetaFile, RoleKeys, Signed};
 
 /// Parsed as JSON and no further. Nothing in it may be acted on.
@@ -55,15 +55,15 @@ impl Envelope {
         let mut ignored = Vec::new();
         for Signature { keyid, sig } in &self.signatures {
             let why = match keys.get(keyid).filter(|_| role.keyids.contains(keyid)) {
-                None => Why::NotOfThisRole,
-                Some(key) if !key.is_usable() => Why::UnknownKeyType,
+                None => IgnoredWhy::NotOfThisRole,
+                Some(key) if !key.is_usable() => IgnoredWhy::UnknownKeyType,
                 Some(key) => {
                     let bytes = HEXLOWER_PERMISSIVE.decode(sig.as_bytes()).unwrap_or_default();
                     // Compared by what they verify: one key under two ids is one signer.
                     let twin = counted.iter().find(|(_, other)| other.is_same_key(key));
                     match (key.verify(&self.message, &bytes), twin) {
-                        (Err(_), _) => Why::Invalid,
-                        (Ok(()), Some((twin, _))) => Why::SameKeyAs((*twin).clone()),
+                        (Err(_), _) => IgnoredWhy::Invalid,
+                        (Ok(()), Some((twin, _))) => IgnoredWhy::SameKeyAs((*twin).clone()),
                         (Ok(()), None) => {
                             counted.push((keyid, key));
                             continue;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::key::KeyId;
 use crate::time::Time;
-use crate::tuf::store::StoreError;
+use crate::tuf::store::MetadataStoreError;
 
 /// Everything that can go wrong between a repository, the store, and the caller.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +151,7 @@ pub enum TufError {
     Store {
         /// Which file, and why.
         #[from]
-        source: StoreError,
+        source: MetadataStoreError,
     },
 }
 
@@ -223,19 +223,19 @@ pub struct Ignored {
     /// The key it names.
     pub keyid: KeyId,
     /// Why it does not count.
-    pub why: Why,
+    pub why: IgnoredWhy,
 }
 
 impl Ignored {
     pub(crate) fn is_invalid(&self) -> bool {
-        self.why == Why::Invalid
+        self.why == IgnoredWhy::Invalid
     }
 }
 
 /// Why a signature does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum IgnoredWhy {
     /// The key does not speak for the role.
     NotOfThisRole,
     /// A key type or scheme that cannot be verified here.
@@ -250,10 +250,10 @@ impl fmt::Display for Ignored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keyid = &self.keyid;
         match &self.why {
-            Why::NotOfThisRole => write!(f, "key {keyid} does not speak for this role"),
-            Why::UnknownKeyType => write!(f, "key {keyid} is of an unknown type"),
-            Why::Invalid => write!(f, "the signature of key {keyid} does not verify"),
-            Why::SameKeyAs(other) => write!(f, "key {keyid} is key {other} under another id"),
+            IgnoredWhy::NotOfThisRole => write!(f, "key {keyid} does not speak for this role"),
+            IgnoredWhy::UnknownKeyType => write!(f, "key {keyid} is of an unknown type"),
+            IgnoredWhy::Invalid => write!(f, "the signature of key {keyid} does not verify"),
+            IgnoredWhy::SameKeyAs(other) => write!(f, "key {keyid} is key {other} under another id"),
         }
     }
 }

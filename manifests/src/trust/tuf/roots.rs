@@ -5,23 +5,23 @@ use crate::tuf::envelope::Envelope;
 use crate::tuf::error::{Listing, TufError};
 use crate::tuf::fetch::root_path;
 use crate::tuf::metadata::Root;
-use crate::tuf::store::Store;
+use crate::tuf::store::MetadataStore;
 
 /// The current root, where other clients look for it. The chain behind it lies in the history.
 pub(crate) const ROOT_FILE: &str = "root.json";
 
 /// Every root from the first on, each signed by the one before it and by itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Roots {
-    earlier: Vec<Link>,
-    current: Link,
+pub(crate) struct RootChain {
+    earlier: Vec<ChainedRoot>,
+    current: ChainedRoot,
     /// A root that a newer first root has replaced from outside. It verifies nothing new; it only
     /// explains whose signatures stored metadata bears.
     replaced: Option<Root>,
 }
 
 #[derive(Clone, Debug)]
-struct Link {
+struct ChainedRoot {
     root: Root,
     bytes: Vec<u8>,
     message: Vec<u8>,
@@ -29,22 +29,22 @@ struct Link {
 
 /// Under which root stored metadata has its threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum SignedUnder {
     /// The one in force.
     Current,
     /// One before it, no more: the role's keys were rotated since.
     Earlier,
 }
 
-impl Roots {
+impl RootChain {
     /// The chain begins with a root that signs itself; trust in it comes from outside (5.2).
     pub(crate) fn anchor(bytes: &[u8]) -> Result<Self, TufError> {
         let (root, message) = self_signed("the first root", bytes)?;
-        Ok(Self { earlier: Vec::new(), current: Link { root, bytes: bytes.to_vec(), message }, replaced: None })
+        Ok(Self { earlier: Vec::new(), current: ChainedRoot { root, bytes: bytes.to_vec(), message }, replaced: None })
     }
 
     /// Walks the stored chain from the first root on, every signature checked anew.
-    pub(crate) fn load(store: &impl Store, first: &[u8]) -> Result<Self, TufError> {
+    pub(crate) fn load(store: &impl MetadataStore, first: &[u8]) -> Result<Self, TufError> {
         let damaged = |file: &str, reason: &str| TufError::StoreDamaged { file: file.into(), reason: reason.into() };
         let mut roots = Self::anchor(first)?;
         let first_version = roots.current().version;
@@ -91,7 +91,7 @@ impl Roots {
             let listing = Listing::Version { listed: self.next_version(), found: offered };
             return Err(TufError::Mismatch { file: file.to_owned(), listing });
         }
-        let next = Link { root, bytes: bytes.to_vec(), message: envelope.message };
+        let next = ChainedRoot { root, bytes: bytes.to_vec(), message: envelope.message };
         self.earlier.push(std::mem::replace(&mut self.current, next));
         Ok(())
     }
@@ -116,18 +116,18 @@ impl Roots {
     /// Tells damage from key rotation: whether stored metadata was ever signed as it should be.
     ///
     /// The error is the one under the current root.
-    pub(crate) fn standing(&self, role: &str, envelope: &Envelope) -> Result<Standing, TufError> {
-        let signed_under = |root: &Root| envelope.verify(role, &root.keys, root.roles.get(role));
-        match signed_under(self.current()) {
-            Ok(()) => Ok(Standing::Current),
+    pub(crate) fn signed_under(&self, role: &str, envelope: &Envelope) -> Result<SignedUnder, TufError> {
+        let verify_under = |root: &Root| envelope.verify(role, &root.keys, root.roles.get(role));
+        match verify_under(self.current()) {
+            Ok(()) => Ok(SignedUnder::Current),
             Err(error) => {
                 let mut before = self.earlier.iter().map(|link| &link.root).chain(&self.replaced);
-                if before.any(|root| signed_under(root).is_ok()) { Ok(Standing::Earlier) } else { Err(error) }
+                if before.any(|root| verify_under(root).is_ok()) { Ok(SignedUnder::Earlier) } else { Err(error) }
             }
         }
     }
 
-    fn links(&self) -> impl Iterator<Item = &Link> {
+    fn links(&self) -> impl Iterator<Item = &ChainedRoot> {
         self.earlier.iter().chain([&self.current])
     }
 }

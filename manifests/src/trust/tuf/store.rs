@@ -9,33 +9,33 @@ use crate::tuf::TARGETS_BYTES_MAX;
 /// Keeps files by name. Names are `root.json`, `lifts.json`, `root_history/2.root.json`, `progress`;
 /// each part of one is a safe file name.
 ///
-/// A store promises that [`Store::save`] replaces a file as a whole and that a file saved is there
+/// A store promises that [`MetadataStore::save`] replaces a file as a whole and that a file saved is there
 /// after a crash, in the order of the calls. It need not notice damage: every file is verified when
 /// it is read.
-pub trait Store {
+pub trait MetadataStore {
     /// The file's bytes, `None` if it was never saved.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be told.
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// [`MetadataStoreError`] if it cannot be told.
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, MetadataStoreError>;
 
     /// Puts a file there, replacing it as a whole.
     ///
     /// # Errors
-    /// [`StoreError`]; the old file may then still be there, never a part of the new one.
-    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
+    /// [`MetadataStoreError`]; the old file may then still be there, never a part of the new one.
+    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), MetadataStoreError>;
 
     /// Removes a file. Only recovery from a fast-forward attack does (TUF 1.0.34, 5.3.11).
     ///
     /// # Errors
-    /// [`StoreError`] if it may still be there.
-    fn remove(&mut self, name: &str) -> Result<(), StoreError>;
+    /// [`MetadataStoreError`] if it may still be there.
+    fn remove(&mut self, name: &str) -> Result<(), MetadataStoreError>;
 }
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("stored file {name}")]
-pub struct StoreError {
+pub struct MetadataStoreError {
     /// Name in the store.
     pub name: String,
     /// What failed.
@@ -61,25 +61,26 @@ impl FileStore {
     }
 }
 
-impl Store for FileStore {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+impl MetadataStore for FileStore {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, MetadataStoreError> {
         match durable::read_limited(&self.directory.join(name), TARGETS_BYTES_MAX) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.is_not_found() => Ok(None),
-            Err(source) => Err(StoreError { name: name.to_owned(), source }),
+            Err(source) => Err(MetadataStoreError { name: name.to_owned(), source }),
         }
     }
 
-    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), MetadataStoreError> {
         let path = self.directory.join(name);
         path.parent()
             .map_or(Ok(()), durable::create_directory)
             .and_then(|()| durable::replace(&path, bytes, durable::PRIVATE))
-            .map_err(|source| StoreError { name: name.to_owned(), source })
+            .map_err(|source| MetadataStoreError { name: name.to_owned(), source })
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
-        durable::remove(&self.directory.join(name)).map_err(|source| StoreError { name: name.to_owned(), source })
+    fn remove(&mut self, name: &str) -> Result<(), MetadataStoreError> {
+        durable::remove(&self.directory.join(name))
+            .map_err(|source| MetadataStoreError { name: name.to_owned(), source })
     }
 }
 
@@ -90,32 +91,32 @@ pub struct MemoryStore {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-impl Store for MemoryStore {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+impl MetadataStore for MemoryStore {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, MetadataStoreError> {
         Ok(self.files.get(name).cloned())
     }
 
-    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), MetadataStoreError> {
         self.files.insert(name.to_owned(), bytes.to_vec());
         Ok(())
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+    fn remove(&mut self, name: &str) -> Result<(), MetadataStoreError> {
         self.files.remove(name);
         Ok(())
     }
 }
 
-impl<S: Store> Store for &mut S {
-    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+impl<S: MetadataStore> MetadataStore for &mut S {
+    fn load(&self, name: &str) -> Result<Option<Vec<u8>>, MetadataStoreError> {
         (**self).load(name)
     }
 
-    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    fn save(&mut self, name: &str, bytes: &[u8]) -> Result<(), MetadataStoreError> {
         (**self).save(name, bytes)
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+    fn remove(&mut self, name: &str) -> Result<(), MetadataStoreError> {
         (**self).remove(name)
     }
 }

@@ -7,8 +7,8 @@ use crate::tuf::envelope::{Envelope, open_listed};
 use crate::tuf::error::{Listing, TufError};
 use crate::tuf::fetch::file_name;
 use crate::tuf::metadata::{Delegation, MetaFile, RoleKeys, Root, Signed, Snapshot, TargetFile, Targets, Timestamp};
-use crate::tuf::roots::{ROOT_FILE, Roots, Standing};
-use crate::tuf::store::Store;
+use crate::tuf::roots::{ROOT_FILE, RootChain, SignedUnder};
+use crate::tuf::store::MetadataStore;
 use crate::tuf::{ROLES_VISITED_MAX, SNAPSHOT, TARGETS, TIMESTAMP};
 
 /// Says in the store how far a refresh ever got; see [`Progress`].
@@ -16,14 +16,14 @@ pub(crate) const PROGRESS_FILE: &str = "progress";
 
 /// Root, timestamp, snapshot, targets, and the delegated roles read so far: each signed by its
 /// threshold, each the version that the one above it lists. Has no other constructor than
-/// [`crate::tuf::Client::refresh`] and [`Trusted::load`].
+/// [`crate::tuf::TufClient::refresh`] and [`Trusted::load`].
 #[derive(Clone, Debug)]
 pub struct Trusted {
-    pub(crate) roots: Roots,
-    pub(crate) timestamp: Held<Timestamp>,
-    pub(crate) snapshot: Held<Snapshot>,
-    pub(crate) targets: Held<Targets>,
-    pub(crate) delegated: BTreeMap<Chain, Held<Targets>>,
+    pub(crate) roots: RootChain,
+    pub(crate) timestamp: Stored<Timestamp>,
+    pub(crate) snapshot: Stored<Snapshot>,
+    pub(crate) targets: Stored<Targets>,
+    pub(crate) delegated: BTreeMap<Chain, Stored<Targets>>,
 }
 
 /// Names of the delegated roles from the top-level targets down to one of them; empty for the
@@ -36,7 +36,7 @@ const CHAINS_LOADED_MAX: usize = 256;
 
 /// Metadata with the bytes it was read from, which are what is stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Held<T> {
+pub(crate) struct Stored<T> {
     pub(crate) value: T,
     pub(crate) bytes: Vec<u8>,
 }
@@ -54,7 +54,7 @@ pub(crate) enum Progress {
 }
 
 impl Progress {
-    pub(crate) fn load(store: &impl Store) -> Result<Self, TufError> {
+    pub(crate) fn load(store: &impl MetadataStore) -> Result<Self, TufError> {
         match store.load(PROGRESS_FILE)?.as_deref() {
             None => Ok(Self::None),
             Some(b"complete\n") => Ok(Self::Complete),
@@ -63,7 +63,7 @@ impl Progress {
         }
     }
 
-    pub(crate) fn save(self, store: &mut impl Store) -> Result<(), TufError> {
+    pub(crate) fn save(self, store: &mut impl MetadataStore) -> Result<(), TufError> {
         match self {
             Self::None => store.remove(PROGRESS_FILE)?,
             Self::Complete => store.save(PROGRESS_FILE, b"complete\n")?,
@@ -90,8 +90,8 @@ impl Trusted {
     /// [`TufError::NothingTrusted`] if no refresh ever stored anything; [`TufError::Incomplete`] if
     /// the last one stopped half-way, so refresh a working store, and keep the set in use in another
     /// ([`Trusted::save`]); [`TufError::StoreDamaged`] for everything else that is wrong with a file.
-    pub fn load(store: &impl Store, first_root: &[u8]) -> Result<Self, TufError> {
-        let roots = Roots::load(store, first_root)?;
+    pub fn load(store: &impl MetadataStore, first_root: &[u8]) -> Result<Self, TufError> {
+        let roots = RootChain::load(store, first_root)?;
         let progress = Progress::load(store)?;
         let load = |role: &str| -> Result<Option<Vec<u8>>, TufError> { Ok(store.load(&file_name(role))?) };
         let (Some(timestamp), Some(snapshot), Some(targets)) = (load(TIMESTAMP)?, load(SNAPSHOT)?, load(TARGETS)?)
@@ -115,11 +115,11 @@ impl Trusted {
     /// Writes the whole set into another, empty store, from which [`Trusted::load`] reads it.
     ///
     /// Delegated roles are part of it as far as they were read: ask for those that matter
-    /// ([`crate::tuf::Client::delegated`]) before.
+    /// ([`crate::tuf::TufClient::delegated`]) before.
     ///
     /// # Errors
     /// [`TufError::Store`]; what was written so far is then no complete set.
-    pub fn save(&self, store: &mut impl Store) -> Result<(), TufError> {
+    pub fn save(&self, store: &mut impl MetadataStore) -> Result<(), TufError> {
         for (file, bytes) in self.files() {
             store.save(&file, bytes)?;
         }
@@ -226,7 +226,7 @@ impl Trusted {
 
     // All delegated roles that are stored, from the top down. Each must fit along one chain at least:
     // a set that silently lacks its lifts is not complete.
-    fn load_delegated(&mut self, store: &impl Store) -> Result<(), TufError> {
+    fn load_delegated(&mut self, store: &impl MetadataStore) -> Result<(), TufError> {
         let mut ahead = vec![Chain::new()];
         let mut unfit = BTreeSet::new();
         while let Some(delegator) = ahead.pop() {
@@ -264,16 +264,16 @@ pub(crate) struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    pub(crate) fn open(&self, file: &str, name: &str, bytes: Vec<u8>) -> Result<Held<Targets>, TufError> {
+    pub(crate) fn open(&self, file: &str, name: &str, bytes: Vec<u8>) -> Result<Stored<Targets>, TufError> {
         let value = open_listed(file, &bytes, self.listed, (name, self.keys, Some(self.who)))?;
-        Ok(Held { value, bytes })
+        Ok(Stored { value, bytes })
     }
 
     /// The stored role, `None` if another one is to be fetched.
     ///
     /// No rollback is judged by it, as the snapshot says which version it must be. So what does not
     /// fit is fetched anew, unless it must have been damaged on the disk: then that is said.
-    pub(crate) fn load(&self, store: &impl Store, name: &str) -> Result<Option<Held<Targets>>, TufError> {
+    pub(crate) fn load(&self, store: &impl MetadataStore, name: &str) -> Result<Option<Stored<Targets>>, TufError> {
         let file = file_name(name);
         let Some(bytes) = store.load(&file)? else { return Ok(None) };
         let envelope = Envelope::parse(&file, &bytes).map_err(|error| damaged(&file, &error.to_string()))?;
@@ -294,28 +294,28 @@ impl Terms<'_> {
 
 /// Stored top-level metadata; its threshold must be that of a root of the chain.
 pub(crate) fn open_stored<T: Signed>(
-    roots: &Roots,
+    roots: &RootChain,
     role: &str,
     bytes: Vec<u8>,
-) -> Result<(Held<T>, Standing), TufError> {
+) -> Result<(Stored<T>, SignedUnder), TufError> {
     let file = file_name(role);
     let damage = |error: TufError| damaged(&file, &error.to_string());
     let envelope = Envelope::parse(&file, &bytes).map_err(damage)?;
-    let standing = roots.standing(role, &envelope).map_err(damage)?;
+    let root = roots.signed_under(role, &envelope).map_err(damage)?;
     let value = envelope.decode().map_err(damage)?;
-    Ok((Held { value, bytes }, standing))
+    Ok((Stored { value, bytes }, root))
 }
 
-fn stored_top<T: Signed>(roots: &Roots, role: &str, bytes: Vec<u8>) -> Result<Held<T>, TufError> {
+fn stored_top<T: Signed>(roots: &RootChain, role: &str, bytes: Vec<u8>) -> Result<Stored<T>, TufError> {
     match open_stored(roots, role, bytes)? {
-        (held, Standing::Current) => Ok(held),
-        (_, Standing::Earlier) => Err(incomplete(&file_name(role), "its keys were rotated since")),
+        (held, SignedUnder::Current) => Ok(held),
+        (_, SignedUnder::Earlier) => Err(incomplete(&file_name(role), "its keys were rotated since")),
     }
 }
 
 // Every stored file was the one listed when it was stored, so a difference tells of a refresh that
 // went on above it and no further.
-fn check_stored<T: Signed>(role: &str, held: &Held<T>, listed: Option<&MetaFile>) -> Result<(), TufError> {
+fn check_stored<T: Signed>(role: &str, held: &Stored<T>, listed: Option<&MetaFile>) -> Result<(), TufError> {
     let found = held.value.version();
     match listed {
         Some(listed) if listed.version == found && listed.verify(&held.bytes).is_ok() => Ok(()),

@@ -7,34 +7,34 @@
 use std::collections::BTreeMap;
 
 use manifests::key::SigningKey;
+use manifests::succession::{self, SuccessionError};
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, LIFTS, TARGETS_LIFE};
 use manifests::tuf::{Delegations, TARGETS, TargetFile, Targets, TufError};
 
 use crate::directory::{Directory, DirectoryError};
-use crate::people::{People, Standing};
+use crate::exit::{Exit, Fatal};
+use crate::people::{People, SignatureState};
 use crate::roots::Signers;
 
 /// A complete document that ends within this time is renewed, content changed or not.
 const RENEW_WITHIN: Span = Span::from_s(30 * 86_400);
-/// How far the signers' clocks may lie apart.
-const CLOCKS_APART: Span = Span::from_s(86_400);
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SignedRole {
     /// Baseline, registry and file lists.
     Targets,
     /// Lifts.
     Lifts,
 }
 
-impl Kind {
+impl SignedRole {
     /// The role's name.
     pub(crate) const fn role(self) -> &'static str {
         match self {
-            Kind::Targets => TARGETS,
-            Kind::Lifts => LIFTS,
+            SignedRole::Targets => TARGETS,
+            SignedRole::Lifts => LIFTS,
         }
     }
 
@@ -46,7 +46,7 @@ impl Kind {
 
 /// A version as found in the directory.
 #[derive(Clone, Debug)]
-pub(crate) struct Document {
+pub(crate) struct RoleMetadata {
     /// Its name in the directory.
     pub(crate) name: String,
     /// As found.
@@ -54,21 +54,21 @@ pub(crate) struct Document {
     /// What it says.
     pub(crate) targets: Targets,
     /// Who has signed it.
-    pub(crate) standing: Standing,
+    pub(crate) standing: SignatureState,
 }
 
 /// The newest versions of a document.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Documents {
+pub(crate) struct RoleVersions {
     /// The newest complete one.
-    pub(crate) complete: Option<Document>,
+    pub(crate) complete: Option<RoleMetadata>,
     /// One newer than that, not complete yet.
-    pub(crate) draft: Option<Document>,
+    pub(crate) draft: Option<RoleMetadata>,
 }
 
 /// Why a document is not signed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DocumentError {
+pub(crate) enum RoleMetadataError {
     /// A file cannot be read or written.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -90,40 +90,39 @@ pub(crate) enum DocumentError {
              (git), or remove {name} to begin again with what is here"
     )]
     Differs { name: String, signers: String, difference: String },
-    /// Somebody else gave it another life than documents have.
-    #[error("{name} expires at {expires}, which is not within the next 90 days; remove it to begin again")]
-    Life { name: String, expires: Time },
-    /// A draft that waited too long for its second signature.
-    #[error("{name} expired at {expires}, and this machine's clock says {now}; remove it to begin again")]
-    Expired { name: String, expires: Time, now: Time },
+    /// Somebody else gave it another life than documents have, or it waited too long for its second signature.
+    #[error("{name} is not signed; remove it to begin again")]
+    Life { name: String, source: SuccessionError },
 }
 
-impl DocumentError {
-    /// Whether the system failed, rather than the content being wrong.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Directory(error) if error.is_io())
+impl Fatal for RoleMetadataError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Directory(error) => error.exit(),
+            _ => Exit::Refused,
+        }
     }
 }
 
-impl Documents {
+impl RoleVersions {
     /// Reads the newest version, and the one before it if the newest is not complete.
     pub(crate) fn read(
-        kind: Kind,
+        kind: SignedRole,
         directory: &Directory,
         signers: Signers<'_>,
         people: &People,
-    ) -> Result<Self, DocumentError> {
+    ) -> Result<Self, RoleMetadataError> {
         let Some(version) = directory.versions(kind.role())?.pop() else { return Ok(Self::default()) };
-        let newest = Document::read(kind, version, directory, signers, people)?;
+        let newest = RoleMetadata::read(kind, version, directory, signers, people)?;
         if newest.standing.is_complete() {
             return Ok(Self { complete: Some(newest), draft: None });
         }
         let Some(before) = version.checked_sub(1).filter(|before| *before > 0) else {
             return Ok(Self { complete: None, draft: Some(newest) });
         };
-        let follows = || DocumentError::Follows { name: newest.name.clone(), before: kind.name(before) };
-        let complete = match Document::read(kind, before, directory, signers, people) {
-            Err(DocumentError::Directory(DirectoryError::File(error))) if error.is_not_found() => {
+        let follows = || RoleMetadataError::Follows { name: newest.name.clone(), before: kind.name(before) };
+        let complete = match RoleMetadata::read(kind, before, directory, signers, people) {
+            Err(RoleMetadataError::Directory(DirectoryError::File(error))) if error.is_not_found() => {
                 return Err(follows());
             }
             answer => answer?,
@@ -136,37 +135,37 @@ impl Documents {
     }
 }
 
-impl Document {
+impl RoleMetadata {
     fn read(
-        kind: Kind,
+        kind: SignedRole,
         version: u64,
         directory: &Directory,
         signers: Signers<'_>,
         people: &People,
-    ) -> Result<Self, DocumentError> {
+    ) -> Result<Self, RoleMetadataError> {
         let name = kind.name(version);
         let bytes = directory.read(&name)?;
-        let tuf = |source| DocumentError::Tuf { name: name.clone(), source };
+        let tuf = |source| RoleMetadataError::Tuf { name: name.clone(), source };
         let targets: Targets = repository::read_unverified(&bytes).map_err(tuf)?;
         let standing = signers.standing(&bytes, people).map_err(tuf)?;
         if targets.version == version {
             Ok(Self { name, bytes, targets, standing })
         } else {
-            Err(DocumentError::Version { name, found: targets.version })
+            Err(RoleMetadataError::Version { name, found: targets.version })
         }
     }
 }
 
 /// What a document is to say.
 #[derive(Clone, Debug)]
-pub(crate) struct Content {
+pub(crate) struct RoleContent {
     /// Target files by path.
     pub(crate) targets: BTreeMap<String, TargetFile>,
     /// Targets delegate to lifts, lifts to nobody.
     pub(crate) delegations: Option<Delegations>,
 }
 
-impl Content {
+impl RoleContent {
     // The first difference, in words.
     fn difference(&self, other: &Targets) -> Option<String> {
         let paths = self.targets.keys().chain(other.targets.keys());
@@ -202,7 +201,7 @@ pub(crate) struct Done {
     /// In what way.
     pub(crate) step: Step,
     /// How it stands now.
-    pub(crate) standing: Standing,
+    pub(crate) standing: SignatureState,
 }
 
 /// Ways to sign a document.
@@ -224,13 +223,13 @@ pub(crate) enum Step {
 
 /// Signs with `key` the version that says `content`, making it if there is none.
 pub(crate) fn sign(
-    kind: Kind,
+    kind: SignedRole,
     directory: &Directory,
-    documents: &Documents,
-    content: &Content,
+    documents: &RoleVersions,
+    content: &RoleContent,
     (signers, people): (Signers<'_>, &People),
     (key, now): (&SigningKey, Time),
-) -> Result<Done, DocumentError> {
+) -> Result<Done, RoleMetadataError> {
     let complete = documents.complete.as_ref();
     let keyid = key.public().id();
     let (version, unsigned, step) = match (&documents.draft, complete) {
@@ -241,19 +240,14 @@ pub(crate) fn sign(
                 Some(_) if others.is_empty() => (version, make(kind, content, version, now)?, Step::MadeAnew),
                 Some(difference) => {
                     let (name, signers) = (draft.name.clone(), others.join("; "));
-                    return Err(DocumentError::Differs { name, signers, difference });
+                    return Err(RoleMetadataError::Differs { name, signers, difference });
                 }
                 None if draft.standing.has(&keyid) => {
                     return Ok(Done { version, step: Step::AlreadySigned, standing: draft.standing.clone() });
                 }
                 None => {
-                    let expires = draft.targets.expires;
-                    if expires <= now {
-                        return Err(DocumentError::Expired { name: draft.name.clone(), expires, now });
-                    }
-                    if expires > now.after(TARGETS_LIFE).after(CLOCKS_APART) {
-                        return Err(DocumentError::Life { name: draft.name.clone(), expires });
-                    }
+                    succession::require_life(draft.targets.expires, TARGETS_LIFE, now)
+                        .map_err(|source| RoleMetadataError::Life { name: draft.name.clone(), source })?;
                     (version, draft.bytes.clone(), Step::Joined)
                 }
             }
@@ -270,22 +264,22 @@ pub(crate) fn sign(
         (None, None) => (1, make(kind, content, 1, now)?, Step::Made),
     };
     let name = kind.name(version);
-    let tuf = |source| DocumentError::Tuf { name: name.clone(), source };
+    let tuf = |source| RoleMetadataError::Tuf { name: name.clone(), source };
     let signed = repository::sign(&unsigned, key).map_err(tuf)?;
     let standing = signers.standing(&signed, people).map_err(tuf)?;
     directory.write(&name, &signed)?;
     Ok(Done { version, step, standing })
 }
 
-fn make(kind: Kind, content: &Content, version: u64, now: Time) -> Result<Vec<u8>, DocumentError> {
+fn make(kind: SignedRole, content: &RoleContent, version: u64, now: Time) -> Result<Vec<u8>, RoleMetadataError> {
     repository::unsigned(&content.at(version, now.after(TARGETS_LIFE)))
-        .map_err(|source| DocumentError::Tuf { name: kind.name(version), source })
+        .map_err(|source| RoleMetadataError::Tuf { name: kind.name(version), source })
 }
 
 // Compares what would be signed, byte by byte, so that nothing goes unnoticed that this program does
 // not write: a member it does not know may mean something to a reader.
-fn difference(document: &Document, content: &Content) -> Result<Option<String>, DocumentError> {
-    let tuf = |source| DocumentError::Tuf { name: document.name.clone(), source };
+fn difference(document: &RoleMetadata, content: &RoleContent) -> Result<Option<String>, RoleMetadataError> {
+    let tuf = |source| RoleMetadataError::Tuf { name: document.name.clone(), source };
     if let Some(difference) = content.difference(&document.targets) {
         return Ok(Some(difference));
     }

@@ -1,0 +1,291 @@
+//! Questions, and the one mapping from what comes back to an answer or an error.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::{Stream, TryStreamExt};
+use manifests::api::ErrorBody;
+use manifests::durable;
+use reqwest::{Certificate, Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+use crate::token::Token;
+
+/// Most bytes read of the CA's certificates.
+const CA_BYTES_MAX: u64 = 1 << 20;
+/// Most bytes read of a refusal. A refused publish names every problem, up to 64 KiB before JSON escapes them.
+const REFUSAL_BYTES_MAX: u64 = 512 << 10;
+
+/// How long a question may take, and how much may come back.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until there is a connection.
+    pub connect: Duration,
+    /// From the question to the end of the answer. A stream has no such limit.
+    pub answer: Duration,
+    /// Longest time in which nothing comes, of streams above all; none if [`Limits::ping`] finds that out.
+    pub silence: Option<Duration>,
+    /// How often HTTP/2 asks whether the other side is there; none to ask never.
+    pub ping: Option<Duration>,
+    /// Most bytes of an answer.
+    pub answer_bytes: u64,
+}
+
+/// Asks controllers whose certificates are signed by one CA.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    limits: Limits,
+}
+
+/// A question that was not asked yet.
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is asked"]
+pub struct Request {
+    inner: RequestBuilder,
+    url: String,
+    /// Whether it asks for a change, which may have been made although no answer came.
+    changes: bool,
+}
+
+impl Request {
+    fn with(self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
+        Self { inner: change(self.inner), ..self }
+    }
+
+    /// Says who asks, by a token that was read from a file.
+    pub fn token(self, token: &Token) -> Self {
+        self.bearer(token.as_str())
+    }
+
+    /// Says who asks, by a token or session.
+    pub fn bearer(self, word: &str) -> Self {
+        self.with(|inner| inner.bearer_auth(word))
+    }
+
+    /// Adds a header.
+    pub fn header(self, name: &'static str, value: impl ToString) -> Self {
+        self.with(|inner| inner.header(name, value.to_string()))
+    }
+
+    /// Sends `body` as JSON.
+    pub fn json(self, body: &impl Serialize) -> Self {
+        self.with(|inner| inner.json(body))
+    }
+
+    /// Sends `bytes`, which are JSON already.
+    pub fn json_bytes(self, bytes: Vec<u8>) -> Self {
+        self.header("content-type", "application/json").bytes(bytes)
+    }
+
+    /// Sends `bytes`.
+    pub fn bytes(self, bytes: Vec<u8>) -> Self {
+        self.with(|inner| inner.body(bytes))
+    }
+}
+
+/// An answer 2xx whose body was not read yet.
+#[derive(Debug)]
+pub struct Answer {
+    response: Response,
+    url: String,
+    changes: bool,
+}
+
+impl Answer {
+    /// The body as it comes, without a limit.
+    pub fn chunks(self) -> impl Stream<Item = Result<impl AsRef<[u8]>, ClientError>> {
+        let Self { response, url, changes } = self;
+        response.bytes_stream().map_err(move |source| unanswered(&url, changes, source))
+    }
+
+    /// The whole body of at most `max` bytes.
+    ///
+    /// # Errors
+    /// [`ClientError::TooLarge`]; [`ClientError::is_unanswered`] if it broke off.
+    pub async fn read(mut self, max: u64) -> Result<Vec<u8>, ClientError> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = self.response.chunk().await;
+            match chunk.map_err(|source| unanswered(&self.url, self.changes, source))? {
+                None => return Ok(body),
+                Some(chunk) => body.extend_from_slice(&chunk),
+            }
+            if !u64::try_from(body.len()).is_ok_and(|length| length <= max) {
+                return Err(ClientError::TooLarge { url: self.url, max });
+            }
+        }
+    }
+}
+
+impl Client {
+    /// A client that trusts the certificates in the PEM file `ca` alone and speaks nothing but HTTPS.
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`ClientError::File`], [`ClientError::Ca`], [`ClientError::Prepare`].
+    pub fn new(ca: &Path, limits: Limits) -> Result<Self, ClientError> {
+        // Fails only if a provider is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let pem =
+            durable::read_limited(ca, CA_BYTES_MAX).map_err(|source| ClientError::File { what: "the CA", source })?;
+        let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+        if certificates.is_empty() {
+            return Err(ClientError::Ca { path: ca.to_owned() });
+        }
+        let mut builder = reqwest::Client::builder()
+            .tls_certs_only(certificates)
+            .https_only(true)
+            // A proxy of the environment would see the token, and a redirect would take it elsewhere.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(limits.connect);
+        if let Some(silence) = limits.silence {
+            builder = builder.read_timeout(silence);
+        }
+        if let Some(ping) = limits.ping {
+            builder = builder
+                .http2_keep_alive_interval(ping)
+                .http2_keep_alive_timeout(ping)
+                .http2_keep_alive_while_idle(true);
+        }
+        let http = builder.build().map_err(|source| ClientError::Prepare { source })?;
+        Ok(Self { http, limits })
+    }
+
+    /// A question that changes nothing.
+    pub fn get(&self, url: String) -> Request {
+        self.request(Method::GET, url)
+    }
+
+    /// A question that asks for something to be made.
+    pub fn post(&self, url: String) -> Request {
+        self.request(Method::POST, url)
+    }
+
+    /// A question that asks for something to be kept.
+    pub fn put(&self, url: String) -> Request {
+        self.request(Method::PUT, url)
+    }
+
+    fn request(&self, method: Method, url: String) -> Request {
+        Request { changes: method != Method::GET, inner: self.http.request(method, &url), url }
+    }
+
+    /// Asks, and returns what comes as soon as it is known to be an answer 2xx. The time it takes is
+    /// bounded by the connection and by [`Limits::silence`] alone.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`]; [`ClientError::is_unanswered`].
+    pub async fn open(&self, request: Request) -> Result<Answer, ClientError> {
+        let Request { inner, url, changes } = request;
+        let response = inner.send().await.map_err(|source| unanswered(&url, changes, source))?;
+        let status = response.status();
+        let answer = Answer { response, url, changes };
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let url = answer.url.clone();
+        // Whatever is said, it is a refusal; how it ends is no better reason.
+        let body = answer.read(REFUSAL_BYTES_MAX).await.unwrap_or_default();
+        Err(refused(url, status.as_u16(), &body))
+    }
+
+    /// Asks, and reads an answer of at most `max` bytes.
+    ///
+    /// # Errors
+    /// As [`Client::open`]; [`ClientError::TooLarge`].
+    pub async fn bytes(&self, request: Request, max: u64) -> Result<Vec<u8>, ClientError> {
+        self.open(request.with(|inner| inner.timeout(self.limits.answer))).await?.read(max).await
+    }
+
+    /// Asks, and reads an answer in JSON.
+    ///
+    /// # Errors
+    /// As [`Client::bytes`]; [`ClientError::Answer`].
+    pub async fn ask<T: DeserializeOwned>(&self, request: Request) -> Result<T, ClientError> {
+        let url = request.url.clone();
+        let body = self.bytes(request, self.limits.answer_bytes).await?;
+        understand(&url, &body)
+    }
+}
+
+/// What an answer 2xx says. One without content is the JSON of nothing.
+///
+/// # Errors
+/// [`ClientError::Answer`].
+pub fn understand<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T, ClientError> {
+    let json = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(json).map_err(|error| ClientError::Answer { url: url.to_owned(), why: error.to_string() })
+}
+
+fn unanswered(url: &str, changes: bool, source: reqwest::Error) -> ClientError {
+    let (url, source) = (url.to_owned(), source.without_url());
+    // Until there is a connection nothing was sent.
+    match (source.is_connect(), source.is_timeout()) {
+        (false, _) if changes => ClientError::Cut { url, source },
+        (false, true) => ClientError::Timeout { url, source },
+        _ => ClientError::Connect { url, source },
+    }
+}
+
+fn refused(url: String, status: u16, body: &[u8]) -> ClientError {
+    let body = match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(ErrorBody { code, message, sequence }) => {
+            ErrorBody { code: printable(&code), message: printable(&message), sequence }
+        }
+        Err(_) => ErrorBody {
+            code: "no-code".to_owned(),
+            message: "it gives no reason; is this a sekisho-controller?".to_owned(),
+            sequence: None,
+        },
+    };
+    ClientError::Refused { url, status, body }
+}
+
+// These words go to terminals and logs.
+fn printable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use manifests::api::HostRow;
+
+    #[test]
+    fn an_answer_is_its_shape_or_an_error() {
+        assert_eq!(understand::<Vec<HostRow>>("u", b"[]").unwrap(), []);
+        assert_eq!(understand::<Vec<HostRow>>("u", b"{}").unwrap_err().code(), "answer");
+        understand::<()>("u", b"").unwrap();
+    }
+
+    #[test]
+    fn a_refusal_has_the_controllers_code_and_words_and_steers_no_terminal() {
+        let error = refused("u".to_owned(), 403, br#"{"code":"role","message":"a \u001b[31mviewer"}"#);
+        assert_eq!(error.to_string(), "u answers 403: role: a  [31mviewer");
+        assert_eq!((error.code(), error.status()), ("refused", Some(403)));
+        let error = refused("u".to_owned(), 409, br#"{"code":"sequence","message":"m","sequence":7}"#);
+        assert_eq!(error.refusal().and_then(|body| body.sequence), Some(7));
+        let error = refused("u".to_owned(), 502, b"<html>");
+        assert_eq!(error.refusal().map(|body| body.code.as_str()), Some("no-code"));
+    }
+
+    #[test]
+    fn a_ca_is_a_file_with_certificates() {
+        let limits = Limits {
+            connect: Duration::from_secs(1),
+            answer: Duration::from_secs(1),
+            silence: None,
+            ping: None,
+            answer_bytes: 1,
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let ca = directory.path().join("ca.pem");
+        assert!(matches!(Client::new(&ca, limits), Err(ClientError::File { what: "the CA", .. })));
+        std::fs::write(&ca, "no certificate").unwrap();
+        assert!(matches!(Client::new(&ca, limits), Err(ClientError::Ca { .. })));
+    }
+}
