@@ -36,7 +36,7 @@ impl Condition {
     pub fn truth<'a>(&self, known: &impl Fn(&ItemId) -> Known<'a>) -> Truth {
         match self {
             Condition::Fact(fact, expect) => match known(fact) {
-                Known::Value(value) => expect.fulfilled(value),
+                Known::Value(value) => expect.holds(value),
                 Known::Nothing => Truth::Unknown,
             },
             // Worst first: one false decides `all`, one true decides `any`, whatever is unknown.

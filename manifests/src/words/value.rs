@@ -40,8 +40,7 @@ impl Value {
     /// Whether `self`, found on a host, is the `expected` value of a baseline.
     ///
     /// A number and a boolean are compared with what an untyped format's text spells as TOML does; any other
-    /// text is neither one nor another number: programs may read one in it. Of two texts that differ it is not
-    /// known that they do where a program may read the same in both ([`reads_alike`]).
+    /// text is neither one nor another number: programs may read one in it.
     pub fn compared(&self, expected: &Value) -> Truth {
         match (self, expected) {
             (_, Value::Integer(expected)) => match self.as_integer() {
@@ -55,16 +54,7 @@ impl Value {
                 _ => Truth::Unknown,
             },
             (Value::Integer(_), Value::Boolean(_)) => Truth::Unknown,
-            (_, Value::Text(expected)) => {
-                let found = self.to_string();
-                if found == *expected {
-                    Truth::True
-                } else if reads_alike(&found, expected) {
-                    Truth::Unknown
-                } else {
-                    Truth::False
-                }
-            }
+            (_, Value::Text(expected)) => Truth::from(self.to_string() == *expected),
         }
     }
 
@@ -238,6 +228,21 @@ impl Expect {
         }
     }
 
+    /// What a condition may make of a value that is there: it is not false while a program may read in the value
+    /// what is expected ([`reads_alike`]).
+    pub fn holds(&self, found: &Value) -> Truth {
+        let is_like = |expected: &Value| matches!(expected, Value::Text(text) if reads_alike(&found.to_string(), text));
+        let may_be = match self {
+            Expect::Equals(expected) => is_like(expected),
+            Expect::OneOf(values) => values.iter().any(is_like),
+            _ => false,
+        };
+        match self.fulfilled(found) {
+            Truth::False if may_be => Truth::Unknown,
+            truth => truth,
+        }
+    }
+
     /// Whether a value that is there is known to fulfil it.
     pub fn accepts(&self, found: &Value) -> bool {
         self.fulfilled(found) == Truth::True
@@ -323,10 +328,18 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_a_program_may_read_alike_are_not_known_to_differ() {
+    fn a_condition_is_not_false_of_a_text_that_a_program_may_read_alike() {
         let text = |t: &str| Value::Text(t.to_owned());
-        let compared = |found: &str, expected: &str| text(found).compared(&text(expected));
+        let holds = |found: &Value, expected: &str| {
+            let all = [Expect::Equals(text(expected)), Expect::OneOf(vec![text("no such"), text(expected)])];
+            let [one, other] = all.map(|expect| expect.holds(found));
+            assert_eq!(one, other, "{found} {expected}");
+            one
+        };
+        let compared = |found: &str, expected: &str| holds(&text(found), expected);
         assert_eq!(compared("exclusive", "exclusive"), Truth::True);
+        // A setting is as it is written, or it has drifted.
+        assert_eq!(Expect::Equals(text("exclusive")).fulfilled(&text("Exclusive")), Truth::False);
         for (found, expected) in [
             ("exclusive ", "exclusive"),
             ("Exclusive", "exclusive"),
@@ -358,10 +371,10 @@ mod tests {
         ] {
             assert_eq!(compared(found, expected), Truth::False, "{found} {expected}");
         }
-        assert_eq!(Value::Integer(4).compared(&text("4")), Truth::True);
-        assert_eq!(Value::Integer(4).compared(&text("04")), Truth::Unknown);
-        assert_eq!(Value::Integer(4).compared(&text("batch")), Truth::False);
-        assert_eq!(Value::Boolean(true).compared(&text("yes")), Truth::Unknown);
+        assert_eq!(holds(&Value::Integer(4), "4"), Truth::True);
+        assert_eq!(holds(&Value::Integer(4), "04"), Truth::Unknown);
+        assert_eq!(holds(&Value::Integer(4), "batch"), Truth::False);
+        assert_eq!(holds(&Value::Boolean(true), "yes"), Truth::Unknown);
     }
 
     #[test]
