@@ -18,7 +18,8 @@ pub fn read_as(bytes: &[u8], format: Format, reader: Reader, encoding: Option<En
     let Ok(said) = Said::of(bytes, format, reader, encoding) else { return };
     let lines = 1 + bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
     for key in said.keys().into_iter().take(ASKED_MAX) {
-        let heard = said.find(&key);
+        let heard = said.find_alone(&key);
+        said.find(&key);
         let within = |line: &u32| (1..=lines).contains(&(*line as usize));
         match &heard {
             Heard::Value(_, line) | Heard::NoValue(line) => assert!(within(line), "{key}: {heard:?} of {lines} lines"),

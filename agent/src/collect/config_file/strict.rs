@@ -80,8 +80,8 @@ impl Strict {
 
     /// What the file says of a key.
     pub(crate) fn find(&self, key: &str, unlisted: &impl Fn(&Include) -> bool, first: bool) -> Answer {
-        let answers: Vec<(&Say, Answer)> =
-            self.answers(key, unlisted, first).filter(|(_, answer)| !matches!(answer, Answer::Unknown(_))).collect();
+        let (answers, refused): (Vec<_>, Vec<_>) =
+            self.answers(key, unlisted, first).partition(|(_, answer)| !matches!(answer, Answer::Unknown(_)));
         let Some((_, answer)) = answers.iter().find(|(say, _)| say.whole) else {
             return Answer::Unknown(Why::Malformed);
         };
@@ -93,7 +93,9 @@ impl Strict {
             _ => None,
         };
         if answers.iter().all(|(_, other)| value(other) == value(answer)) {
-            return answer.clone();
+            // Not absent: a reader has it, and answers an error.
+            let is_refused = *answer == Answer::Absent && !refused.is_empty();
+            return if is_refused { Answer::Unknown(Why::Malformed) } else { answer.clone() };
         }
         let at = lines(answers.iter().filter_map(|(_, answer)| match answer {
             Answer::Value { line, .. } => Some(*line),
