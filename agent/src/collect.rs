@@ -16,6 +16,7 @@ mod read;
 mod remembered;
 mod setting;
 mod tree;
+mod unclear;
 mod wanted;
 mod watch_set;
 pub(crate) mod wildcard;
@@ -50,6 +51,7 @@ use read::Bounds;
 use remembered::Remembered;
 use setting::Sealer;
 pub use tree::Scope;
+pub use unclear::{Cause, Unclear, unclear};
 use wanted::{Wanted, concerns};
 pub use watch_set::WatchSet;
 

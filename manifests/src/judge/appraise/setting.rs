@@ -92,13 +92,19 @@ fn in_files(setting: &Setting, travels_sealed: bool, seen: &ValueSeen) -> Findin
             let first = lines.first().copied().unwrap_or_default();
             let found = match odd {
                 Odd::Duplicate => format!("different values in lines {}", lines_text.join(", ")),
-                other => format!("unclear ({}) in lines {}", other.as_str(), lines_text.join(", ")),
+                odd => unclear(lines, *odd),
             };
             (Outcome::Ambiguous, place(file, first), found)
         }
         ValueSeen::Unknown(why) => (Outcome::Unknown, None, unknown(*why)),
     };
     Finding::new(outcome, detail(setting, place, found))
+}
+
+/// What is unclear, in words and the code of what is odd.
+pub(super) fn unclear(lines: &[u32], odd: Odd) -> String {
+    let lines: Vec<_> = lines.iter().map(u32::to_string).collect();
+    format!("unclear in lines {}: {}", lines.join(", "), odd.as_str())
 }
 
 fn in_force(setting: &Setting, seen: &SettingSeen, in_force: Option<&InForceSeen>) -> Finding {
