@@ -1,7 +1,8 @@
 //! All readers of a format at once: what they agree on counts.
 //!
 //! A reader that refuses the file has no say. A value is unclear where two readers that take the file differ.
-//! One that leaves out lines which it makes nothing of can make a value unclear, and alone makes none clear.
+//! One that leaves out lines which it makes nothing of can make a value unclear, and alone makes none clear;
+//! where a single reader takes the whole file, and such a one differs from it, the file is malformed.
 
 use std::collections::BTreeSet;
 
@@ -85,8 +86,11 @@ impl Strict {
         let Some((_, answer)) = answers.iter().find(|(say, _)| say.whole) else {
             return Answer::Unknown(Why::Malformed);
         };
-        if let Some((_, unclear)) = answers.iter().find(|(_, answer)| matches!(answer, Answer::Unclear { .. })) {
-            return unclear.clone();
+        let is_unclear = |(_, answer): &&(&Say, Answer)| matches!(answer, Answer::Unclear { .. });
+        let is_taken_by_one = self.says.iter().filter(|say| say.whole).count() == 1;
+        if let Some((_, unclear)) = answers.iter().find(is_unclear) {
+            let all_are = answers.iter().filter(is_unclear).count() == answers.len();
+            return if is_taken_by_one && !all_are { Answer::Unknown(Why::Malformed) } else { unclear.clone() };
         }
         let value = |answer: &Answer| match answer {
             Answer::Value { value, .. } => Some(value.clone()),
@@ -96,6 +100,9 @@ impl Strict {
             // Not absent: a reader has it, and answers an error.
             let is_refused = *answer == Answer::Absent && !refused.is_empty();
             return if is_refused { Answer::Unknown(Why::Malformed) } else { answer.clone() };
+        }
+        if is_taken_by_one {
+            return Answer::Unknown(Why::Malformed);
         }
         let at = lines(answers.iter().filter_map(|(_, answer)| match answer {
             Answer::Value { line, .. } => Some(*line),
