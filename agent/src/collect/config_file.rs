@@ -385,6 +385,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_content_is_parsed_once_for_as_long_as_each_pass_meets_it() {
+        let mut cache = Cache::default();
+        let read_as = |bytes: &[u8]| (Digest::of(bytes), Format::Ini, Reader::Strict, None);
+        let mut pass = |bytes: &[u8]| {
+            cache.begin_pass();
+            let said = cache.said(bytes, read_as(bytes)).unwrap();
+            assert!(Arc::ptr_eq(&said, &cache.said(bytes, read_as(bytes)).unwrap()));
+            cache.end_pass();
+            said
+        };
+        let (first, second) = (pass(b"[a]\nb=1\n"), pass(b"[a]\nb=1\n"));
+        assert!(Arc::ptr_eq(&first, &second));
+        pass(b"[a]\nb=2\n");
+        assert!(!Arc::ptr_eq(&first, &pass(b"[a]\nb=1\n")), "what a pass did not meet is forgotten");
+    }
+
+    #[test]
     fn lines_are_counted_alike_by_offset_and_by_splitting() {
         let text = "a\nb\r\nc\rd\n\ne";
         assert_eq!(split_lines(text).collect::<Vec<_>>(), ["a", "b", "c", "d", "", "e"]);

@@ -81,6 +81,14 @@ struct Doubt {
     itself: bool,
 }
 
+/// A line that says why keys which are not there may be there all the same, and which.
+#[derive(Clone, Copy, Debug)]
+struct Elsewhere {
+    line: u32,
+    odd: Odd,
+    may: fn(&Key) -> bool,
+}
+
 /// How a reader names keys: the form in which two keys are the same.
 pub(crate) type Fold = fn(&Key) -> Key;
 
@@ -94,7 +102,7 @@ pub(crate) struct Document {
     index: HashMap<Key, Vec<usize>>,
     doubts: BTreeMap<Key, Doubt>,
     /// Where names that are not there may come from all the same.
-    elsewhere: Option<(u32, Odd, fn(&Key) -> bool)>,
+    elsewhere: Option<Elsewhere>,
     /// The same thing under another spelling of its name, entry by entry; of xml alone.
     twins: Option<Twins>,
 }
@@ -166,7 +174,7 @@ impl Document {
 
     /// Makes what is not there unclear, for keys that `may` come from elsewhere.
     pub(crate) fn absent_is_unclear(&mut self, line: u32, odd: Odd, may: fn(&Key) -> bool) {
-        self.elsewhere.get_or_insert((line, odd, may));
+        self.elsewhere.get_or_insert(Elsewhere { line, odd, may });
     }
 
     /// Gives each entry the name under which another spelling means the same thing. `loosened` is a name
@@ -222,7 +230,7 @@ impl Document {
             return Answer::Value { value: Found::Nothing, line };
         }
         match self.elsewhere {
-            Some((line, odd, may)) if may(key) => Answer::Unclear { lines: vec![line], odd },
+            Some(Elsewhere { line, odd, may }) if may(key) => Answer::Unclear { lines: vec![line], odd },
             _ => Answer::Absent,
         }
     }

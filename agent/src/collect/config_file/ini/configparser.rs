@@ -13,10 +13,9 @@ use super::{Raw, RawValue, Refusal, Taken};
 const DEFAULT: &str = "DEFAULT";
 /// The deepest nesting of `%(name)s`, as Python has it.
 const INTERPOLATION_DEPTH_MAX: usize = 10;
-/// The most replacements in one value: each may bring others.
-const INTERPOLATIONS_MAX: usize = 1000;
-/// The longest value that `%(name)s` may make.
-const INTERPOLATED_BYTES_MAX: usize = 64 << 10;
+/// The most `%(name)s` that are replaced in one file, and the most bytes that they make: each may bring others.
+const INTERPOLATIONS_MAX: usize = 200_000;
+const INTERPOLATED_BYTES_MAX: usize = 16 << 20; // 16 MiB
 
 // As `str.isspace`: Unicode's white space, and the four separators of ASCII.
 fn is_space(c: char) -> bool {
@@ -154,14 +153,14 @@ pub(super) fn finish(document: &mut Document, sections: Vec<String>) -> Result<(
     if is_plain && defaults.is_empty() {
         return Ok(());
     }
-    let resolved = |section: &HashMap<String, (String, u32)>, value: &str| {
+    let mut budget = Budget { replacements: INTERPOLATIONS_MAX, bytes: INTERPOLATED_BYTES_MAX };
+    let mut resolved = |section: &HashMap<String, (String, u32)>, value: &str| {
         let look = |name: &str| section.get(name).or_else(|| defaults.get(name)).map(|(value, _)| value.as_str());
-        interpolated(value, &look)
+        interpolated(value, &look, &mut budget).map(|value| value.map_or(Found::Refused, Found::text))
     };
     for entry in document.entries.iter_mut().filter(|entry| has_percent(&entry.value)) {
         let ([Step::Name(section), _], Found::Value(value)) = (entry.key.0.as_slice(), &entry.value) else { continue };
-        let value = resolved(sections.get(section).unwrap_or(&defaults), &value.to_string());
-        entry.value = value.map_or(Found::Refused, Found::text);
+        entry.value = resolved(sections.get(section).unwrap_or(&defaults), &value.to_string())?;
     }
     let mut inherited = Vec::new();
     for (section, values) in &sections {
@@ -169,7 +168,7 @@ pub(super) fn finish(document: &mut Document, sections: Vec<String>) -> Result<(
             if inherited.len() + document.entries.len() >= super::super::ENTRIES_MAX {
                 return Err(Why::TooLarge);
             }
-            let value = resolved(values, value).map_or(Found::Refused, Found::text);
+            let value = resolved(values, value)?;
             inherited.push(Entry { key: Key::in_section(Some(section.clone()), name.clone()), value, line: *line });
         }
     }
@@ -177,43 +176,57 @@ pub(super) fn finish(document: &mut Document, sections: Vec<String>) -> Result<(
     Ok(())
 }
 
+/// What may still be replaced in a file.
+struct Budget {
+    replacements: usize,
+    bytes: usize,
+}
+
 /// A value with others in the place of `%(name)s`; none where Python answers an error.
-fn interpolated<'v>(value: &str, look: &impl Fn(&str) -> Option<&'v str>) -> Option<String> {
-    fn replace<'v>(
-        value: &str,
-        depth: usize,
-        look: &impl Fn(&str) -> Option<&'v str>,
-        made: &mut String,
-        count: &mut usize,
-    ) -> Option<()> {
-        *count += 1;
-        if *count > INTERPOLATIONS_MAX || depth > INTERPOLATION_DEPTH_MAX {
-            return None;
-        }
-        let mut rest = value;
-        while let Some(at) = rest.find('%') {
-            made.push_str(rest.get(..at)?);
-            rest = rest.get(at + 1..)?;
-            if let Some(behind) = rest.strip_prefix('%') {
-                made.push('%');
-                rest = behind;
-                continue;
-            }
-            let (name, behind) = rest.strip_prefix('(')?.split_once(")s")?;
-            if name.contains(')') || name.is_empty() {
-                return None;
-            }
-            rest = behind;
-            let found = look(&lower(name))?;
-            if made.len() + found.len() > INTERPOLATED_BYTES_MAX {
-                return None;
-            }
-            if found.contains('%') { replace(found, depth + 1, look, made, count)? } else { made.push_str(found) }
-        }
-        made.push_str(rest);
-        Some(())
+///
+/// # Errors
+/// [`Why::TooLarge`] beyond the budget.
+fn interpolated<'v>(
+    value: &str,
+    look: &impl Fn(&str) -> Option<&'v str>,
+    budget: &mut Budget,
+) -> Result<Option<String>, Why> {
+    let mut made = String::new();
+    let is_sound = replace(value, 1, look, &mut made, budget)?;
+    Ok(is_sound.then_some(made))
+}
+
+/// Adds a value to what is made of another. Whether Python would.
+fn replace<'v>(
+    value: &str,
+    depth: usize,
+    look: &impl Fn(&str) -> Option<&'v str>,
+    made: &mut String,
+    budget: &mut Budget,
+) -> Result<bool, Why> {
+    budget.replacements = budget.replacements.checked_sub(1).ok_or(Why::TooLarge)?;
+    budget.bytes = budget.bytes.checked_sub(value.len()).ok_or(Why::TooLarge)?;
+    if depth > INTERPOLATION_DEPTH_MAX {
+        return Ok(false);
     }
-    let (mut made, mut count) = (String::new(), 0);
-    replace(value, 1, look, &mut made, &mut count)?;
-    Some(made)
+    let mut rest = value;
+    while let Some((before, behind)) = rest.split_once('%') {
+        made.push_str(before);
+        if let Some(behind) = behind.strip_prefix('%') {
+            made.push('%');
+            rest = behind;
+            continue;
+        }
+        let named = behind.strip_prefix('(').and_then(|behind| behind.split_once(")s"));
+        let Some((name, behind)) = named.filter(|(name, _)| !name.is_empty() && !name.contains(')')) else {
+            return Ok(false);
+        };
+        rest = behind;
+        let Some(found) = look(&lower(name)) else { return Ok(false) };
+        if !replace(found, depth + 1, look, made, budget)? {
+            return Ok(false);
+        }
+    }
+    made.push_str(rest);
+    Ok(true)
 }

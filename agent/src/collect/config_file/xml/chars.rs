@@ -349,7 +349,7 @@ mod tests {
         for table in [&STARTS[..], &PARTS[..]] {
             assert!(table.windows(2).all(|pair| pair[0].1 < pair[1].0), "{table:x?}");
         }
-        assert!(['a', '_', '排', 'ー', 'ア', 'é'].into_iter().all(|c| is_in_name(c)));
+        assert!(['a', '_', '排', 'ー', 'ア', 'é'].into_iter().all(is_in_name));
         assert!(['排', 'ア', 'é'].into_iter().all(begins_name) && !begins_name('ー') && !begins_name('1'));
         // The first is a full-width letter, the second beyond the first plane: the fifth edition has both.
         assert!(!begins_name('Ａ') && !begins_name('𠮷') && !is_in_name('×') && !is_in_name(':'));
