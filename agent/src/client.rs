@@ -1,21 +1,23 @@
 //! Talks to controllers: several addresses, the host's stream of events, and what the trust core fetches.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ::client::AskLimits;
 pub use ::client::ClientError;
-use ::client::Limits;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
-use manifests::api::{self, HostEvent};
+use manifests::api::{self, DocumentVersions, HostEvent};
 use manifests::chain::chain;
 use manifests::tuf::{Fetch, FetchError};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
-/// Limits of a question and its answer, but for target files, which have limits of their own.
-const LIMITS: Limits = Limits {
+/// AskLimits of a question and its answer, but for target files, which have limits of their own.
+const LIMITS: AskLimits = AskLimits {
     connect: Duration::from_secs(5),
     answer: Duration::from_secs(20),
     // Controllers send a comment at least every 15 s; three missed mean that nobody is there.
@@ -32,6 +34,25 @@ pub struct Controllers {
     client: ::client::Client,
     addresses: Vec<String>,
     preferred: AtomicUsize,
+    versions: EvidenceVersions,
+}
+
+/// The newest version of evidence that each controller takes, by its address.
+#[derive(Debug, Default)]
+struct EvidenceVersions(Mutex<BTreeMap<String, u64>>);
+
+impl EvidenceVersions {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, controller: &str) -> Option<u64> {
+        self.lock().get(controller).copied()
+    }
+
+    fn note(&self, controller: &str, version: u64) {
+        self.lock().insert(controller.to_owned(), version);
+    }
 }
 
 impl Controllers {
@@ -40,12 +61,18 @@ impl Controllers {
     /// # Errors
     /// [`ClientError`] where the CA is of no use. Nothing is connected yet.
     pub fn new(addresses: Vec<String>, ca: &Path) -> Result<Self, ClientError> {
-        Ok(Self { client: ::client::Client::new(ca, LIMITS)?, addresses, preferred: AtomicUsize::new(0) })
+        let client = ::client::Client::new(ca, LIMITS)?;
+        Ok(Self { client, addresses, preferred: AtomicUsize::new(0), versions: EvidenceVersions::default() })
+    }
+
+    /// The address asked next.
+    fn address(&self) -> &str {
+        let index = self.preferred.load(Ordering::Relaxed) % self.addresses.len().max(1);
+        self.addresses.get(index).map_or("", String::as_str)
     }
 
     fn url(&self, path: &str) -> String {
-        let index = self.preferred.load(Ordering::Relaxed) % self.addresses.len().max(1);
-        format!("{}{path}", self.addresses.get(index).map_or("", String::as_str))
+        format!("{}{path}", self.address())
     }
 
     /// The next question goes to the next address.
@@ -68,6 +95,40 @@ impl Controllers {
             request = request.bearer(token);
         }
         self.client.ask(request).await
+    }
+
+    /// The newest version of evidence that the controller asked next takes. Asked once for each address,
+    /// and noted with each receipt from then on.
+    ///
+    /// # Errors
+    /// [`ClientError`] if it does not answer.
+    pub async fn evidence_version(&self) -> Result<u64, ClientError> {
+        let address = self.address();
+        if let Some(version) = self.versions.of(address) {
+            return Ok(version);
+        }
+        let asked = self.client.ask(self.client.get(format!("{address}{}", api::VERSIONS))).await;
+        let version = match asked {
+            Ok(DocumentVersions { evidence }) => evidence,
+            // A controller of before version 2 does not have the question.
+            Err(ClientError::Refused { status: 404, .. }) => 1,
+            // In trouble: the version that every controller takes, and the question again next time.
+            Err(ClientError::Refused { .. }) => return Ok(1),
+            Err(error) => return Err(error),
+        };
+        self.versions.note(address, version);
+        Ok(version)
+    }
+
+    /// Notes what a receipt of the controller asked last says of versions; none: a controller of before
+    /// version 2.
+    pub fn note_evidence_version(&self, version: Option<u64>) {
+        self.versions.note(self.address(), version.unwrap_or(1));
+    }
+
+    /// Forgets what the controller asked last takes: it refuses what it was sent.
+    pub fn forget_evidence_version(&self) {
+        self.versions.lock().remove(self.address());
     }
 
     /// Hands in a file list.

@@ -5,9 +5,12 @@
 
 mod capture;
 mod config_file;
+mod followed;
 mod history;
 mod in_force;
 mod index;
+mod journal;
+mod loaded;
 mod package;
 mod prefix;
 mod process;
@@ -15,12 +18,16 @@ mod program;
 mod read;
 mod remembered;
 mod setting;
+mod stamp;
 mod tree;
 mod unclear;
 mod wanted;
 mod watch_set;
+mod way;
 pub(crate) mod wildcard;
+mod witness;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,31 +36,35 @@ use std::time::{Duration, Instant};
 use manifests::baseline::{Baseline, Config, FactSource, Program, Setting};
 use manifests::digest::Digest;
 use manifests::evidence::{
-    COVERAGE_MAX, ConfigPrint, FileSeen, Gap, Held, InForceSeen, ProcessesSeen, ProgramSeen, SettingSeen, State,
-    TreeSeen, Why,
+    COVERAGE_MAX, ConfigPrint, FINDINGS_MAX, FileSeen, Finding, Gap, InForceSeen, ProcessesSeen, ProgramSeen,
+    RequiredFile, SettingSeen, State, TreeSeen, Why,
 };
 use manifests::id::ItemId;
 use manifests::registry::Host;
 use manifests::tree::FileList;
 use manifests::version::Version;
 
-pub use capture::{CaptureError, capture};
+pub use capture::{CaptureError, Captured, capture, links_out};
 use config_file::{Cache, ConfigRead};
 pub use config_file::{Heard, Said};
+use followed::Followed;
 use history::History;
 use in_force::{Asked, NoAnswer};
 use index::Index;
+pub use journal::{Happened, Journal};
+use loaded::{Disk, Kept, Loads};
 use prefix::Prefix;
 pub use process::Processes;
-use process::{Spec, Table};
-use program::{ProgramLook, TreeRead};
+use process::{Owner, Probe, Recalled, Spec, Table};
+use program::{KnownNames, TreeRead};
 use read::Bounds;
-use remembered::Remembered;
+use remembered::{KnownImage, Name, OwnerRecord, Remembered, VERSION};
 use setting::Sealer;
 pub use tree::Scope;
 pub use unclear::{Cause, Unclear, unclear};
 use wanted::{Wanted, concerns};
 pub use watch_set::WatchSet;
+use way::Mount;
 
 /// What one pass may take. Beyond it things are `unknown`, never left out.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +87,9 @@ impl Default for Limits {
     }
 }
 
+/// What another baseline asked for is remembered over so many passes.
+const PASSES_IN_TURN: u32 = 4;
+
 /// Looks at the host, and keeps between passes what makes an unchanged pass cheap.
 pub struct Collector {
     sealer: Sealer,
@@ -84,8 +98,17 @@ pub struct Collector {
     history: History,
     /// What configuration files said in the last pass.
     configs: Cache,
-    /// Filled by passes, which look at every process whatever the table knows.
+    followed: Followed,
     table: Table,
+    /// What tells programs' images from others, as the newest passes saw them: two baselines may be looked
+    /// at in turn. With the pass that saw them last.
+    specs: Vec<Spec>,
+    specified: Vec<u32>,
+    pass: u32,
+    /// Files that several programs have.
+    shared: BTreeSet<process::Identity>,
+    names: KnownNames,
+    probe: Probe,
 }
 
 /// What one complete pass saw.
@@ -111,16 +134,57 @@ impl Collector {
             index: Index::default(),
             history: History::default(),
             configs: Cache::default(),
+            followed: Followed::default(),
             table: Table::default(),
+            specs: Vec::new(),
+            specified: Vec::new(),
+            pass: 0,
+            shared: BTreeSet::new(),
+            names: KnownNames::default(),
+            probe: Probe::default(),
         }
+    }
+
+    /// What the watch tells is noted here.
+    pub fn journal(&self) -> Journal {
+        self.history.journal().clone()
     }
 
     /// What is known of running processes in the boot `boot_id`, as JSON, with the file lists that it
     /// names: to be kept, and given to [`Collector::recall`] at the next start.
     pub fn remembered(&self, boot_id: &str) -> (Vec<u8>, BTreeMap<Digest, Arc<FileList>>) {
         let mut lists = BTreeMap::new();
-        let processes = self.history.remembered(&mut lists);
-        let remembered = Remembered { boot_id: boot_id.to_owned(), running: self.table.remembered(), processes };
+        let mut loaded = self.history.remembered(&mut lists);
+        let images = self.table.images().filter(|image| image.owners().next().is_some()).map(|image| {
+            let owner = |(owner, is_copy): (&Owner, bool)| OwnerRecord {
+                program: owner.program.clone(),
+                root: Name::of(&owner.root),
+                interpreter: owner.interpreter.as_ref().map(|(exe, args)| (Name::of(exe), args.clone())),
+                is_copy,
+            };
+            KnownImage {
+                key: image.key.into(),
+                since_ns: i64::try_from(image.since_ns).unwrap_or(0),
+                owners: image.owners().map(owner).collect(),
+                loaded: loaded.remove(&image.key).unwrap_or_default(),
+            }
+        });
+        let images = images.collect();
+        let (mounts, offsets) = self.history.surroundings();
+        let mounts = mounts.known().map(|(mount, since_ns)| {
+            let (id, device, root, point) = mount.parts();
+            (id, device, Name(root.to_vec()), Name::of(point), i64::try_from(since_ns).unwrap_or(i64::MAX))
+        });
+        let whole = |ns: i128| i64::try_from(ns).unwrap_or(i64::MAX);
+        let remembered = Remembered {
+            version: VERSION,
+            boot_id: boot_id.to_owned(),
+            images,
+            mounts: mounts.collect(),
+            offsets: offsets.into_iter().map(|(at, offset)| (whole(at), whole(offset))).collect(),
+        };
+        let named = remembered.lists();
+        lists.retain(|digest, _| named.contains(digest));
         // Names of files are the only keys, and they are texts.
         (serde_json::to_vec(&remembered).unwrap_or_default(), lists)
     }
@@ -135,32 +199,48 @@ impl Collector {
         boot_id: &str,
         mut list: impl FnMut(&Digest) -> Result<Vec<u8>, E>,
     ) -> Result<(), String> {
-        let remembered: Remembered = serde_json::from_slice(kept).map_err(|error| error.to_string())?;
+        let remembered = Remembered::read(kept, process::running_image)?;
         if remembered.boot_id != boot_id {
             return Ok(());
         }
         let mut lists = BTreeMap::new();
-        for digest in remembered.processes.iter().flat_map(|process| &process.trees).map(|tree| tree.list) {
-            if let std::collections::btree_map::Entry::Vacant(entry) = lists.entry(digest) {
-                let bytes = list(&digest).map_err(|error| error.to_string())?;
-                let parsed = FileList::parse(&bytes).ok().filter(|_| Digest::of(&bytes) == digest);
-                entry.insert(Arc::new(parsed.ok_or_else(|| format!("file list {digest} is damaged"))?));
-            }
+        for digest in remembered.lists() {
+            let bytes = list(&digest).map_err(|error| error.to_string())?;
+            let parsed = FileList::parse(&bytes).ok().filter(|_| Digest::of(&bytes) == digest);
+            lists.insert(digest, Arc::new(parsed.ok_or_else(|| format!("file list {digest} is damaged"))?));
         }
-        self.table.recall(remembered.running);
-        self.history.recall(remembered.processes, &lists);
+        let mut images = BTreeMap::new();
+        for image in remembered.images {
+            let owner = |record: OwnerRecord| {
+                let interpreter = record.interpreter.map(|(exe, args)| (exe.path(), args));
+                (Owner { program: record.program, root: record.root.path(), interpreter }, record.is_copy)
+            };
+            let owners = image.owners.into_iter().map(owner).collect();
+            images.insert(image.key.into(), Recalled { since_ns: i128::from(image.since_ns), owners });
+            self.history.recall(image.key.into(), image.loaded, &lists);
+        }
+        self.table.recall(images);
+        let mounts = remembered.mounts.into_iter().map(|(id, device, root, point, since_ns)| {
+            (Mount::from_parts(id, device, root.0, point.path()), i128::from(since_ns))
+        });
+        let offsets = remembered.offsets.into_iter().map(|(at, offset)| (i128::from(at), i128::from(offset)));
+        self.history.recall_surroundings(mounts, offsets.collect());
         Ok(())
     }
 
     /// What has to be watched for `baseline` on `host`. Set the watch to it before the pass: then
-    /// no change can fall between the two.
+    /// no change can fall between the two. Which links lead out of a tree only a pass can tell: ask again
+    /// behind it, and make another one where the answer is another.
     pub fn watch_set(&self, baseline: &Baseline, host: Option<&Host>) -> WatchSet {
         let mut set = WatchSet::default();
         for program in &baseline.programs {
-            set.tree(&self.prefix.on_host(&program.root), &Scope::new(&program.exclude));
-            // An interpreter, say: when it is replaced the process runs an older one.
-            if let Some(exe) = program.process.as_ref().filter(|process| Path::new(&process.exe).is_absolute()) {
-                set.file(&self.prefix.on_host(&exe.exe));
+            let (root, scope) = (self.prefix.on_host(&program.root), scope(program));
+            self.followed.watch(&root, &scope, &mut set);
+            // An interpreter, say: when it is replaced the process runs an older one. One of the tree may be a
+            // link to somewhere else.
+            if let Some(process) = &program.process {
+                let exe = Path::new(&process.exe);
+                set.file(&if exe.is_absolute() { self.prefix.on_host(exe) } else { root.join(exe) });
             }
         }
         for config in baseline.configs.iter().filter(|config| concerns(&config.concerns, host)) {
@@ -173,7 +253,11 @@ impl Collector {
             set.file(&self.prefix.on_host(path));
         }
         if wanted.packages.values().any(|version| matches!(version, Version::Dpkg(_))) {
-            set.file(&self.prefix.on_host(package::DPKG_STATUS));
+            let status = self.prefix.on_host(package::DPKG_STATUS);
+            set.file(&status);
+            for pattern in package::DPKG_UPDATES {
+                set.file(&package::updates_of(&status).join(pattern));
+            }
         }
         set
     }
@@ -181,25 +265,40 @@ impl Collector {
     /// One complete pass under `baseline`. `host` narrows by roles and sites what is collected;
     /// without it everything is. Facts, settings and configurations that do not concern the host are
     /// left out; programs are all looked at, since the presence of one elsewhere is a finding.
-    pub fn pass(&mut self, baseline: &Baseline, host: Option<&Host>, limits: &Limits) -> Pass {
+    ///
+    /// `settle` is called once everything was read and before it is compared with processes: what the watch
+    /// has told until then must be in the [`Collector::journal`] when it returns.
+    pub fn pass(&mut self, baseline: &Baseline, host: Option<&Host>, limits: &Limits, settle: &dyn Fn()) -> Pass {
         let deadline = read::deadline(limits.pass_time);
         let wanted = Wanted::of(baseline, host);
         let mut gaps = BTreeSet::new();
+        // Processes that are there already cannot have read anything older than what is read below.
+        let _ = self.refresh(true, limits, deadline);
         self.history.begin_pass();
+        self.index.begin_pass();
+        // Of a file that a process can write to through its memory no time tells.
+        self.index.distrust(self.table.writable());
 
         let configs = Configs::read(baseline, host, &self.prefix, &mut self.configs, deadline);
         for config in configs.0.values() {
             for layer in &config.layers {
-                self.history.saw(layer);
+                self.history.saw(&layer.path, layer.bytes.ok());
             }
             gaps.extend(config.gaps().map(|(what, why)| Gap { what, why }));
         }
+        let loads: BTreeMap<ItemId, Loads> = baseline
+            .programs
+            .iter()
+            .map(|program| (program.id.clone(), self.loads(program, limits, deadline, &mut gaps)))
+            .collect();
 
         // Trees before processes: what a process is compared with must not be older than the look at it.
         let mut lists = BTreeMap::new();
         let mut trees = BTreeMap::new();
         for program in &baseline.programs {
             let seen = TreeRead::new(program, &self.prefix, &mut self.index, limits, deadline);
+            let followed = seen.tree.as_ref().map(|tree| tree.followed.clone()).unwrap_or_default();
+            self.followed.note(&self.prefix.on_host(&program.root), &scope(program), followed);
             if let Some(why) = seen.gap() {
                 gaps.insert(Gap { what: program.root.clone(), why });
             }
@@ -209,7 +308,7 @@ impl Collector {
             if let (TreeSeen::Digest(digest), Some(tree)) = (&seen.seen, &seen.tree) {
                 lists.entry(*digest).or_insert_with(|| tree.list.to_bytes());
             }
-            trees.insert(&program.id, seen);
+            trees.insert(program.id.clone(), seen);
         }
 
         let mut files = BTreeMap::new();
@@ -221,39 +320,56 @@ impl Collector {
                 FileSeen::Digest(digest) => _ = required.insert(self.prefix.on_host(path), digest),
                 FileSeen::Absent => {}
             }
-            files.insert(path.to_owned(), seen.into());
+            files.insert(path.to_owned(), seen);
         }
 
-        let specs: Vec<Spec> = self.specs(baseline);
-        let running = self.table.all(&specs);
-        if running.is_err() {
+        self.specify(baseline, &mut trees);
+        settle();
+        let listed = self.refresh(true, limits, deadline).map_err(|_| Why::ProcessUnreadable);
+        if listed.is_err() || self.table.unseen().is_some() {
             gaps.insert(Gap { what: "/proc".to_owned(), why: Why::ProcessUnreadable });
         }
-        let mut programs = BTreeMap::new();
-        for program in &baseline.programs {
-            let Some(seen) = trees.remove(&program.id) else { continue };
-            let configs = configs.read_by(baseline, program);
-            let look =
-                ProgramLook { program, seen, limits, deadline, configs, required: &required, prefix: &self.prefix };
-            let spec = specs.iter().find(|spec| spec.program == program.id);
-            let running = running.as_deref().map_err(|_| Why::ProcessUnreadable);
-            programs.insert(program.id.clone(), look.finish(spec, running, &mut self.index, &mut self.history));
-        }
+        let disk = Disk {
+            baseline,
+            prefix: &self.prefix,
+            limits,
+            deadline,
+            configs: &configs.0,
+            required: &required,
+            loads: &loads,
+            trees: &trees,
+            specs: &self.specs,
+        };
+        let mut kept = Kept {
+            history: &mut self.history,
+            index: &mut self.index,
+            table: &self.table,
+            names: &mut self.names,
+            probe: &mut self.probe,
+        };
+        let mut loaded = disk.compare(&mut kept, listed);
 
-        let mut readers = BTreeMap::new();
-        for config in baseline.configs.iter().filter(|config| config.reload == manifests::baseline::Reload::Restart) {
-            if configs.0.contains_key(&config.id) {
-                let read_by = |(id, _): &(&ItemId, &ProgramSeen)| config.program.as_ref().is_none_or(|p| p == *id);
-                let mut held = Held::default();
-                for (_, seen) in programs.iter().filter(read_by) {
-                    held.older.extend(seen.loaded.older.clone());
-                    held.elsewhere.extend(seen.loaded.elsewhere.clone());
-                    held.unknown.extend(seen.loaded.unknown.clone());
-                }
-                readers.insert(config.id.clone(), held);
-            }
+        let mut state = State::default();
+        for program in &baseline.programs {
+            let (Some(read), Some(seen)) = (trees.get(&program.id), loaded.programs.remove(&program.id)) else {
+                continue;
+            };
+            let findings = read.tree.iter().flat_map(|tree| tree.findings.iter().cloned());
+            let findings: BTreeSet<Finding> = findings.chain(seen.findings).collect();
+            let seen = ProgramSeen {
+                tree: read.seen.clone(),
+                processes: seen.processes,
+                loaded: seen.loaded.held(),
+                trees: seen.trees,
+                findings: findings.into_iter().take(FINDINGS_MAX).collect(),
+            };
+            state.programs.insert(program.id.clone(), seen);
         }
-        let mut state = State { programs, files, readers, ..State::default() };
+        state.readers = loaded.readers.into_iter().map(|(id, gathered)| (id, gathered.held())).collect();
+        for (path, content) in files {
+            let loaded = loaded.files.remove(&path).unwrap_or_default().held();
+            state.files.insert(path, RequiredFile { content, loaded });
+        }
         state.settings = self.settings(baseline, host, &configs, &state.programs, deadline);
         for fact in &baseline.facts {
             if let FactSource::Config { config, key } = &fact.source
@@ -276,23 +392,86 @@ impl Collector {
         state.coverage = gaps.into_iter().take(COVERAGE_MAX).collect();
 
         self.index.end_pass();
-        self.history.end_pass();
-        let processes = Processes::of(&running.unwrap_or_default());
-        Pass { state, configs: prints, lists, processes }
+        let running: BTreeSet<process::Key> = self.table.images().map(|image| image.key).collect();
+        self.history.end_pass(|key| running.contains(key));
+        self.history.journal().tied(self.table.tied());
+        Pass { state, configs: prints, lists, processes: self.table.answer(&self.specs) }
     }
 
-    /// Which processes of the baseline's programs run now; cheap enough to ask twice a second. A
-    /// difference to [`Pass::processes`] asks for a new pass. None where `/proc` cannot be read.
-    ///
-    /// A process that was there for ten calls before it became one of a program by `exec` is seen
-    /// when its turn comes (32 processes a call), and by the next pass at the latest.
-    pub fn processes(&mut self, baseline: &Baseline) -> Processes {
-        let specs: Vec<Spec> = self.specs(baseline);
-        self.table.poll(&specs).unwrap_or_default()
+    /// Which images of the baseline's programs run now; cheap enough to ask once a second. A difference to
+    /// [`Pass::processes`] of the newest pass asks for a new one. Nothing where `/proc` cannot be read.
+    pub fn processes(&mut self) -> Processes {
+        let limits = Limits::default();
+        let deadline = read::deadline(limits.pass_time);
+        match self.refresh(false, &limits, deadline) {
+            Ok(()) => self.table.answer(&self.specs),
+            Err(_) => Processes::default(),
+        }
     }
 
-    fn specs(&self, baseline: &Baseline) -> Vec<Spec> {
-        baseline.programs.iter().filter_map(|program| Spec::new(program, &self.prefix)).collect()
+    fn refresh(&mut self, maps: bool, limits: &Limits, deadline: Instant) -> Result<(), rustix::io::Errno> {
+        let bounds = Bounds { bytes_max: limits.file_bytes_max, deadline };
+        let journal = self.history.journal().clone();
+        let index = RefCell::new(&mut self.index);
+        let digest = |pid: i32, file: &process::Executed, exe: bool| loaded::content(pid, file, exe, &index, bounds);
+        self.table.refresh(&self.specs, &self.shared, maps, &journal, &digest)
+    }
+
+    /// Says anew what tells each program's images from others.
+    fn specify(&mut self, baseline: &Baseline, trees: &mut BTreeMap<ItemId, TreeRead>) {
+        self.pass = self.pass.wrapping_add(1);
+        let mut before: Vec<(u32, Spec)> = self.specified.drain(..).zip(self.specs.drain(..)).collect();
+        for program in &baseline.programs {
+            let Some(tree) = trees.get_mut(&program.id) else { continue };
+            let known = before.iter().find(|(_, spec)| spec.program == program.id && spec.root == tree.written);
+            let spec = program::spec(program, tree, &self.prefix, &self.history, known.map(|(_, spec)| spec));
+            before.retain(|(_, known)| !known.asks_the_same(&spec));
+            self.specs.push(spec);
+            self.specified.push(self.pass);
+        }
+        self.shared = loaded::shared(&self.specs);
+        // Behind those of this baseline the ones of another that is looked at in turn.
+        before.retain(|(pass, _)| self.pass.wrapping_sub(*pass) < PASSES_IN_TURN);
+        for (pass, spec) in before {
+            self.specified.push(pass);
+            self.specs.push(spec);
+        }
+        self.table.listen(self.specs.iter().flat_map(|spec| spec.addresses.iter().copied()).collect());
+    }
+
+    /// Files outside of its tree that a program loads.
+    fn loads(&mut self, program: &Program, limits: &Limits, deadline: Instant, gaps: &mut BTreeSet<Gap>) -> Loads {
+        let mut loads = Loads::default();
+        let written: &[String] = &[]; // TODO: program.loads
+        let _ = program;
+        for pattern in written {
+            let pattern = self.prefix.on_host(pattern);
+            match config_file::expand(&pattern) {
+                Ok(paths) => {
+                    for path in paths {
+                        let bounds = Bounds { bytes_max: limits.file_bytes_max, deadline };
+                        let read = match rustix::fs::stat(&path) {
+                            Ok(stat) => {
+                                let stamp = (&stat).into();
+                                process::digest(&path, &stamp, bounds, &mut self.index).map(|digest| (digest, stamp))
+                            }
+                            Err(errno) => Err(read::why(errno)),
+                        };
+                        if read == Err(Why::FileAbsent) {
+                            continue;
+                        }
+                        self.history.saw(&path, read.ok());
+                        if let Err(why) = read {
+                            gaps.insert(Gap { what: self.prefix.shown(&path), why });
+                        }
+                        loads.files.insert(path, read);
+                    }
+                }
+                Err(why) => _ = gaps.insert(Gap { what: self.prefix.shown(&pattern), why }),
+            }
+            loads.patterns.push(pattern);
+        }
+        loads
     }
 
     fn file(&mut self, path: &str, limits: &Limits, deadline: Instant) -> FileSeen {
@@ -301,7 +480,12 @@ impl Collector {
         if let Some(digest) = rustix::fs::stat(&path).ok().and_then(|stat| self.index.digest(&(&stat).into())) {
             return FileSeen::Digest(digest);
         }
-        match read::twice(|| read::digest(read::open_file(&path)?, bounds)) {
+        let read = || {
+            let file = read::open_file(&path)?;
+            self.index.meet(&file);
+            read::digest(file, bounds)
+        };
+        match read::twice(read) {
             Ok(digested) => {
                 self.index.keep(&digested);
                 FileSeen::Digest(digested.digest)
@@ -331,6 +515,11 @@ impl Collector {
         }
         settings
     }
+}
+
+/// What of a program's tree counts.
+fn scope(program: &Program) -> Scope {
+    Scope::new(&program.exclude)
 }
 
 /// `root/path`, bytes that are not UTF-8 replaced.
@@ -379,12 +568,5 @@ impl Configs {
             concerned.map(|config| (config.id.clone(), ConfigRead::new(config, prefix, cache, deadline))).collect();
         cache.end_pass();
         Self(read)
-    }
-
-    /// Configurations that `program` reads: its own, and those that name no program.
-    fn read_by<'a>(&'a self, baseline: &'a Baseline, program: &Program) -> Vec<(&'a Config, &'a ConfigRead)> {
-        let is_read = |config: &&Config| config.program.as_ref().is_none_or(|reader| *reader == program.id);
-        let configs = baseline.configs.iter().filter(is_read);
-        configs.filter_map(|config| Some((config, self.0.get(&config.id)?))).collect()
     }
 }

@@ -155,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_in_place_of_a_file_does_not_hang_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(matches!(Config::read(&pipe), Err(ConfigError::Read(_))));
+        let config = Config { root: pipe.clone(), ..read(|text| text).unwrap() };
+        assert!(crate::trust::Trust::of(&config).is_err());
+        assert!(crate::client::Controllers::new(config.controllers, &pipe).is_err());
+    }
+
+    #[test]
     fn what_would_open_a_way_in_is_refused() {
         let config = read(|text| text).unwrap();
         assert_eq!(config.controllers, ["https://controller:8443"]);

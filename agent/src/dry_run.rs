@@ -68,7 +68,7 @@ pub fn evidence(config: &Config) -> Result<Evidence, DryRunError> {
 
     let host = set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
     let mut collector = Collector::new(sealing_key, config.prefix.clone());
-    let pass = collector.pass(set.reference.baseline(), host.as_ref(), &Limits::default());
+    let pass = collector.pass(set.reference.baseline(), host.as_ref(), &Limits::default(), &|| {});
     let seen = Seen::new(pass.state, pass.configs, pass.lists, now);
     let next = Sent { sequence: sent.sequence.saturating_add(1), permit: gate.permit_number() };
     let cover = seen.cover(&identity, set.reference.digest(), next, gate.newest_stop(), now);

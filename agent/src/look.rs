@@ -1,12 +1,10 @@
 //! The looking task: waits for changes, looks at the host, and hands the local appraisal to the gate.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use manifests::appraise::appraise;
 use manifests::baseline::Baseline;
-use manifests::digest::Digest;
 use manifests::evidence::{Evidence, InForceSeen, Why};
 use manifests::gate::{Event, Local};
 use manifests::time::{Span, Time};
@@ -17,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::collect::{Collector, Limits, Processes, WatchSet};
+use crate::collect::{Collector, Journal, Limits, Processes, WatchSet};
 use crate::parts::{Parts, Seen};
 use crate::trust::TrustedSet;
-use crate::watch::{Pending, Watch};
+use crate::watch::{Change, Pending, Watch};
 
 /// How often the programs' processes are looked for.
 const PROCESS_POLL: Duration = Duration::from_secs(1);
@@ -39,8 +37,10 @@ pub struct Eyes {
     collector: Collector,
     watch: Arc<Mutex<Option<Watch>>>,
     watching: bool,
-    /// The processes that the newest pass under each baseline looked into.
-    processes: BTreeMap<Digest, Processes>,
+    /// What the watch has told, for who looks.
+    journal: Journal,
+    /// The processes that the newest pass looked into; nothing before the first.
+    processes: Option<Processes>,
     /// When the newest appraisals can change by themselves.
     changes_at: Option<Time>,
     /// Looks in a row in which a program did not tell a value in force.
@@ -54,10 +54,11 @@ impl Eyes {
     /// Eyes that have seen nothing.
     pub fn new(collector: Collector, watch: Option<Watch>) -> Self {
         Self {
+            journal: collector.journal(),
             collector,
             watch: Arc::new(Mutex::new(watch)),
             watching: false,
-            processes: BTreeMap::new(),
+            processes: None,
             changes_at: None,
             unanswered: 0,
             kept: Vec::new(),
@@ -72,7 +73,7 @@ impl Eyes {
         let watched = self.watched(parts, &sets);
         // The watch first, then the look: no change can fall between them.
         self.set_watch(parts, &watched);
-        self.processes.clear();
+        self.processes = None;
         self.changes_at = None;
         let mut is_unanswered = false;
         // The set to come first: where it says hold it rules at once, before the old one is asked again.
@@ -80,8 +81,10 @@ impl Eyes {
             let started = clock::now();
             let Some(changes) = parts.keeper.read(manifests::gate::Gate::changes) else { return };
             let baseline = set.reference.digest();
-            let pass = self.collector.pass(set.reference.baseline(), host(set, started.wall).as_ref(), &self.limits);
-            self.processes.insert(baseline, pass.processes);
+            let settle = || note_events(parts, &self.watch, &self.journal);
+            let host = host(set, started.wall);
+            let pass = self.collector.pass(set.reference.baseline(), host.as_ref(), &self.limits, &settle);
+            self.processes = Some(pass.processes);
             is_unanswered |= pass
                 .state
                 .settings
@@ -140,37 +143,41 @@ impl Eyes {
     fn set_watch(&mut self, parts: &Parts, set: &WatchSet) {
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watch) = watch.as_mut() else { return };
-        let watching = match watch.set(set) {
-            Ok(()) => true,
-            Err(error) => {
-                if self.watching || parts.shared().watching.is_empty() {
-                    parts.trouble("changes cannot be watched, short passes do instead", &error);
-                }
-                false
-            }
+        let result = watch.set(set);
+        let how = match &result {
+            Ok(()) if watch.blind().is_empty() => "file events".to_owned(),
+            Ok(()) => format!("file events, and a pass every {UNWATCHED_PASS:?}: {}", watch.blind()),
+            Err(_) => format!("a pass every {UNWATCHED_PASS:?}"),
         };
-        self.watching = watching;
-        parts.shared().watching =
-            if watching { "file events".to_owned() } else { format!("a pass every {UNWATCHED_PASS:?}") };
+        self.watching = result.is_ok() && watch.blind().is_empty();
+        // Where changes can go untold, nothing is concluded from what was not told.
+        self.journal.watching(Some(set).filter(|_| result.is_ok() && watch.blind().is_empty()));
+        let before = std::mem::replace(&mut parts.shared().watching, how.clone());
+        match result {
+            _ if before == how => {}
+            Ok(()) => info!("changes are noticed by {how}"),
+            Err(error) => parts.trouble("changes cannot be watched, short passes do instead", &error),
+        }
     }
 
-    /// Whether the processes are others than the newest passes looked into. A set that was not looked
-    /// at yet says nothing: its look is under way.
-    fn have_processes_changed(&mut self, sets: &[Arc<TrustedSet>]) -> bool {
-        let mut changed = false;
-        for set in sets {
-            if let Some(before) = self.processes.get(&set.reference.digest()) {
-                changed |= *before != self.collector.processes(set.reference.baseline());
-            }
-        }
-        changed
+    /// Whether the processes are others than the newest pass looked into. Before the first look nothing is
+    /// known that could have changed.
+    fn have_processes_changed(&mut self) -> bool {
+        self.processes.as_ref().is_some_and(|before| *before != self.collector.processes())
     }
 }
 
 /// Takes what is queued; a change is counted by the gate before it stops being pending.
-fn note_events(parts: &Parts, watch: &Mutex<Option<Watch>>) {
+fn note_events(parts: &Parts, watch: &Mutex<Option<Watch>>, journal: &Journal) {
     let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(drained) = watch.as_mut().map(Watch::drain) else { return };
+    if drained.contains(&Change::Overflow) {
+        journal.lost();
+    }
+    journal.note(drained.iter().filter_map(|change| match change {
+        Change::Path { path, happened } => Some((path.as_path(), *happened)),
+        Change::Overflow => None,
+    }));
     if !drained.is_empty() {
         parts.step(Event::Changed); // Asks for a look.
     }
@@ -187,7 +194,7 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         warn!("file events cannot be had: looking every {UNWATCHED_PASS:?} instead");
     }
     let watched = queued.is_some();
-    let watch = Arc::clone(&eyes.watch);
+    let (watch, journal) = (Arc::clone(&eyes.watch), eyes.journal.clone());
     let mut eyes = eyes;
     let mut next_pass = Instant::now();
     let mut poll = tokio::time::interval(PROCESS_POLL);
@@ -199,13 +206,13 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         let due = tokio::select! {
             () = shutdown.cancelled() => return,
             () = one_queued(&mut queued) => {
-                note_events(&parts, &watch);
+                note_events(&parts, &watch, &journal);
                 false
             }
             () = parts.look.notified() => true,
             () = tokio::time::sleep_until(next_pass) => true,
             _ = poll.tick() => {
-                if eyes.have_processes_changed(&parts.sets()) {
+                if eyes.have_processes_changed() {
                     info!("processes changed");
                     parts.step(Event::Changed); // Asks for a look.
                 }
@@ -229,9 +236,9 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
                 looked = &mut looking => break looked,
                 // Events of no interest must not keep the gate waiting for the end of a look.
                 () = one_queued(&mut queued) => {
-                    let (parts, watch) = (Arc::clone(&parts), Arc::clone(&watch));
+                    let (parts, watch, journal) = (Arc::clone(&parts), Arc::clone(&watch), journal.clone());
                     // The look holds the watch for as long as it sets it.
-                    let _ = tokio::task::spawn_blocking(move || note_events(&parts, &watch)).await;
+                    let _ = tokio::task::spawn_blocking(move || note_events(&parts, &watch, &journal)).await;
                 }
             }
         };

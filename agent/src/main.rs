@@ -1,10 +1,11 @@
 //! `sekisho-agent`: arguments, logging and exit codes.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use agent::collect;
+use agent::collect::{self, Captured, Scope};
 use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
@@ -65,8 +66,15 @@ enum Command {
         /// The root of the tree.
         path: PathBuf,
         /// A gitignore glob of paths that do not count.
-        #[arg(long)]
+        #[arg(long, value_name = "GLOB")]
         exclude: Vec<String>,
+        /// A gitignore glob of symbolic links that lead out of the tree and whose targets count.
+        #[arg(long, value_name = "GLOB")]
+        follow: Vec<String>,
+        /// Print no list but, as JSON, the symbolic links that lead out of the tree and are neither excluded
+        /// nor followed. No file is read.
+        #[arg(long)]
+        links: bool,
     },
     /// Look at this host once, under the newest verified baseline.
     Collect {
@@ -136,12 +144,21 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Run { config } => run_until_told(&config).await?,
         Command::Gate { config, socket, entry } => return question(config, socket, entry).await,
-        Command::Capture { path, exclude } => {
-            let exclude =
-                Globs::new(exclude).map_err(|(index, why)| anyhow::anyhow!("--exclude {}: {why}", index + 1))?;
-            let list = collect::capture(&path, &exclude)?;
-            eprintln!("{} entries, {}", list.len(), list.digest());
-            std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
+        Command::Capture { path, exclude, follow, links } => {
+            let globs = |name: &str, globs| {
+                Globs::new(globs).map_err(|(index, why)| anyhow::anyhow!("--{name} {}: {why}", index + 1))
+            };
+            let scope = Scope::new(&globs("exclude", exclude)?).following(&globs("follow", follow)?);
+            if links {
+                print_links(&collect::links_out(&path, &scope)?)?;
+            } else {
+                let Captured { list, out } = collect::capture(&path, &scope)?;
+                for (link, target) in &out {
+                    eprintln!("{}", leads_out(link, target));
+                }
+                eprintln!("{} entries, {}", list.len(), list.digest());
+                std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
+            }
         }
         Command::Collect { config, dry_run: _ } => {
             let evidence = dry_run::evidence(&Config::read(&config)?)?;
@@ -172,6 +189,25 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One link that leads out, for a person. Names are escaped: they come from outside.
+fn leads_out(link: &Path, target: &Path) -> String {
+    format!(
+        "{link:?} leads out of the tree, to {target:?}: what lies there does not count. \
+         Make it count with --follow, or leave the link out with --exclude"
+    )
+}
+
+fn print_links(links: &BTreeMap<PathBuf, PathBuf>) -> anyhow::Result<()> {
+    let shown = |(link, target): (&PathBuf, &PathBuf)| {
+        // A name that is none in UTF-8 cannot stand in a baseline.
+        let is_text = link.to_str().is_some();
+        serde_json::json!({ "link": link.to_string_lossy(), "leads_to": target.to_string_lossy(), "is_text": is_text })
+    };
+    let links: Vec<_> = links.iter().map(shown).collect();
+    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "links": links }))?);
+    Ok(())
 }
 
 async fn run_until_told(config: &Path) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use manifests::chain::chain;
 use manifests::digest::Digest;
 use manifests::envelope::{Sealed, Verified};
-use manifests::evidence::{ConfigPrint, Cover, State};
+use manifests::evidence::{ConfigPrint, Cover, State, StateDigests};
 use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
 use manifests::key::{PublicKey, SigningKey};
@@ -82,8 +82,8 @@ pub struct Shared {
 pub struct Seen {
     /// What appraisal read.
     pub state: State,
-    /// Its digest.
-    pub digest: Digest,
+    /// Its digests.
+    pub digest: StateDigests,
     /// For the cover.
     pub configs: BTreeMap<ItemId, ConfigPrint>,
     /// File lists by digest.
@@ -100,7 +100,7 @@ impl Seen {
         lists: BTreeMap<Digest, Vec<u8>>,
         started: Clocks,
     ) -> Self {
-        Self { digest: state.digest(), state, configs, lists, started }
+        Self { digest: StateDigests::of(&state), state, configs, lists, started }
     }
 
     /// The cover of a document of `now` that says `sent`, and `stop` as the newest one known.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use manifests::api::{self, Next, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
-use manifests::envelope::Sealed;
-use manifests::evidence::{Cover, Evidence, Heartbeat};
+use manifests::envelope::{Document, EitherVersion, Sealed};
+use manifests::evidence::{Cover, EVIDENCE_VERSION, Evidence, Heartbeat, v1};
 use manifests::gate::{Event, Gate};
+use manifests::key::SigningKey;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -39,7 +40,7 @@ struct Reporter {
     resumed: bool,
     /// That document, sent and not answered yet.
     resuming: Option<Vec<u8>>,
-    /// Baseline and state of the last full evidence that was accepted.
+    /// Baseline, and digest of the state as it was sent, of the last full evidence that was accepted.
     accepted: Option<(Digest, Digest)>,
     /// The state of the last document, and the sequence of the first one that had it.
     run: Option<(Digest, u64)>,
@@ -84,7 +85,7 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
             Err(error) => {
                 parts.trouble("a report failed", &error);
                 let again = match &error {
-                    ReportError::Client(error) => reporter.heed(error),
+                    ReportError::Client(error) => reporter.heed(&parts, error),
                     ReportError::State(_) | ReportError::Seal(_) => false,
                 };
                 // Once: two that refuse each other must not do so without a pause.
@@ -106,10 +107,11 @@ impl Reporter {
         if let Some(document) = self.resuming.clone() {
             self.resume(parts, document).await?;
         }
+        let version = parts.client.evidence_version().await.map_err(ReportError::Client)?;
         let reporting = parts.keeper.read(|gate| gate.reporting().map(|(set, local)| (set.baseline, local.state)));
-        let Some((baseline, state)) = reporting.flatten() else { return Ok(false) };
+        let Some((baseline, digests)) = reporting.flatten() else { return Ok(false) };
         let seen = parts.shared().seen.get(&baseline).cloned();
-        let Some(seen) = seen.filter(|seen| seen.digest == state) else { return Ok(false) };
+        let Some(seen) = seen.filter(|seen| seen.digest == digests) else { return Ok(false) };
         let (Some(key), sequence) = (&parts.key, self.sequence.saturating_add(1)) else { return Ok(false) };
 
         // Kept before it is sent: a sequence is never used twice, and no permit is named lower than one
@@ -125,14 +127,16 @@ impl Reporter {
         let stop = parts.keeper.read(Gate::newest_stop).flatten();
         let cover = seen.cover(&parts.identity, baseline, sent, stop, clock::now());
         let cover = Cover { resumed: self.resumed, ..cover };
-        let (_, since) = *self.run.insert(self.run.filter(|(run, _)| *run == state).unwrap_or((state, sequence)));
+        let run = self.run.filter(|(run, _)| *run == digests.v2).unwrap_or((digests.v2, sequence));
+        let (_, since) = *self.run.insert(run);
+        let state = digests.of_version(version);
         let full = self.resumed || self.accepted != Some((baseline, state));
-        let (path, body) = if full {
-            let evidence = Evidence { cover, state: seen.state.clone() };
-            (api::EVIDENCE, envelope_json(&Sealed::seal(&evidence, key).map_err(ReportError::Seal)?))
-        } else {
-            let heartbeat = Heartbeat { cover, state, since };
-            (api::HEARTBEATS, envelope_json(&Sealed::seal(&heartbeat, key).map_err(ReportError::Seal)?))
+        let path = if full { api::EVIDENCE } else { api::HEARTBEATS };
+        let body = match (version < EVIDENCE_VERSION, full) {
+            (true, true) => sealed(&v1::Evidence { cover, state: v1::State::from(&seen.state) }, key)?,
+            (true, false) => sealed(&v1::Heartbeat { cover, state }, key)?,
+            (false, true) => sealed(&Evidence { cover, state: seen.state.clone() }, key)?,
+            (false, false) => sealed(&Heartbeat { cover, state, since }, key)?,
         };
         if self.resumed {
             if let Err(error) = parts.state.store_resuming(&body) {
@@ -147,7 +151,7 @@ impl Reporter {
         }
         let receipt: Receipt = parts.client.post(path, body, None).await.map_err(ReportError::Client)?;
         if full {
-            info!(sequence, state = %state, "evidence accepted");
+            info!(sequence, version, state = %state, "evidence accepted");
             self.accepted = Some((baseline, state));
         } else {
             debug!(sequence, "heartbeat accepted");
@@ -158,13 +162,22 @@ impl Reporter {
 
     /// Sends the document by which this host resumes until it is answered, the same bytes each time.
     async fn resume(&mut self, parts: &Arc<Parts>, document: Vec<u8>) -> Result<(), ReportError> {
+        let sent = document.clone();
         match parts.client.post::<Receipt>(api::EVIDENCE, document, None).await {
             Ok(receipt) => {
                 info!(sequence = receipt.sequence, "resumed");
                 self.work_off(parts, receipt, None);
             }
             // Refused is answered, too.
-            Err(error) if error.refusal().is_some() => parts.trouble("resuming was refused", &error),
+            Err(error) if error.refusal().is_some() => {
+                parts.trouble("resuming was refused", &error);
+                parts.client.forget_evidence_version();
+                // By a controller that does not take the version: once more, in the one that it takes.
+                if is_newer(&sent, parts.client.evidence_version().await.map_err(ReportError::Client)?) {
+                    self.resumed = true;
+                    parts.report.notify_one();
+                }
+            }
             Err(error) => return Err(ReportError::Client(error)),
         }
         self.resuming = None;
@@ -173,6 +186,7 @@ impl Reporter {
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
         parts.shared().contact = Some(clock::now().wall);
+        parts.client.note_evidence_version(receipt.evidence);
         if receipt.stops.len() >= STOPS_PER_RECEIPT_MAX {
             parts.report.notify_one(); // There may be more.
         }
@@ -204,7 +218,7 @@ impl Reporter {
     }
 
     /// What a refusal asks for. True if the next document may go at once.
-    fn heed(&mut self, error: &ClientError) -> bool {
+    fn heed(&mut self, parts: &Parts, error: &ClientError) -> bool {
         let Some(refusal) = error.refusal() else { return false };
         match (refusal.code.as_str(), refusal.sequence) {
             // The controller is ahead: this state directory is older than the host's last document.
@@ -212,6 +226,12 @@ impl Reporter {
                 warn!(stored, ours = self.sequence, "resuming from the controller's sequence");
                 self.sequence = stored;
                 self.resumed = true;
+                self.accepted = None;
+                true
+            }
+            // Perhaps a controller of before has taken the place of one that takes this version.
+            ("malformed", _) => {
+                parts.client.forget_evidence_version();
                 self.accepted = None;
                 true
             }
@@ -223,6 +243,16 @@ impl Reporter {
     }
 }
 
+fn sealed<T: Document>(document: &T, key: &SigningKey) -> Result<Vec<u8>, ReportError> {
+    Ok(envelope_json(&Sealed::seal(document, key).map_err(ReportError::Seal)?))
+}
+
+/// Whether an envelope with evidence is of a newer version than this one.
+fn is_newer(envelope: &[u8], version: u64) -> bool {
+    let sealed: Result<EitherVersion<v1::Evidence, Evidence>, _> = serde_json::from_slice(envelope);
+    version < EVIDENCE_VERSION && matches!(sealed, Ok(EitherVersion::New(_)))
+}
+
 async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: String) {
     for list in wanted {
         if let Some(bytes) = seen.lists.get(&list)
@@ -231,5 +261,25 @@ async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, 
             parts.trouble("a file list was not handed in", &error); // Asked for again with the next receipt.
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_of_version_2_is_newer_than_what_a_controller_of_before_takes() {
+        let envelope = |version: &str| {
+            format!(
+                r#"{{"payloadType":"application/vnd.sekisho.evidence.{version}+json","payload":"e30=",
+                "signatures":[{{"keyid":"{}","sig":"AAAA"}}]}}"#,
+                "a".repeat(64)
+            )
+        };
+        let is_newer = |document: &str, version| is_newer(document.as_bytes(), version);
+        assert!(is_newer(&envelope("v2"), 1));
+        assert!(!is_newer(&envelope("v2"), 2) && !is_newer(&envelope("v2"), 3));
+        assert!(!is_newer(&envelope("v1"), 1) && !is_newer("{}", 1));
     }
 }

@@ -1,10 +1,10 @@
 //! The state directory: everything an agent keeps. Each file is replaced atomically and synced; a
 //! file that is there and cannot be used is an error that names it, never "nothing stored".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
@@ -33,6 +33,8 @@ const STOPS_MAX: usize = 100_000;
 #[derive(Debug)]
 pub struct StateDirectory {
     path: PathBuf,
+    /// File lists in `loaded` that this process has written: of others nobody knows that they are whole.
+    written: Mutex<BTreeSet<Digest>>,
     _lock: Option<OwnedFd>,
 }
 
@@ -154,7 +156,7 @@ impl StateDirectory {
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 durable::remove_temporaries(path).map_err(StateError::Io)?;
-                Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+                Ok(Self { path: path.to_owned(), written: Mutex::default(), _lock: Some(lock) })
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse { path: path.to_owned() }),
             Err(error) => Err(open(error.into())),
@@ -163,7 +165,7 @@ impl StateDirectory {
 
     /// For reading beside a running agent.
     pub fn read_only(path: &Path) -> Self {
-        Self { path: path.to_owned(), _lock: None }
+        Self { path: path.to_owned(), written: Mutex::default(), _lock: None }
     }
 
     /// Where trusted metadata and target files are kept.
@@ -317,18 +319,22 @@ impl StateDirectory {
         self.path.join("loaded").join(digest.hex())
     }
 
-    /// Keeps what is known of running processes, and the file lists that it names; others go.
+    /// Keeps what is known of running processes, and the file lists that it names; others go. A list that
+    /// was there when this agent started is written anew, for it may be damaged.
     ///
     /// # Errors
     /// [`StateError::Io`]; what was kept before still is.
     pub fn store_processes(&self, json: &[u8], lists: &BTreeMap<Digest, Arc<FileList>>) -> Result<(), StateError> {
         durable::create_directory(&self.path.join("loaded")).map_err(StateError::Io)?;
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         for (digest, list) in lists {
             let path = self.loaded_path(digest);
-            if !path.exists() {
+            if !written.contains(digest) || !path.exists() {
                 durable::replace(&path, &list.to_bytes(), durable::PRIVATE).map_err(StateError::Io)?;
+                written.insert(*digest);
             }
         }
+        written.retain(|digest| lists.contains_key(digest));
         self.write(PROCESSES, json)?;
         // Room is all that is lost if this fails, and the next change tries again.
         for entry in std::fs::read_dir(self.path.join("loaded")).into_iter().flatten().flatten() {
@@ -461,6 +467,38 @@ mod tests {
         assert!(matches!(state.permit(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.host_key(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.sealing_key(), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_kept_file_list_that_is_damaged_is_written_anew_under_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut list = FileList::new();
+        list.insert_file(b"lib/module", Digest::of(b"one"));
+        let (digest, list) = (list.digest(), Arc::new(list));
+        let lists = BTreeMap::from([(digest, Arc::clone(&list))]);
+        let path = directory.path().join("loaded").join(digest.hex());
+        for damage in [None, Some("damaged"), Some("")] {
+            let state = StateDirectory::open(directory.path()).unwrap();
+            if let Some(damage) = damage {
+                std::fs::write(&path, damage).unwrap();
+            }
+            state.store_processes(b"{}", &lists).unwrap();
+            assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
+            // Not again and again: a list may be large, and processes come and go.
+            let before = std::fs::metadata(&path).unwrap();
+            state.store_processes(b"{ }", &lists).unwrap();
+            use std::os::unix::fs::MetadataExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().ino(), before.ino());
+            std::fs::remove_file(&path).unwrap();
+            state.store_processes(b"{}", &lists).unwrap();
+            assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
+        }
+        // What is no longer named goes, and comes back whole.
+        let state = StateDirectory::open(directory.path()).unwrap();
+        state.store_processes(b"{}", &BTreeMap::new()).unwrap();
+        assert!(!path.exists());
+        state.store_processes(b"{}", &lists).unwrap();
+        assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
     }
 
     #[test]

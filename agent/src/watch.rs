@@ -3,8 +3,11 @@
 //! The gate asks [`Pending`] before every answer whether a change is queued that nobody has looked
 //! at: that is why the kernel's queue is asked directly and no thread stands in between
 //! (`docs/decisions/0006-inotify-asked-at-each-question.md`). The mount table is watched beside it,
-//! for a mount hides files without an event on any of them.
+//! for a mount hides files without an event on any of them. Where the kernel does not hear of every
+//! change, [`Watch::blind`] says so.
 
+mod blind;
+mod mounts;
 mod roles;
 
 use std::collections::{BTreeSet, HashMap};
@@ -22,8 +25,11 @@ use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::collect::WatchSet;
+use crate::collect::{Happened, WatchSet};
+use mounts::{MOUNT_TABLE, MountTable};
 use roles::Roles;
+
+pub use blind::{Blind, Blindness};
 
 /// Bytes of events read at a time.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -47,6 +53,10 @@ const ENTRIES: WatchFlags = WatchFlags::MODIFY
 const COMPONENT: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::DONT_FOLLOW);
 /// A link that is replaced loses a name, which is a change of its attributes and told at once.
 const LINK: WatchFlags = COMPONENT.union(WatchFlags::ATTRIB);
+
+/// What happens to a file that another one is mounted on.
+const MOUNTED_FILE: WatchFlags =
+    COMPONENT.union(WatchFlags::MODIFY).union(WatchFlags::CLOSE_WRITE).union(WatchFlags::ATTRIB);
 
 /// Why something cannot be watched.
 #[derive(Debug, thiserror::Error)]
@@ -106,8 +116,14 @@ impl WatchError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// At this path.
-    Path(PathBuf),
-    /// Anywhere: the kernel's queue was full, a file system went, or mounts changed.
+    Path {
+        /// Links before it followed.
+        path: PathBuf,
+        /// What was told of it.
+        happened: Happened,
+    },
+    /// Anywhere: the kernel's queue was full, a file system went, or something was mounted or unmounted at,
+    /// above or below what is watched.
     Overflow,
 }
 
@@ -118,6 +134,10 @@ pub struct Watch {
     /// What was watched is no longer what is there: the next set is made anew.
     stale: bool,
     watched: HashMap<i32, Roles>,
+    /// The mounts when the set was made, and the lines of those that matter for it.
+    table: MountTable,
+    mounted: Vec<Vec<u8>>,
+    blind: Blind,
 }
 
 /// Says without waiting whether a change is queued. Cheap to copy and to ask, from any thread.
@@ -186,7 +206,7 @@ impl Watch {
         let name = Path::new("inotify");
         let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
         let inotify = inotify::init(flags).map_err(|errno| WatchError::new(name, errno))?;
-        let table = Path::new("/proc/self/mountinfo");
+        let table = Path::new(MOUNT_TABLE);
         let open = || {
             rustix::fs::open(table, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|errno| WatchError::Io { path: table.to_owned(), source: errno.into() })
@@ -200,7 +220,15 @@ impl Watch {
             undelivered: Arc::default(),
             wake: Arc::new(wake),
         };
-        Ok(Self { pending, set: WatchSet::default(), stale: false, watched: HashMap::new() })
+        Ok(Self {
+            pending,
+            set: WatchSet::default(),
+            stale: false,
+            watched: HashMap::new(),
+            table: MountTable::default(),
+            mounted: Vec::new(),
+            blind: Blind::default(),
+        })
     }
 
     /// Watches `set` and nothing else. Costs a listing of every directory, unless `set` is what is
@@ -212,6 +240,11 @@ impl Watch {
         if !self.stale && *set == self.set {
             return Ok(());
         }
+        // First: what is mounted from here on is an event.
+        let read = MountTable::read().map_err(|source| WatchError::Io { path: MOUNT_TABLE.into(), source });
+        self.table = read?;
+        self.mounted = self.table.lines_for(set);
+        self.blind = Blind::default();
         let before = std::mem::take(&mut self.watched);
         self.set = set.clone();
         // Only whole success makes the next call a cheap one.
@@ -225,6 +258,12 @@ impl Watch {
         result
     }
 
+    /// Where things may change without an event, although everything is watched: of what was set last, and of
+    /// directories that came since.
+    pub fn blind(&self) -> &Blind {
+        &self.blind
+    }
+
     /// The handle that the gate asks.
     pub fn pending(&self) -> Pending {
         self.pending.clone()
@@ -236,7 +275,10 @@ impl Watch {
         // First: from here on until the caller has noted the changes, something is pending.
         self.pending.undelivered.fetch_add(1, Ordering::SeqCst);
         let mut changes = BTreeSet::new();
-        if self.pending.mounts.has_changed(true) {
+        // Most mounts are made elsewhere, by containers and automounters.
+        if self.pending.mounts.has_changed(true)
+            && !MountTable::read().is_ok_and(|table| table.lines_for(&self.set) == self.mounted)
+        {
             changes.insert(Change::Overflow);
             self.stale = true;
         }
@@ -246,7 +288,7 @@ impl Watch {
         if changes.len() > CHANGES_MAX {
             changes = BTreeSet::from([Change::Overflow]);
         }
-        Drained { changes: changes.into_iter().collect(), undelivered: Arc::clone(&self.pending.undelivered) }
+        Drained { changes: once(changes), undelivered: Arc::clone(&self.pending.undelivered) }
     }
 
     fn add_all(&mut self, set: &WatchSet) -> Result<(), WatchError> {
@@ -267,6 +309,9 @@ impl Watch {
         }
         for (path, names) in &set.entries {
             note(self.add(path, ENTRIES, |roles| roles.names.extend(names.iter().cloned())), path);
+        }
+        for path in self.table.files_for(set) {
+            note(self.add(&path, MOUNTED_FILE, |roles| roles.content = true), &path);
         }
         for root in set.trees.keys() {
             note(self.add_tree(root, Path::new("")), root);
@@ -299,17 +344,26 @@ impl Watch {
         Ok(is_there)
     }
 
-    /// Adds a role to what is watched at `path`. False if nothing is there. What may not be looked at
-    /// is left unwatched: the pass cannot read it either, and says so.
+    /// Adds a role to what is watched at `path`. False if nothing is there. A directory that may neither be
+    /// listed nor entered is left unwatched: the pass cannot read it either, and says so.
     fn add(&mut self, path: &Path, flags: WatchFlags, role: impl FnOnce(&mut Roles)) -> Result<bool, WatchError> {
         // Added to what the same directory is watched for already, under whatever name.
         match inotify::add_watch(&*self.pending.inotify, path, flags | WatchFlags::MASK_ADD) {
             Ok(wd) => {
                 role(self.watched.entry(wd).or_insert_with(|| Roles::new(path)));
+                if let Some(file_system) = self.table.silent_at(path) {
+                    self.blind.add(path, Blindness::Silent(file_system.to_owned()));
+                }
                 Ok(true)
             }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
-            Err(Errno::ACCESS | Errno::PERM) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM) => {
+                // With a slash behind it, only a directory that may be entered is there; listing takes less.
+                if path.join(".").symlink_metadata().is_ok() || std::fs::read_dir(path).is_ok() {
+                    self.blind.add(path, Blindness::Refused);
+                }
+                Ok(true)
+            }
             Err(errno) => Err(WatchError::new(path, errno)),
         }
     }
@@ -332,7 +386,9 @@ impl Watch {
                 self.stale = true;
             }
             if roles.matters_itself() {
-                changes.insert(Change::Path(roles.path.clone()));
+                let removal = event.flags.intersects(ReadFlags::MOVE_SELF | ReadFlags::DELETE_SELF);
+                let happened = Happened { content: removal, removal };
+                changes.insert(Change::Path { path: roles.path.clone(), happened });
             }
             return;
         };
@@ -342,7 +398,11 @@ impl Watch {
         if in_trees.is_empty() && !roles.names(name) {
             return;
         }
-        changes.insert(Change::Path(roles.path.join(name)));
+        changes.insert(Change::Path { path: roles.path.join(name), happened: happened(event.flags) });
+        // A directory that could not be watched may be watched from now on.
+        if is_directory && event.flags.contains(ReadFlags::ATTRIB) && self.blind.has_refused() {
+            self.stale = true;
+        }
         if is_directory && event.flags.contains(ReadFlags::MOVED_FROM) {
             self.stale = true;
         }
@@ -381,6 +441,28 @@ fn wake(inotify: &OwnedFd, mounts: &OwnedFd) -> Result<OwnedFd, Errno> {
     epoll::add(&wake, inotify, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
     epoll::add(&wake, mounts, epoll::EventData::new_u64(1), epoll::EventFlags::PRI)?;
     Ok(wake)
+}
+
+/// Each path once, with everything that was told of it.
+fn once(changes: BTreeSet<Change>) -> Vec<Change> {
+    let mut all: Vec<Change> = Vec::with_capacity(changes.len());
+    for change in changes {
+        match (all.last_mut(), &change) {
+            (Some(Change::Path { path: last, happened }), Change::Path { path, happened: more }) if last == path => {
+                happened.content |= more.content;
+                happened.removal |= more.removal;
+            }
+            _ => all.push(change),
+        }
+    }
+    all
+}
+
+/// What the kernel tells of an entry of a directory.
+fn happened(flags: ReadFlags) -> Happened {
+    let removal = ReadFlags::DELETE | ReadFlags::MOVED_FROM;
+    let content = removal | ReadFlags::MODIFY | ReadFlags::CREATE | ReadFlags::MOVED_TO;
+    Happened { content: flags.intersects(content), removal: flags.intersects(removal) }
 }
 
 /// An event, out of the kernel's buffer.

@@ -3,146 +3,20 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
 
 #[path = "support/baseline.rs"]
-mod support;
+mod baseline;
+#[path = "support/programs.rs"]
+mod programs;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use agent::collect::{Collector, Limits};
-use manifests::baseline::Baseline;
-use manifests::evidence::{ProcessesSeen, TreeSeen};
-use support::baseline;
-
-/// A child that is killed, by its own process id, when the test ends however it ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A program of one copied executable and a module.
-struct Host {
-    directory: tempfile::TempDir,
-    root: PathBuf,
-}
-
-impl Host {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        // Links on the way to the temporary directory are none of the test's business.
-        let root = directory.path().canonicalize().unwrap().join("issuing");
-        let host = Self { directory, root };
-        host.install(&host.root.clone(), b"");
-        host
-    }
-
-    fn install(&self, root: &Path, more: &[u8]) {
-        fs::create_dir_all(root.join("bin")).unwrap();
-        fs::create_dir_all(root.join("lib")).unwrap();
-        // The bytes behind an executable's end do not matter to it, and make it another file.
-        let mut bytes = fs::read("/bin/sleep").unwrap();
-        bytes.extend_from_slice(more);
-        replace(&root.join("bin/issuingd"), &bytes);
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(root.join("bin/issuingd"), fs::Permissions::from_mode(0o755)).unwrap();
-        replace(&root.join("lib/module"), b"one");
-        replace(&root.join("script"), b"one");
-    }
-
-    fn start(&self, exe: &Path) -> Running {
-        let child = Command::new(exe).arg("1000").stdin(Stdio::null()).spawn().unwrap();
-        let wanted = exe.canonicalize().unwrap();
-        // The child is another program until it has executed its own.
-        wait(|| fs::read_link(format!("/proc/{}/exe", child.id())).is_ok_and(|exe| exe == wanted));
-        next_tick();
-        Running(child)
-    }
-
-    fn exe(&self) -> PathBuf {
-        self.root.join("bin/issuingd")
-    }
-
-    fn baseline(&self, root: &Path, process: &str, more: &str) -> Baseline {
-        baseline(&format!(
-            "[[program]]\nid = \"server\"\nroot = {root:?}\nprocess = {process}\nenforce = \"hold\"\nowner = \"o\"\n\
-             exclude = [\"logs/**\"]\nremediation = {{ en = \"r\" }}\n\
-             [[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n{more}\n"
-        ))
-    }
-
-    fn plain(&self) -> Baseline {
-        self.baseline(&self.root, "{ exe = \"bin/issuingd\" }", "")
-    }
-}
-
-/// Replaces a file at once, as package managers do: another inode under the same name.
-fn replace(path: &Path, content: &[u8]) {
-    let next = path.with_extension("next");
-    fs::write(&next, content).unwrap();
-    fs::rename(&next, path).unwrap();
-}
-
-fn wait(mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !happened() {
-        assert!(Instant::now() < deadline, "it did not happen within a minute");
-        std::thread::yield_now();
-    }
-}
-
-/// The kernel tells when a process began in hundredths of a second: what happens within the same one
-/// can be before or after it.
-fn next_tick() {
-    let seen = Instant::now();
-    wait(|| seen.elapsed() > Duration::from_millis(30));
-}
-
-/// The kernel tells the executable a moment before the arguments.
-fn wait_for_shell(running: &Running, shell: &Path) {
-    let about = |name: &str| format!("/proc/{}/{name}", running.0.id());
-    wait(|| fs::read_link(about("exe")).is_ok_and(|exe| exe == shell));
-    wait(|| fs::read(about("cmdline")).is_ok_and(|arguments| !arguments.is_empty()));
-    next_tick();
-}
-
-/// What was seen of the program, in one word: the first file that is not as on disk.
-#[derive(Debug, PartialEq)]
-enum Loaded {
-    Current,
-    NotRunning,
-    Older { file: String },
-    Elsewhere { file: String },
-    Unknown,
-}
-
-struct Looked {
-    tree: TreeSeen,
-    loaded: Loaded,
-}
-
-fn look(collector: &mut Collector, baseline: &Baseline) -> Looked {
-    let seen = &collector.pass(baseline, None, &Limits::default()).state.programs[&"server".parse().unwrap()];
-    let held = &seen.loaded;
-    let loaded = match (held.elsewhere.first(), held.older.first(), held.unknown.first(), seen.processes) {
-        (Some(file), ..) => Loaded::Elsewhere { file: file.clone() },
-        (None, Some(older), ..) => Loaded::Older { file: older.file.clone() },
-        (None, None, Some(_), _) | (.., ProcessesSeen::Unknown(_)) => Loaded::Unknown,
-        (.., ProcessesSeen::Running) => Loaded::Current,
-        (.., ProcessesSeen::NotRunning) => Loaded::NotRunning,
-    };
-    Looked { tree: seen.tree.clone(), loaded }
-}
-
-fn older(file: &str) -> Loaded {
-    Loaded::Older { file: file.to_owned() }
-}
+use manifests::evidence::TreeSeen;
+use programs::{Host, Loaded, Running, Watched, look, next_tick, older, replace, wait, wait_for_shell};
 
 #[test]
 fn a_replaced_executable_is_not_loaded_until_its_process_is_restarted() {
@@ -167,9 +41,13 @@ fn the_same_content_under_another_inode_is_loaded() {
     let host = Host::new();
     let baseline = host.plain();
     let _running = host.start(&host.exe());
+    let mut collector = Collector::new([7; 32], None);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
     let bytes = fs::read(host.exe()).unwrap();
     replace(&host.exe(), &bytes);
-    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::Current);
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    // Who was not there cannot say what else has gone from the directory.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("bin"));
 }
 
 #[test]
@@ -192,6 +70,7 @@ fn an_open_file_counts_as_held_but_not_an_excluded_one() {
     fs::create_dir(host.root.join("logs")).unwrap();
     fs::write(host.root.join("logs/a.log"), "").unwrap();
     let open = |name: &str| Stdio::from(fs::File::open(host.root.join(name)).unwrap());
+    next_tick();
     let child = Command::new(host.exe()).arg("1000").stdin(open("lib/module")).stdout(open("logs/a.log")).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
@@ -235,16 +114,20 @@ fn what_changed_between_start_and_first_look_is_older() {
 }
 
 #[test]
-fn what_was_seen_before_a_start_may_be_linked_and_touched_after_it() {
+fn what_was_seen_before_a_start_may_be_touched_after_it() {
     let host = Host::new();
     let baseline = host.plain();
-    let mut collector = Collector::new([7; 32], None);
-    look(&mut collector, &baseline);
-    next_tick();
+    let mut watched = Watched::new();
+    watched.look(&baseline);
     let _running = host.start(&host.exe());
-    fs::hard_link(host.root.join("script"), host.directory.path().join("backup")).unwrap();
-    replace(&host.root.join("lib/module"), b"one");
-    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    let now = std::time::SystemTime::now();
+    let times = fs::FileTimes::new().set_accessed(now).set_modified(now);
+    fs::File::open(host.root.join("script")).unwrap().set_times(times).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(host.root.join("lib/module"), fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(watched.look(&baseline).loaded, Loaded::Current);
+    // Nobody who was not there can tell a touch from a change.
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, older("script"));
 }
 
 #[test]
@@ -286,6 +169,7 @@ fn a_file_overwritten_in_place_is_older_though_it_is_the_one_held() {
     let host = Host::new();
     let baseline = host.plain();
     let module = host.root.join("lib/module");
+    next_tick();
     let child = Command::new(host.exe()).arg("1000").stdin(fs::File::open(&module).unwrap()).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
@@ -307,6 +191,7 @@ fn a_process_stays_of_its_program_when_its_tree_is_moved_away() {
     let baseline = host.plain();
     let mut collector = Collector::new([7; 32], None);
     // Nothing but the executable's path tells whose it is.
+    next_tick();
     let child = Command::new("./bin/issuingd").arg0("issuing").arg("1000").current_dir(&host.root).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|exe| exe == host.exe()));
@@ -335,6 +220,7 @@ fn files_outside_of_the_tree_count_where_they_are_required_or_run() {
         manifests::digest::Digest::of(b"new"),
     );
     let baseline = host.baseline(&host.root, &format!("{{ exe = {exe:?} }}"), &more);
+    next_tick();
     let child = Command::new(&exe).arg("1000").stdin(fs::File::open(&library).unwrap()).spawn();
     let running = Running(child.unwrap());
     wait(|| fs::read_link(format!("/proc/{}/exe", running.0.id())).is_ok_and(|found| found == exe));
@@ -352,15 +238,19 @@ fn files_outside_of_the_tree_count_where_they_are_required_or_run() {
 }
 
 #[test]
-fn files_shared_with_another_host_by_hard_links_do_not_mix_their_processes_up() {
+fn a_hard_link_to_the_executable_is_the_executable_but_not_another_host_s() {
     let host = Host::new();
     let other = host.directory.path().canonicalize().unwrap().join("other");
     fs::create_dir_all(other.join("bin")).unwrap();
-    fs::hard_link(host.exe(), other.join("bin/issuingd")).unwrap();
-    let _running = host.start(&other.join("bin/issuingd"));
-    assert_eq!(look(&mut Collector::new([7; 32], None), &host.plain()).loaded, Loaded::NotRunning);
-    let theirs = host.baseline(&other, "{ exe = \"bin/issuingd\" }", "");
-    assert_eq!(look(&mut Collector::new([7; 32], None), &theirs).loaded, Loaded::Current);
+    fs::hard_link(host.exe(), other.join("bin/elsewhere")).unwrap();
+    let _running = host.start(&other.join("bin/elsewhere"));
+    assert_eq!(look(&mut Collector::new([7; 32], None), &host.plain()).loaded, Loaded::Current);
+    // Two hosts that begin at directories of one machine share files, and no processes.
+    let here = host.directory.path().canonicalize().unwrap().join("here");
+    fs::create_dir(&here).unwrap();
+    fs::rename(&host.root, here.join("issuing")).unwrap();
+    let baseline = host.baseline(Path::new("/issuing"), "{ exe = \"bin/issuingd\" }", "");
+    assert_eq!(look(&mut Collector::new([7; 32], Some(here)), &baseline).loaded, Loaded::NotRunning);
 }
 
 #[test]
@@ -387,6 +277,7 @@ fn arguments_tell_programs_of_one_interpreter_apart() {
     let host = Host::new();
     let script = "read line; exit 0";
     let shell = fs::canonicalize("/bin/sh").unwrap();
+    next_tick();
     let child = Command::new(&shell).args(["-c", script, "issuing-main"]).stdin(Stdio::piped()).spawn().unwrap();
     let running = Running(child);
     wait_for_shell(&running, &shell);
@@ -408,6 +299,7 @@ fn a_script_named_as_the_executable_is_found_by_its_interpreter() {
     let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
     let mut collector = Collector::new([7; 32], None);
     assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+    next_tick();
     let running = Running(Command::new(&script).stdin(Stdio::piped()).spawn().unwrap());
     let shell = fs::canonicalize("/bin/sh").unwrap();
     wait_for_shell(&running, &shell);
@@ -461,14 +353,14 @@ fn a_process_that_begins_or_ends_is_told_by_the_cheap_question() {
     let host = Host::new();
     let baseline = host.plain();
     let mut collector = Collector::new([7; 32], None);
-    let pass = collector.pass(&baseline, None, &Limits::default());
-    assert_eq!(collector.processes(&baseline), pass.processes);
+    let pass = collector.pass(&baseline, None, &Limits::default(), &|| {});
+    assert_eq!(collector.processes(), pass.processes);
     let running = host.start(&host.exe());
-    let now = collector.processes(&baseline);
+    let now = collector.processes();
     assert_ne!(now, pass.processes);
-    assert_eq!(collector.pass(&baseline, None, &Limits::default()).processes, now);
+    assert_eq!(collector.pass(&baseline, None, &Limits::default(), &|| {}).processes, now);
     drop(running);
-    assert_eq!(collector.processes(&baseline), pass.processes);
+    assert_eq!(collector.processes(), pass.processes);
 }
 
 #[test]
@@ -488,6 +380,7 @@ fn what_a_process_sees_elsewhere_is_compared() {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(evil.join("bin/issuingd"), fs::Permissions::from_mode(0o755)).unwrap();
     let script = "mount --make-rprivate / && mount --bind \"$1\" \"$2\" && exec \"$2/bin/issuingd\" 1000";
+    next_tick();
     let child = Command::new("unshare")
         .args(["--mount", "--", "sh", "-c", script, "sh"])
         .args([&evil, &host.root])
@@ -503,7 +396,7 @@ fn what_a_process_sees_elsewhere_is_compared() {
         eprintln!("skipped: no mount namespace can be made here");
         return;
     }
-    let elsewhere = |file: &str| Loaded::Elsewhere { file: file.to_owned() };
+    let elsewhere = |file: &str| Loaded::Elsewhere(BTreeSet::from([file.to_owned()]));
     let seen = look(&mut Collector::new([7; 32], None), &host.plain());
     assert_eq!(seen.loaded, elsewhere("lib/module"));
     // A configuration file that is hidden in the same way, whenever it is reread.

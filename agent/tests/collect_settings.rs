@@ -64,7 +64,7 @@ impl Host {
     }
 
     fn pass(&self, part: &str) -> Pass {
-        Collector::new([7; 32], None).pass(&baseline(part), None, &Limits::default())
+        Collector::new([7; 32], None).pass(&baseline(part), None, &Limits::default(), &|| {})
     }
 
     fn value(&self, files: &[&str], format: &str, config: &str, key: &str) -> ValueSeen {
@@ -306,7 +306,7 @@ fn a_sensitive_value_leaves_only_as_a_keyed_digest() {
     };
     assert!(*as_expected && *line == 2);
     assert_ne!(*keyed, Digest::of(secret.as_bytes()));
-    let other = Collector::new([8; 32], None).pass(&baseline(&part), None, &Limits::default());
+    let other = Collector::new([8; 32], None).pass(&baseline(&part), None, &Limits::default(), &|| {});
     let ValueSeen::Sealed { keyed: others, .. } = &other.state.settings[&id("s")].value else { panic!() };
     assert_ne!(keyed, others, "two hosts must not be comparable by it");
     let sent = serde_json::to_string(&(&pass.state, &pass.configs)).unwrap();

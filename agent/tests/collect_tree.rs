@@ -13,13 +13,18 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use agent::collect::{CaptureError, Collector, Limits, capture};
+use agent::collect::{CaptureError, Collector, Limits, Scope};
 use manifests::evidence::{FindingKind, ProgramSeen, State, TreeSeen, Why};
 use manifests::exclude::Globs;
+use manifests::tree::FileList;
 use support::baseline;
 
 fn globs(sources: &[&str]) -> Globs {
     Globs::new(sources.iter().map(|source| (*source).to_owned()).collect()).unwrap()
+}
+
+fn capture(root: &Path, exclude: &Globs) -> Result<FileList, CaptureError> {
+    Ok(agent::collect::capture(root, &Scope::new(exclude))?.list)
 }
 
 /// The file list by the commands of the documentation.
@@ -132,7 +137,7 @@ fn program(root: &Path, more: &str) -> String {
 }
 
 fn look(collector: &mut Collector, root: &Path, more: &str, limits: &Limits) -> (ProgramSeen, State) {
-    let pass = collector.pass(&baseline(&program(root, more)), None, limits);
+    let pass = collector.pass(&baseline(&program(root, more)), None, limits, &|| {});
     (pass.state.programs[&"server".parse().unwrap()].clone(), pass.state)
 }
 
@@ -143,14 +148,14 @@ fn a_pass_has_the_digest_of_the_capture_and_its_list() {
     let captured = capture(directory.path(), &globs(&["logs/**"])).unwrap();
     let baseline = baseline(&program(directory.path(), "exclude = [\"logs/**\"]"));
     let mut collector = Collector::new([7; 32], None);
-    let first = collector.pass(&baseline, None, &Limits::default());
+    let first = collector.pass(&baseline, None, &Limits::default(), &|| {});
     assert_eq!(first.state.programs[&"server".parse().unwrap()].tree, TreeSeen::Digest(captured.digest()));
     assert_eq!(first.lists[&captured.digest()], captured.to_bytes());
     assert_eq!(first.state.coverage, []);
-    let second = collector.pass(&baseline, None, &Limits::default());
+    let second = collector.pass(&baseline, None, &Limits::default(), &|| {});
     assert_eq!(second.state.digest(), first.state.digest());
     // Another collector knows nothing from before.
-    let other = Collector::new([7; 32], None).pass(&baseline, None, &Limits::default());
+    let other = Collector::new([7; 32], None).pass(&baseline, None, &Limits::default(), &|| {});
     assert_eq!(other.state.digest(), first.state.digest());
 }
 
@@ -238,7 +243,7 @@ fn a_prefix_is_put_before_paths_and_is_not_in_evidence() {
     fs::write(root.join("etc/print.ini"), "[queue\n").unwrap();
     let config = "[[config]]\nid = \"print\"\nfiles = [\"/etc/*.ini\"]\nformat = \"ini\"\n";
     let baseline = baseline(&format!("{config}{}", program(Path::new("/opt/issuing"), "")));
-    let pass = Collector::new([7; 32], Some(root.to_owned())).pass(&baseline, None, &Limits::default());
+    let pass = Collector::new([7; 32], Some(root.to_owned())).pass(&baseline, None, &Limits::default(), &|| {});
     let expected = capture(&root.join("opt/issuing"), &globs(&[])).unwrap().digest();
     assert_eq!(pass.state.programs[&"server".parse().unwrap()].tree, TreeSeen::Digest(expected));
     assert_eq!(pass.configs[&"print".parse().unwrap()].layers[0].file, "/etc/print.ini");
@@ -274,7 +279,7 @@ fn a_tree_that_changes_all_the_time_never_gives_a_digest_of_a_mixture() {
         });
         let mut collector = Collector::new([7; 32], None);
         for _ in 0..50 {
-            let pass = collector.pass(&baseline, None, &Limits::default());
+            let pass = collector.pass(&baseline, None, &Limits::default(), &|| {});
             seen.push(pass.state.programs[&"server".parse().unwrap()].tree.clone());
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -67,13 +67,13 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
 
 /// Something to be written.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum WriterCommand {
     Report(Box<Report>, Reply<ReportAnswer>),
     Enrol { token: Digest, host: HostId, key: PublicKey, reply: Reply<()> },
     Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
     Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
-    Install { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
+    PutInForce { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
     Probe(Reply<()>),
     Tick,
 }
@@ -95,10 +95,10 @@ pub struct Report {
 
 /// Hands requests to the writer.
 #[derive(Clone, Debug)]
-pub struct Writer(mpsc::Sender<Command>);
+pub struct Writer(mpsc::Sender<WriterCommand>);
 
 /// The other end of a [`Writer`].
-pub(crate) type Queue = mpsc::Receiver<Command>;
+pub(crate) type Queue = mpsc::Receiver<WriterCommand>;
 
 impl Writer {
     pub(crate) fn new() -> (Self, Queue) {
@@ -106,7 +106,7 @@ impl Writer {
         (Self(sender), receiver)
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, WriteError> {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> WriterCommand) -> Result<T, WriteError> {
         let (reply, answer) = oneshot::channel();
         self.0.try_send(command(reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Full,
@@ -120,7 +120,7 @@ impl Writer {
     /// # Errors
     /// [`WriteError::Document`], [`WriteError::KeyReplaced`], or not written.
     pub async fn report(&self, report: Report) -> Result<ReportAnswer, WriteError> {
-        self.ask(|reply| Command::Report(Box::new(report), reply)).await
+        self.ask(|reply| WriterCommand::Report(Box::new(report), reply)).await
     }
 
     /// A host's key, for a one-time token.
@@ -128,7 +128,7 @@ impl Writer {
     /// # Errors
     /// [`WriteError::Token`], [`WriteError::Enrol`], or not written.
     pub async fn enrol(&self, token: Digest, host: HostId, key: PublicKey) -> Result<(), WriteError> {
-        self.ask(|reply| Command::Enrol { token, host, key, reply }).await
+        self.ask(|reply| WriterCommand::Enrol { token, host, key, reply }).await
     }
 
     /// A host has a stop on disk.
@@ -142,7 +142,7 @@ impl Writer {
         stop: StopRef,
         envelope: String,
     ) -> Result<(), WriteError> {
-        self.ask(|reply| Command::Acknowledge { host, key, stop, envelope, reply }).await
+        self.ask(|reply| WriterCommand::Acknowledge { host, key, stop, envelope, reply }).await
     }
 
     /// A file list whose bytes have this digest.
@@ -150,7 +150,7 @@ impl Writer {
     /// # Errors
     /// If it was not written.
     pub async fn file_list(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), WriteError> {
-        self.ask(|reply| Command::FileList { digest, bytes, reply }).await
+        self.ask(|reply| WriterCommand::FileList { digest, bytes, reply }).await
     }
 
     /// An operator's stop.
@@ -158,7 +158,7 @@ impl Writer {
     /// # Errors
     /// [`WriteError::Stop`] for one that stops nobody, or not written.
     pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, WriteError> {
-        self.ask(|reply| Command::Stop { scope, reason, operator, reply }).await
+        self.ask(|reply| WriterCommand::Stop { scope, reason, operator, reply }).await
     }
 
     /// Timestamp and snapshot are good until then, and what was published with them is in force.
@@ -166,7 +166,7 @@ impl Writer {
     /// # Errors
     /// If it was not written.
     pub async fn put_in_force(&self, until: Time, published: Option<(Policy, PublishRow)>) -> Result<(), WriteError> {
-        self.ask(|reply| Command::Install { until, published: published.map(Box::new), reply }).await
+        self.ask(|reply| WriterCommand::PutInForce { until, published: published.map(Box::new), reply }).await
     }
 
     /// Whether the store can be written.
@@ -174,6 +174,6 @@ impl Writer {
     /// # Errors
     /// If not.
     pub async fn probe(&self) -> Result<(), WriteError> {
-        self.ask(Command::Probe).await
+        self.ask(WriterCommand::Probe).await
     }
 }

@@ -48,6 +48,7 @@ routes! {
     post "/v1/evidence"          Access::HostKey        => host::evidence;
     post "/v1/heartbeats"        Access::HostKey        => host::heartbeat;
     post "/v1/acknowledgements"  Access::HostKey        => host::acknowledge;
+    get  "/v1/versions"          Access::Public         => host::versions;
     get  "/v1/stream"            Access::Session        => host::stream;
     put  "/v1/files/{digest}"    Access::Session        => host::file_list;
     get  "/tuf/{*path}"          Access::Public         => tuf::file;
@@ -112,6 +113,7 @@ mod tests {
             api::EVIDENCE,
             api::HEARTBEATS,
             api::ACKNOWLEDGEMENTS,
+            api::VERSIONS,
             api::STREAM,
             api::FILES,
             api::TUF,

@@ -17,7 +17,7 @@ use manifests::stop::Stop;
 
 use crate::app::App;
 use crate::chain::chain;
-use crate::queue::{Command, Queue, Reply, WriteError};
+use crate::queue::{Queue, Reply, WriteError, WriterCommand};
 use crate::store::{Connection, StoreError, Transaction};
 use crate::streams::StreamEvent;
 use crate::{clock, load};
@@ -55,7 +55,7 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
             biased;
             () = app.shutdown.cancelled() => return Ok(()),
             _ = ticks.tick() => if app.fleet().wake().is_some_and(|wake| wake <= clock::now()) {
-                batch.push(Command::Tick);
+                batch.push(WriterCommand::Tick);
             },
             count = queue.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return Ok(()) },
         }
@@ -82,7 +82,7 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
     }
 }
 
-async fn write(app: &Arc<App>, connection: &mut Connection, batch: Vec<Command>) -> Result<(), StoreError> {
+async fn write(app: &Arc<App>, connection: &mut Connection, batch: Vec<WriterCommand>) -> Result<(), StoreError> {
     // Dropped without a commit it is rolled back, and so are the replies: 503.
     let mut transaction = connection.begin().await?;
     let mut change = Change::default();

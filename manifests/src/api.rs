@@ -26,6 +26,8 @@ pub const ACKNOWLEDGEMENTS: &str = "/v1/acknowledgements";
 pub const STREAM: &str = "/v1/stream";
 /// `PUT` below it, bearer: a [`Receipt`]'s session, body: a file list; 204.
 pub const FILES: &str = "/v1/files";
+/// `GET`, no token: [`DocumentVersions`]. A controller of before version 2 of evidence does not have it: 404.
+pub const VERSIONS: &str = "/v1/versions";
 /// `GET`: metadata directly below it, target files below [`TUF_TARGETS`].
 pub const TUF: &str = "/tuf";
 /// `GET`: target files under consistent-snapshot names.
@@ -81,6 +83,16 @@ pub struct Receipt {
     pub session: String,
     /// Version of the current `timestamp.json`: a higher one than the host's means refresh.
     pub timestamp: u64,
+    /// [`DocumentVersions::evidence`]; a controller of before version 2 does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<u64>,
+}
+
+/// What a controller takes of documents that have several versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentVersions {
+    /// The newest version of evidence and heartbeats that it takes; it takes every earlier one, too.
+    pub evidence: u64,
 }
 
 /// What a host should do after a receipt.

@@ -165,11 +165,13 @@ fn a_key_has_the_id_that_tuf_gives_it() {
 
 #[test]
 fn a_file_list_has_the_digest_of_its_bytes() {
-    let bytes = bytes("file-list/list");
-    let list = FileList::parse(&bytes).unwrap();
-    assert_eq!(list.to_bytes(), bytes);
-    assert_eq!(text("file-list/digest").trim_end(), list.digest().to_string());
-    assert_eq!(list.digest(), Digest::of(&bytes));
+    for name in ["file-list", "file-list-followed"] {
+        let bytes = bytes(&format!("{name}/list"));
+        let list = FileList::parse(&bytes).unwrap();
+        assert_eq!(list.to_bytes(), bytes);
+        assert_eq!(text(&format!("{name}/digest")).trim_end(), list.digest().to_string());
+        assert_eq!(list.digest(), Digest::of(&bytes));
+    }
 }
 
 #[test]

@@ -40,8 +40,13 @@ pub struct Script {
     pub serve: BTreeMap<String, Vec<u8>>,
     /// Nothing is answered at all.
     pub cut: bool,
+    /// It stands for a controller of before version 2 of evidence: what it does not know it refuses, and
+    /// does not say.
+    pub old: bool,
     /// Questions that reached it.
     pub asked: u64,
+    /// Payload types of the documents that were taken, oldest first.
+    pub taken: Vec<String>,
 }
 
 /// The one between. Ends when dropped.
@@ -148,12 +153,19 @@ impl Shared {
             if script.cut || path == api::STREAM {
                 return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, Bytes::new()));
             }
+            if script.old && path == api::VERSIONS {
+                return Ok(refusal(StatusCode::NOT_FOUND, "not-found"));
+            }
             script.serve.get(&path).cloned()
         };
         if let Some(bytes) = served {
             return Ok(plain(StatusCode::OK, bytes.into()));
         }
         let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        let kind = payload_type(&body);
+        if kind.ends_with(".v2+json") && self.script.lock().map_err(|_| anyhow!("poisoned"))?.old {
+            return Ok(refusal(StatusCode::BAD_REQUEST, "malformed"));
+        }
         let mut onward = self.client.request(head.method, format!("{}{path}", self.controller)).body(body);
         for name in [AUTHORIZATION, CONTENT_TYPE] {
             if let Some(value) = head.headers.get(&name) {
@@ -163,14 +175,14 @@ impl Shared {
         let answer = onward.send().await?;
         let (status, bytes) = (answer.status(), answer.bytes().await?);
         if status == StatusCode::OK && (path == api::EVIDENCE || path == api::HEARTBEATS) {
-            return Ok(plain(status, self.receipt(&bytes)?.into()));
+            return Ok(plain(status, self.receipt(&bytes, kind)?.into()));
         }
         Ok(plain(status, bytes))
     }
 
-    fn receipt(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+    fn receipt(&self, bytes: &[u8], taken: String) -> Result<Vec<u8>> {
         let mut receipt: Receipt = serde_json::from_slice(bytes)?;
-        let script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
+        let mut script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
         // The script first: what is taken and not changed would be lost on its way.
         if let Some(change) = &script.permit
             && let Some(sealed) = receipt.permit.take()
@@ -178,8 +190,22 @@ impl Shared {
             let permit = sealed.verify([self.permit_key.public()]).context("the controller's permit")?;
             receipt.permit = Some(change(permit.into_document())?);
         }
+        if script.old {
+            receipt.evidence = None;
+        }
+        script.taken.push(taken);
         Ok(serde_json::to_vec(&receipt)?)
     }
+}
+
+/// Of an envelope; empty of anything else.
+fn payload_type(body: &[u8]) -> String {
+    let envelope: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    envelope.get("payloadType").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn refusal(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+    plain(status, format!("{{\"code\":\"{code}\",\"message\":\"not known here\"}}").into())
 }
 
 fn plain(status: StatusCode, bytes: Bytes) -> Response<Full<Bytes>> {

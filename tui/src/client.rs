@@ -4,15 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use ::client::ClientError;
-use ::client::{Address, Limits, Token};
+use ::client::{Address, AskLimits, Token};
 use manifests::api::{self, FleetView, HostRow, ItemRow, SiteView, StopRequest, StopView};
 use manifests::id::SiteCode;
 use serde::de::DeserializeOwned;
 
 mod stream;
 
-/// Limits of a question and its answer.
-const LIMITS: Limits = Limits {
+/// AskLimits of a question and its answer.
+const LIMITS: AskLimits = AskLimits {
     connect: Duration::from_secs(5),
     answer: Duration::from_secs(15),
     silence: None,
@@ -23,14 +23,10 @@ const LIMITS: Limits = Limits {
 };
 
 /// The stable word for what broke the link; `link-WORD` is its text for people.
-pub const fn link_word(error: &ClientError) -> &'static str {
-    match error {
-        ClientError::Refused { status: 401 | 403, .. } => "refused",
-        ClientError::Refused { .. } => "status",
-        ClientError::Timeout { .. } => "timeout",
-        ClientError::TooLarge { .. } => "too-large",
-        ClientError::Answer { .. } => "answer",
-        ClientError::Ended { .. } => "ended",
+pub fn link_word(error: &ClientError) -> &'static str {
+    match (error.code(), error.status()) {
+        (_, Some(401 | 403)) => "refused",
+        (word @ ("status" | "timeout" | "too-large" | "answer" | "ended"), _) => word,
         // What keeps a client from being made keeps it from connecting.
         _ => "connect",
     }

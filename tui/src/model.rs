@@ -108,7 +108,7 @@ impl FilterTerms {
 
 /// The table of sites.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct SiteTable {
     /// Folded search text of each site of the fleet, in the fleet's order.
     pub haystacks: Vec<String>,
     /// Indices into the fleet's sites: what is shown, in order.
@@ -177,7 +177,7 @@ pub struct Model {
     /// Fetches.
     pub fetching: Fetching,
     /// The table.
-    pub table: Table,
+    pub table: SiteTable,
     /// The site over it.
     pub site: Option<SitePage>,
     /// The help over both: its first line on the screen.
@@ -198,7 +198,7 @@ impl Model {
             last_event: None,
             fleet: None,
             fetching: Fetching::default(),
-            table: Table {
+            table: SiteTable {
                 haystacks: Vec::new(),
                 rows: Vec::new(),
                 cursor: 0,

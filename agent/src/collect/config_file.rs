@@ -356,7 +356,7 @@ impl Cache {
 
 /// The files that a path of a baseline names: itself, or the matches of its last component in byte
 /// order. A directory that is not there has none.
-fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Why> {
+pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Why> {
     let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
         return Ok(vec![pattern.to_owned()]);
     };

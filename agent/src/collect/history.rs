@@ -1,254 +1,263 @@
-//! Files that programs read and close: what a process loaded can only be told from when it began.
+//! What the image of a process has loaded: of files that programs read and close it can only be told
+//! from when it began.
 //!
-//! Of a configuration file the content that a process has loaded is known
-//! - if this collector saw the content before the process began, and has seen no other since; or
-//! - if the file has not been touched since the process began (its ctime lies before).
+//! At the first look at an image, what a file holds now is what the image has read of it, if the file and
+//! every directory and link on its way were as they are before the image began: by their own change times,
+//! by what the watch told, or by what an earlier pass saw. And what is not there must not have gone since.
+//! Otherwise it counts as older, with the reason, until the program is started again. After the first look
+//! content decides alone: `touch` and `chmod` change nothing, and putting the old content back makes it
+//! current again.
 //!
-//! Otherwise, at the first look at a process, the file may have been changed under it: it counts as
-//! older until the process is started again. After that first look content decides alone: `touch`
-//! and `chmod` change nothing, and putting the old content back makes it current again.
+//! What an image maps or has open is what it has loaded, unless the content changed under it in that very
+//! file.
 //!
-//! The files of a program's tree follow the same rules, and one more: what the process maps or has
-//! open is what it has loaded, unless the content changed under it in that very file. Two things
-//! count for them as they do not for configurations: a file whose ctime lies within a clock tick of
-//! the start was there before (installing and starting again is one command), and a file that was
-//! removed before the first look is not missed.
-//!
-//! The first look at a process takes a pass that began after the process did: an earlier one may have
-//! read files that were replaced before the process began.
+//! History belongs to images and files, not to the lists of a baseline: a new exclusion, path or
+//! configuration forgets nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use manifests::digest::Digest;
+use manifests::evidence::OlderWhy;
+use manifests::exclude::Globs;
 use manifests::tree::FileList;
+use rustix::fs::FileType;
 
-use crate::collect::config_file::Layer;
-use crate::collect::process::{HeldFile, TICKS_PER_SECOND};
-use crate::collect::remembered::{ConfigRecord, HeldRecord, Lists, Name, ProcessRecord, TreeRecord};
-use crate::collect::{read, tree};
+use crate::collect::index::Stamp;
+use crate::collect::journal::Journal;
+use crate::collect::process::{HeldFile, Image, Key, Member, TICK_NS};
+use crate::collect::read;
+use crate::collect::remembered::{FileRecord, HeldRecord, ImageRecord, Lists, Name, TreeRecord};
+use crate::collect::tree::{self, Scope};
+use crate::collect::way::{Mounts, Offsets, Way, Ways};
 
-/// A process not seen in this many passes is forgotten; several, because two baselines may be
-/// looked at in turn.
+/// An image not seen in this many passes is forgotten; several, because two baselines may be looked at
+/// in turn.
 const PASSES_KEPT: u32 = 8;
-/// The most processes and files remembered; beyond it the next one is as if never seen.
+/// The most images and files remembered; beyond it the next one is as if never seen.
 const REMEMBERED_MAX: usize = 10_000;
+/// The most ways to exclude that are remembered of one tree.
+const SCOPES_MAX: usize = 8;
 /// File times come from the timer's last tick, starts are cut to hundredths of a second: within
 /// this nobody can tell which was first.
-const MARGIN_NS: i128 = 10_000_000;
-const TICK_NS: i128 = 1_000_000_000 / TICKS_PER_SECOND as i128;
+const MARGIN_NS: i128 = TICK_NS;
 
-/// A process, by number and start in ticks since boot.
-type Process = (i32, u64);
-
-/// A tree's root, and the globs of what does not count of it.
-type TreeKey = (PathBuf, Vec<String>);
-
+/// What was seen of files, and what images have loaded.
 #[derive(Default)]
 pub(crate) struct History {
-    files: HashMap<PathBuf, Content>,
-    trees: HashMap<TreeKey, TreeContent>,
-    processes: HashMap<Process, Loaded>,
+    files: HashMap<PathBuf, SeenFile>,
+    trees: HashMap<PathBuf, SeenTree>,
+    images: BTreeMap<Key, Loaded>,
+    journal: Journal,
+    mounts: Mounts,
+    offsets: Offsets,
+    ways: Ways,
     pass: u32,
-    /// Boot clock, in ticks, when the pass began.
-    began: u64,
+    /// Boot clock when the pass began, in nanoseconds.
+    began_ns: i128,
 }
 
-/// The content of a tree at the end of the last pass that read it.
-struct TreeContent {
-    list: Arc<FileList>,
-    /// Boot clock, in ticks, by which it had been read.
-    read_by: u64,
-    seen_pass: u32,
-}
-
-struct Content {
+/// A file as the newest pass read it.
+struct SeenFile {
     digest: Digest,
-    /// Boot clock, in ticks, when it was first seen; no other was seen since.
-    since: u64,
+    /// Boot clock by which this content had been read, and no other since.
+    content_by_ns: i128,
+    changed_ns: i128,
+    /// The same of this content with this change time.
+    read_by_ns: i128,
     seen_pass: u32,
 }
 
-#[derive(Default)]
+/// A tree as the newest complete pass read it.
+struct SeenTree {
+    list: Arc<FileList>,
+    /// Change times that lie shortly before the reading: of all others the times themselves tell.
+    recent: BTreeMap<Vec<u8>, i128>,
+    /// Boot clock by which it had been read.
+    read_by_ns: i128,
+    seen_pass: u32,
+}
+
+/// What one image has loaded.
+#[derive(Clone, Default)]
 struct Loaded {
-    /// By the list of files in the baseline: what each layer held; nothing where it is not known.
-    configs: BTreeMap<Vec<String>, BTreeMap<PathBuf, Option<Digest>>>,
-    trees: BTreeMap<TreeKey, LoadedTree>,
+    files: BTreeMap<PathBuf, Read>,
+    /// Paths and patterns that were looked at: whether something may have gone unseen there.
+    patterns: BTreeMap<PathBuf, Option<OlderWhy>>,
+    trees: BTreeMap<PathBuf, LoadedTree>,
     seen_pass: u32,
 }
 
-/// What a process has loaded of a tree.
+/// What was read of one file.
+type Read = Result<Digest, OlderWhy>;
+
+/// What an image has loaded of a tree.
+#[derive(Clone)]
 struct LoadedTree {
-    /// The tree at the first look.
+    /// The tree at the first look, and what a wider scope brought since.
     list: Arc<FileList>,
-    /// Its digest.
-    digest: Digest,
-    /// Files that may have been changed between the process's start and the first look.
-    uncertain: BTreeSet<Vec<u8>>,
+    /// Ways to exclude under which it was looked at.
+    scopes: Vec<Scope>,
+    /// Files and directories of which it is not known what was read.
+    uncertain: BTreeMap<Vec<u8>, OlderWhy>,
     /// Files that it holds.
     held: BTreeMap<Vec<u8>, HeldContent>,
 }
 
-/// A file, by device and inode, and its content when the process was first seen to hold it.
+/// A file, by device and inode, and its content when the image was first seen to hold it.
+#[derive(Clone)]
 struct HeldContent {
     file: (u64, u64),
     content: Option<Digest>,
 }
 
-impl Loaded {
-    fn record(&self, (pid, start): Process, lists: &mut Lists) -> ProcessRecord {
-        let config = |(files, layers): (&Vec<String>, &BTreeMap<PathBuf, Option<Digest>>)| {
-            let layers = layers.iter().map(|(path, digest)| (Name::of(path), *digest)).collect();
-            ConfigRecord { files: files.clone(), layers }
-        };
-        let tree = |((root, exclude), tree): (&TreeKey, &LoadedTree)| {
-            lists.insert(tree.digest, Arc::clone(&tree.list));
-            let held = |(path, held): (&Vec<u8>, &HeldContent)| {
-                (Name(path.clone()), HeldRecord { file: held.file, content: held.content })
-            };
-            TreeRecord {
-                root: Name::of(root),
-                exclude: exclude.clone(),
-                list: tree.digest,
-                uncertain: tree.uncertain.iter().cloned().map(Name).collect(),
-                held: tree.held.iter().map(held).collect(),
-            }
-        };
-        let (configs, trees) = (self.configs.iter().map(config).collect(), self.trees.iter().map(tree).collect());
-        ProcessRecord { pid, start, configs, trees }
-    }
+/// The dates of an image, by which times of files are judged.
+pub(crate) struct Dates<'a> {
+    pub(crate) key: Key,
+    since_ns: i128,
+    first: Option<&'a Member>,
+    /// Whether it was seen before the pass began: what the pass read cannot be older than it then.
+    is_known: bool,
+    /// File systems that it has something from.
+    devices: Vec<u64>,
+    /// The earliest wall clock time of a change since it began.
+    wall_ns: i128,
+}
 
-    fn from_record(record: ProcessRecord, lists: &Lists, seen_pass: u32) -> Self {
-        let config = |config: ConfigRecord| {
-            (config.files, config.layers.into_iter().map(|(name, digest)| (name.path(), digest)).collect())
-        };
-        let tree = |tree: TreeRecord| {
-            let list = Arc::clone(lists.get(&tree.list)?);
-            let held =
-                |(name, held): (Name, HeldRecord)| (name.0, HeldContent { file: held.file, content: held.content });
-            let loaded = LoadedTree {
-                list,
-                digest: tree.list,
-                uncertain: tree.uncertain.into_iter().map(|name| name.0).collect(),
-                held: tree.held.into_iter().map(held).collect(),
-            };
-            Some(((tree.root.path(), tree.exclude), loaded))
-        };
-        let (configs, trees) = (record.configs, record.trees);
-        Self {
-            configs: configs.into_iter().map(config).collect(),
-            trees: trees.into_iter().filter_map(tree).collect(),
-            seen_pass,
-        }
-    }
+/// A file of a configuration, or that a program loads, as this pass read it.
+pub(crate) struct FileNow<'a> {
+    /// Its path on this host.
+    pub(crate) path: &'a Path,
+    pub(crate) digest: Digest,
+    pub(crate) stamp: Stamp,
 }
 
 /// A tree as this pass read it.
 pub(crate) struct TreeNow<'a> {
     pub(crate) root: &'a Path,
-    pub(crate) scope: &'a tree::Scope,
+    pub(crate) scope: &'a Scope,
     pub(crate) list: &'a Arc<FileList>,
     pub(crate) tree: &'a tree::Tree,
 }
 
 impl History {
+    /// The journal that the watch writes.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Begins a pass. To be called before anything is read.
     pub(crate) fn begin_pass(&mut self) {
-        self.began = ticks(read::boot_ns());
+        self.began_ns = read::boot_ns();
+        self.mounts.look(self.began_ns);
+        self.offsets.look();
+        self.ways = Ways::default();
     }
 
-    /// Whether everything read in this pass was read after the process began. Starts are cut to whole
-    /// ticks: within the same one nobody can tell.
-    fn has_begun(&self, process: Process) -> bool {
-        process.1 < self.began
+    /// The dates of an image.
+    pub(crate) fn dates<'a>(&self, image: &'a Image) -> Dates<'a> {
+        let pid = image.members.first().map(|member| member.pid);
+        let device = |name: &str| Some(rustix::fs::stat(format!("/proc/{}/{name}", pid?)).ok()?.st_dev);
+        Dates {
+            key: image.key,
+            since_ns: image.since_ns,
+            first: image.members.first(),
+            is_known: image.seen_ns < self.began_ns,
+            devices: ["exe", "cwd"].into_iter().filter_map(device).collect(),
+            wall_ns: self.offsets.wall(image.since_ns),
+        }
     }
 
-    /// Notes what was just read. To be called for every layer before [`History::older_layer`].
-    pub(crate) fn saw(&mut self, layer: &Layer) {
-        let Ok((digest, _)) = layer.bytes else {
+    /// Notes what was just read of a file. To be called for each before [`History::older_files`].
+    pub(crate) fn saw(&mut self, path: &Path, read: Option<(Digest, Stamp)>) {
+        let Some((digest, stamp)) = read else {
             // Whatever comes back after this is not known to have stayed.
-            self.files.remove(&layer.path);
+            self.files.remove(path);
             return;
         };
-        // Rounded up: a process that began within the same tick may have begun before the reading.
-        let now = ticks(read::boot_ns()).saturating_add(1);
-        let content = Content { digest, since: now, seen_pass: self.pass };
+        let changed_ns = stamp.ctime_ns();
+        let now = read::boot_ns();
+        let seen = SeenFile { digest, content_by_ns: now, changed_ns, read_by_ns: now, seen_pass: self.pass };
         let room = self.files.len() < REMEMBERED_MAX;
-        match self.files.get_mut(&layer.path) {
-            Some(known) if known.digest == digest => known.seen_pass = self.pass,
-            Some(known) => *known = content,
-            None if room => _ = self.files.insert(layer.path.clone(), content),
+        match self.files.get_mut(path) {
+            Some(known) if known.digest == digest && known.changed_ns == changed_ns => known.seen_pass = self.pass,
+            Some(known) if known.digest == digest => *known = SeenFile { content_by_ns: known.content_by_ns, ..seen },
+            Some(known) => *known = seen,
+            None if room => _ = self.files.insert(path.to_owned(), seen),
             None => {}
         }
     }
 
-    /// The first file, in byte order of paths, whose content is not the one that `process` has loaded.
-    pub(crate) fn older_layer(&mut self, process: Process, files: &[String], layers: &[Layer]) -> Option<PathBuf> {
-        let now: BTreeMap<&Path, (Digest, i128)> = layers
-            .iter()
-            .filter_map(|layer| {
-                layer.bytes.ok().map(|(digest, stamp)| (layer.path.as_path(), (digest, stamp.ctime_ns())))
-            })
-            .collect();
-        let first_look = |seen: &HashMap<PathBuf, Content>| -> BTreeMap<PathBuf, Option<Digest>> {
-            let loaded = |(path, (digest, ctime)): (&&Path, &(Digest, i128))| {
-                let stayed = seen.get(*path).is_some_and(|content| content.since <= process.1);
-                let untouched = ctime + MARGIN_NS <= started_wall_ns(process.1);
-                (path.to_path_buf(), (stayed || untouched).then_some(*digest))
-            };
-            now.iter().map(loaded).collect()
-        };
-        let is_known = self.processes.get(&process).is_some_and(|loaded| loaded.configs.contains_key(files));
-        if !is_known && !self.has_begun(process) {
-            return None;
-        }
-        let room = self.processes.len() < REMEMBERED_MAX || self.processes.contains_key(&process);
-        let loaded = if room {
-            let remembered = self.processes.entry(process).or_default();
-            remembered.seen_pass = self.pass;
-            let seen = &self.files;
-            remembered.configs.entry(files.to_vec()).or_insert_with(|| first_look(seen)).clone()
-        } else {
-            first_look(&self.files)
-        };
-        let paths: BTreeSet<&Path> = now.keys().copied().chain(loaded.keys().map(PathBuf::as_path)).collect();
-        let differs = |path: &&Path| match (loaded.get(*path), now.get(path)) {
-            (Some(Some(loaded)), Some((now, _))) => loaded != now,
-            _ => true,
-        };
-        paths.into_iter().find(differs).map(Path::to_path_buf)
-    }
-
-    /// Files of the tree that `process` has loaded with another content than they have now.
-    /// `held` are those that it maps or has open as they are on disk, with device and inode; absolute
-    /// paths are of files outside of the tree, whose content `outside` tells.
+    /// Files that an image has read with another content than they have now: of those that `patterns` name,
+    /// which hold `now`.
     pub(crate) fn older_files(
         &mut self,
-        process: Process,
+        dates: &Dates<'_>,
+        patterns: &[PathBuf],
+        now: &[FileNow<'_>],
+    ) -> BTreeMap<PathBuf, OlderWhy> {
+        let (mut loaded, is_kept) = self.loaded(dates);
+        let mut older = BTreeMap::new();
+        for pattern in patterns {
+            let is_new = !loaded.patterns.contains_key(pattern);
+            let named = |path: &Path| names(pattern, path);
+            if is_new {
+                let gone = self.may_have_gone(dates, pattern, now.iter().any(|file| file.path == pattern));
+                loaded.patterns.insert(pattern.clone(), gone);
+            }
+            for file in now.iter().filter(|file| named(file.path)) {
+                let first_look = || self.certainly_read(dates, file);
+                let read = match loaded.files.get(file.path) {
+                    Some(read) => *read,
+                    None if is_new => *loaded.files.entry(file.path.to_owned()).or_insert_with(first_look),
+                    // It came after the first look.
+                    None => Err(OlderWhy::Changed),
+                };
+                match read {
+                    Ok(read) if read == file.digest => {}
+                    Ok(_) => _ = older.insert(file.path.to_owned(), OlderWhy::Changed),
+                    Err(why) => _ = older.insert(file.path.to_owned(), why),
+                }
+            }
+            // It had what is not there any more.
+            let gone =
+                loaded.files.keys().filter(|path| named(path) && !now.iter().any(|file| file.path == path.as_path()));
+            older.extend(gone.map(|path| (path.clone(), OlderWhy::Changed)));
+            let may_have_gone = loaded.patterns.get(pattern).copied().flatten();
+            older.extend(may_have_gone.map(|why| (pattern.clone(), why)));
+        }
+        self.keep(dates, loaded, is_kept);
+        older
+    }
+
+    /// Files of the tree that an image has loaded with another content than they have now.
+    /// `held` are those that its processes map or have open as they are on disk, with device and inode;
+    /// absolute paths are of files outside of the tree, whose content `outside` tells.
+    pub(crate) fn older_tree(
+        &mut self,
+        dates: &Dates<'_>,
         now: &TreeNow<'_>,
         held: &BTreeMap<Vec<u8>, HeldFile>,
-        outside: &BTreeMap<&Path, Digest>,
-    ) -> BTreeSet<Vec<u8>> {
-        let TreeNow { root, scope, list, tree } = now;
-        let key = ((*root).to_owned(), scope.sources().to_vec());
-        let known = self.processes.get_mut(&process).and_then(|loaded| loaded.trees.remove(&key));
-        let mut loaded = match known {
-            Some(loaded) => loaded,
-            None if !self.has_begun(process) => return BTreeSet::new(),
-            None => {
-                let before = self.trees.get(&key).filter(|content| content.read_by <= process.1);
-                let stayed = |path: &[u8]| before.is_some_and(|content| is_same(&content.list, list, path));
-                let start_ns = started_wall_ns(process.1) + TICK_NS;
-                let touched = tree.changed_ns.iter().filter(|(path, changed)| **changed >= start_ns && !stayed(path));
-                let uncertain = touched.map(|(path, _)| path.clone()).collect();
-                LoadedTree { list: Arc::clone(list), digest: list.digest(), uncertain, held: BTreeMap::new() }
+        outside: &BTreeMap<PathBuf, Digest>,
+    ) -> BTreeMap<Vec<u8>, OlderWhy> {
+        let TreeNow { root, scope, list, .. } = now;
+        let (mut all, is_kept) = self.loaded(dates);
+        let mut loaded = match all.trees.remove(*root) {
+            Some(mut loaded) => {
+                self.widen(dates, now, &mut loaded);
+                loaded
             }
+            None => LoadedTree {
+                list: Arc::clone(list),
+                scopes: vec![(*scope).clone()],
+                uncertain: self.uncertain(dates, now, |_| true),
+                held: BTreeMap::new(),
+            },
         };
-        let mut older = BTreeSet::new();
-        loaded.held.retain(|path, _| held.contains_key(path));
+        let mut older = BTreeMap::new();
         for (path, HeldFile { file, is_settled }) in held {
             let is_outside = path.starts_with(b"/");
             let content_now =
@@ -257,66 +266,293 @@ impl History {
                 // Overwritten in place: it has the content of then, or a part of it.
                 Some(then) if then.file == *file => {
                     if then.content != content_now.copied() {
-                        older.insert(path.clone());
+                        older.insert(path.clone(), OlderWhy::Changed);
                     }
                 }
                 // Opened since, or the first look.
-                known => {
-                    if known.is_none() && !is_settled && loaded.uncertain.contains(path) {
-                        older.insert(path.clone());
-                    } else {
+                known => match loaded.uncertain.get(path).filter(|_| known.is_none() && !is_settled) {
+                    Some(why) => _ = older.insert(path.clone(), *why),
+                    None => {
                         let content = HeldContent { file: *file, content: content_now.copied() };
                         loaded.held.insert(path.clone(), content);
                     }
-                }
+                },
             }
         }
-        let mut read_before = loaded.uncertain.clone();
+        let counts = |path: &[u8]| !scope.excludes_below(Path::new(OsStr::from_bytes(path)), false);
+        let uncertain = loaded.uncertain.iter().map(|(path, why)| (path.clone(), *why));
+        let mut read_before: BTreeMap<Vec<u8>, OlderWhy> = uncertain.collect();
         if !Arc::ptr_eq(&loaded.list, list) {
-            read_before.extend(tree::differing(&loaded.list, list));
+            for path in tree::differing(&loaded.list, list) {
+                read_before.entry(path).or_insert(OlderWhy::Changed);
+            }
         }
-        older.extend(read_before.into_iter().filter(|path| !held.contains_key(path)));
-        if self.processes.len() < REMEMBERED_MAX || self.processes.contains_key(&process) {
-            let remembered = self.processes.entry(process).or_default();
-            remembered.seen_pass = self.pass;
-            remembered.trees.insert(key, loaded);
-        }
+        older.extend(read_before.into_iter().filter(|(path, _)| !held.contains_key(path) && counts(path)));
+        all.trees.insert((*root).to_owned(), loaded);
+        self.keep(dates, all, is_kept);
         older
     }
 
-    /// Notes a tree as this pass read it. To be called behind the looks at its processes.
-    pub(crate) fn saw_tree(&mut self, root: &Path, scope: &tree::Scope, list: &Arc<FileList>) {
-        let content = TreeContent {
-            list: Arc::clone(list),
-            read_by: ticks(read::boot_ns()).saturating_add(1),
-            seen_pass: self.pass,
+    /// The digest of the tree that an image has loaded, as it would be told under `scope`; nothing where it
+    /// is not known for certain.
+    pub(crate) fn loaded_tree(&self, dates: &Dates<'_>, root: &Path, scope: &Scope) -> Option<Digest> {
+        let loaded = self.images.get(&dates.key)?.trees.get(root)?;
+        if !loaded.uncertain.is_empty() {
+            return None;
+        }
+        let is_same = loaded.scopes.len() == 1 && loaded.scopes.iter().all(|known| known.sources() == scope.sources());
+        if is_same {
+            return Some(loaded.list.digest());
+        }
+        let counts = |path: &[u8]| {
+            let plain = path.strip_suffix(b"//").unwrap_or(path);
+            !scope.excludes_below(Path::new(OsStr::from_bytes(plain)), false)
         };
-        self.trees.insert((root.to_owned(), scope.sources().to_vec()), content);
+        Some(loaded.list.retaining(counts).digest())
     }
 
-    /// What processes have loaded, to be kept; the lists that it names go into `lists`.
-    pub(crate) fn remembered(&self, lists: &mut Lists) -> Vec<ProcessRecord> {
-        let mut records: Vec<_> =
-            self.processes.iter().map(|(process, loaded)| loaded.record(*process, lists)).collect();
-        records.sort();
-        records
+    /// Contents of one file of a tree that images are known to have loaded.
+    pub(crate) fn loaded_contents(&self, root: &Path, path: &[u8]) -> impl Iterator<Item = Digest> {
+        let trees = self.images.values().filter_map(move |loaded| loaded.trees.get(root));
+        trees.filter_map(move |tree| tree.list.digest_of(path)).copied()
     }
 
-    /// Takes up what was kept. A tree whose list is not among `lists` was not kept.
-    pub(crate) fn recall(&mut self, records: Vec<ProcessRecord>, lists: &Lists) {
-        for record in records.into_iter().take(REMEMBERED_MAX) {
-            self.processes.insert((record.pid, record.start), Loaded::from_record(record, lists, self.pass));
+    /// Notes a tree as this pass read it. To be called behind the looks at its processes.
+    pub(crate) fn saw_tree(&mut self, now: &TreeNow<'_>) {
+        let oldest = self.offsets.wall(self.began_ns) - 100 * MARGIN_NS;
+        let recent = now.tree.changed_ns.iter().filter(|(_, changed)| **changed >= oldest);
+        let recent: BTreeMap<_, _> = recent.map(|(path, changed)| (path.clone(), *changed)).collect();
+        let same = self.trees.get_mut(now.root).filter(|seen| seen.recent == recent && seen.list == *now.list);
+        if let Some(seen) = same {
+            seen.seen_pass = self.pass;
+            return;
+        }
+        let list = Arc::clone(now.list);
+        let seen = SeenTree { list, recent, read_by_ns: read::boot_ns(), seen_pass: self.pass };
+        self.trees.insert(now.root.to_owned(), seen);
+    }
+
+    /// Looks for the first time at what of a tree was excluded under every scope before.
+    fn widen(&mut self, dates: &Dates<'_>, now: &TreeNow<'_>, loaded: &mut LoadedTree) {
+        let TreeNow { scope, list, .. } = now;
+        if loaded.scopes.iter().any(|known| known.sources() == scope.sources()) {
+            return;
+        }
+        let was_seen = |path: &[u8]| {
+            let path = Path::new(OsStr::from_bytes(path));
+            loaded.scopes.iter().any(|scope| !scope.excludes_below(path, false))
+        };
+        let uncertain = self.uncertain(dates, now, |path| !was_seen(path));
+        let mut all = FileList::clone(&loaded.list);
+        for (path, digest) in list.entries() {
+            let plain = path.strip_suffix(b"//").unwrap_or(path);
+            if !was_seen(plain) {
+                all.insert_entry(path, *digest);
+            }
+        }
+        loaded.list = Arc::new(all);
+        loaded.uncertain.extend(uncertain);
+        loaded.scopes.push((*scope).clone());
+        if loaded.scopes.len() > SCOPES_MAX {
+            loaded.scopes.remove(0);
         }
     }
 
-    /// Ends a pass: what was not met lately goes.
-    pub(crate) fn end_pass(&mut self) {
+    /// What of a tree may have been otherwise when the image began, of paths for which `wanted` says so.
+    fn uncertain(
+        &mut self,
+        dates: &Dates<'_>,
+        now: &TreeNow<'_>,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> BTreeMap<Vec<u8>, OlderWhy> {
+        let mut uncertain = BTreeMap::new();
+        let resolved = match self.way_is_old(dates, now.root) {
+            Ok(resolved) => resolved,
+            Err(why) => {
+                uncertain.insert(Vec::new(), why);
+                now.root.to_owned()
+            }
+        };
+        let before = self.trees.get(now.root).filter(|seen| seen.read_by_ns <= dates.since_ns);
+        for (path, changed_ns) in &now.tree.changed_ns {
+            if changed_ns + MARGIN_NS <= dates.wall_ns || !wanted(path) {
+                continue;
+            }
+            let place = resolved.join(OsStr::from_bytes(path));
+            let stayed = before.is_some_and(|seen| is_same(&seen.list, now.list, path));
+            let is_known = before.is_some_and(|seen| {
+                let recent = seen.recent.get(path);
+                stayed && recent == Some(changed_ns)
+            });
+            let is_old = is_known
+                || self.journal.is_settled(&place, *changed_ns, dates.since_ns, dates.first)
+                || stayed && self.journal.was_only_touched(&place, *changed_ns, dates.since_ns, dates.first);
+            if !is_old {
+                uncertain.insert(path.clone(), OlderWhy::BeforeFirstLook);
+            }
+        }
+        for (path, stamp) in &now.tree.directories {
+            let place = if path.is_empty() { resolved.clone() } else { resolved.join(OsStr::from_bytes(path)) };
+            if wanted(path) && !path.is_empty() && !self.directory_is_old(dates, &place, stamp) {
+                uncertain.insert(path.clone(), OlderWhy::BeforeFirstLook);
+            } else if wanted(path) && self.may_have_lost(dates, &place, stamp.mtime_ns()) {
+                uncertain.insert(path.clone(), OlderWhy::MayHaveGone);
+            }
+        }
+        uncertain
+    }
+
+    /// What the image has read of a file, if that is certain.
+    fn certainly_read(&self, dates: &Dates<'_>, file: &FileNow<'_>) -> Read {
+        let changed_ns = file.stamp.ctime_ns();
+        let way = Way::to(file.path);
+        let place = way.end().map_or(file.path, |end| end.place.as_path());
+        let seen = self.files.get(file.path).filter(|seen| seen.content_by_ns <= dates.since_ns);
+        let stayed = seen.is_some_and(|seen| seen.digest == file.digest);
+        let is_same = |seen: &SeenFile| seen.changed_ns == changed_ns && seen.read_by_ns <= dates.since_ns;
+        let is_old = changed_ns + MARGIN_NS <= dates.wall_ns
+            || self.journal.is_settled(place, changed_ns, dates.since_ns, dates.first)
+            || stayed && seen.is_some_and(is_same)
+            || stayed && self.journal.was_only_touched(place, changed_ns, dates.since_ns, dates.first);
+        if !is_old {
+            return Err(OlderWhy::BeforeFirstLook);
+        }
+        self.steps_are_old(dates, &way).map(|()| file.digest)
+    }
+
+    /// Where a way leads, if everything on it was so before the image began.
+    fn way_is_old(&mut self, dates: &Dates<'_>, path: &Path) -> Result<PathBuf, OlderWhy> {
+        let way = self.ways.to(path).clone();
+        self.steps_are_old(dates, &way)?;
+        let end = way.end().ok_or(OlderWhy::BeforeFirstLook)?;
+        if end.kind == FileType::Directory && !self.directory_is_old(dates, &end.place, &end.stamp) {
+            return Err(OlderWhy::BeforeFirstLook);
+        }
+        Ok(end.place.clone())
+    }
+
+    /// Whether every directory and link on a way, but what it ends in, was there before the image began.
+    fn steps_are_old(&self, dates: &Dates<'_>, way: &Way) -> Result<(), OlderWhy> {
+        let end = way.end().map(|end| end.place.as_path());
+        for step in way.steps.iter().filter(|step| Some(step.place.as_path()) != end) {
+            let changed_ns = step.stamp.ctime_ns();
+            let is_old = match step.kind {
+                FileType::Directory => self.directory_is_old(dates, &step.place, &step.stamp),
+                // A link is never changed, only replaced.
+                _ => {
+                    changed_ns + MARGIN_NS <= dates.wall_ns
+                        || self.journal.is_settled(&step.place, changed_ns, dates.since_ns, dates.first)
+                }
+            };
+            if !is_old {
+                return Err(OlderWhy::BeforeFirstLook);
+            }
+        }
+        if !self.mounts.were_there(way, dates.since_ns, &dates.devices) {
+            return Err(OlderWhy::Mounted);
+        }
+        Ok(())
+    }
+
+    /// Whether a directory was at its place before the image began. A change of its entries moves both of
+    /// its times; moving the directory itself, or another in its place, its change time alone.
+    fn directory_is_old(&self, dates: &Dates<'_>, place: &Path, stamp: &Stamp) -> bool {
+        let changed_ns = stamp.ctime_ns();
+        changed_ns + MARGIN_NS <= dates.wall_ns
+            || changed_ns == stamp.mtime_ns()
+            || self.journal.is_settled(place, changed_ns, dates.since_ns, dates.first)
+            || self.journal.was_watched(place, dates.since_ns)
+    }
+
+    /// Whether an entry of a directory may have gone since the image began.
+    fn may_have_lost(&self, dates: &Dates<'_>, directory: &Path, modified_ns: i128) -> bool {
+        modified_ns + MARGIN_NS > dates.wall_ns
+            && !self.journal.is_whole(directory, modified_ns, dates.since_ns, dates.first)
+    }
+
+    /// Whether a file that a path or pattern names may have gone since the image began. A path that is there
+    /// has not.
+    fn may_have_gone(&mut self, dates: &Dates<'_>, pattern: &Path, is_there: bool) -> Option<OlderWhy> {
+        let is_pattern = pattern.file_name().is_some_and(|name| crate::collect::wildcard::is_pattern(name.as_bytes()));
+        if is_there && !is_pattern {
+            return None;
+        }
+        let around = if is_pattern { pattern.parent()? } else { pattern };
+        let way = self.ways.to(around).clone();
+        if let Err(why) = self.steps_are_old(dates, &way) {
+            return Some(why);
+        }
+        // The directory itself, or the nearest one where the way to it ends.
+        let nearest = way.ends_in.clone().or_else(|| way.end().map(|end| end.place.clone()))?;
+        let stat = rustix::fs::stat(&nearest).ok()?;
+        let stamp = Stamp::from(&stat);
+        if !self.directory_is_old(dates, &nearest, &stamp) {
+            return Some(OlderWhy::BeforeFirstLook);
+        }
+        self.may_have_lost(dates, &nearest, stamp.mtime_ns()).then_some(OlderWhy::MayHaveGone)
+    }
+
+    /// What is known of an image, and whether it was known before.
+    fn loaded(&mut self, dates: &Dates<'_>) -> (Loaded, bool) {
+        let known = self.images.remove(&dates.key);
+        let is_kept = known.is_some();
+        (known.unwrap_or_default(), is_kept)
+    }
+
+    /// Keeps what an image has loaded, once it is certain that the pass read nothing older than it.
+    fn keep(&mut self, dates: &Dates<'_>, mut loaded: Loaded, is_kept: bool) {
+        if is_kept || dates.is_known && self.images.len() < REMEMBERED_MAX {
+            loaded.seen_pass = self.pass;
+            self.images.insert(dates.key, loaded);
+        }
+    }
+
+    /// What images have loaded, to be kept; the lists that it names go into `lists`.
+    pub(crate) fn remembered(&self, lists: &mut Lists) -> BTreeMap<Key, ImageRecord> {
+        self.images.iter().map(|(key, loaded)| (*key, loaded.record(lists))).collect()
+    }
+
+    /// What is known of mounts and clocks, to be kept.
+    pub(crate) fn surroundings(&self) -> (&Mounts, Vec<(i128, i128)>) {
+        (&self.mounts, self.offsets.known())
+    }
+
+    /// Takes up what was kept of one image. A tree whose list is not among `lists` was not kept.
+    pub(crate) fn recall(&mut self, key: Key, record: ImageRecord, lists: &Lists) {
+        if self.images.len() < REMEMBERED_MAX {
+            let mut loaded = Loaded::from_record(record, lists);
+            loaded.seen_pass = self.pass;
+            self.images.insert(key, loaded);
+        }
+    }
+
+    /// Takes up what was kept of mounts and clocks.
+    pub(crate) fn recall_surroundings(
+        &mut self,
+        mounts: impl IntoIterator<Item = (crate::collect::way::Mount, i128)>,
+        offsets: Vec<(i128, i128)>,
+    ) {
+        self.mounts.recall(mounts);
+        self.offsets.recall(offsets);
+    }
+
+    /// Ends a pass: what was not met lately goes, but for images that run.
+    pub(crate) fn end_pass(&mut self, runs: impl Fn(&Key) -> bool) {
         let pass = self.pass;
-        self.processes.retain(|_, loaded| pass.wrapping_sub(loaded.seen_pass) < PASSES_KEPT);
-        self.files.retain(|_, content| pass.wrapping_sub(content.seen_pass) < PASSES_KEPT);
-        self.trees.retain(|_, content| pass.wrapping_sub(content.seen_pass) < PASSES_KEPT);
+        self.images.retain(|key, loaded| runs(key) || pass.wrapping_sub(loaded.seen_pass) < PASSES_KEPT);
+        self.files.retain(|_, seen| pass.wrapping_sub(seen.seen_pass) < PASSES_KEPT);
+        self.trees.retain(|_, seen| pass.wrapping_sub(seen.seen_pass) < PASSES_KEPT);
         self.pass = pass.wrapping_add(1);
     }
+}
+
+/// Whether a path or pattern of a baseline names this file.
+fn names(pattern: &Path, path: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+    path == pattern
+        || pattern.parent() == path.parent()
+            && crate::collect::wildcard::is_pattern(&name(pattern))
+            && crate::collect::wildcard::matches_name(&name(pattern), &name(path))
 }
 
 fn is_same(one: &FileList, other: &FileList, path: &[u8]) -> bool {
@@ -324,12 +560,59 @@ fn is_same(one: &FileList, other: &FileList, path: &[u8]) -> bool {
     one.digest_of(path) == other.digest_of(path) && one.digest_of(&link) == other.digest_of(&link)
 }
 
-/// The boot clock in whole ticks.
-fn ticks(boot_ns: i128) -> u64 {
-    u64::try_from(boot_ns / TICK_NS).unwrap_or(u64::MAX)
-}
+impl Loaded {
+    fn record(&self, lists: &mut Lists) -> ImageRecord {
+        let file = |(path, read): (&PathBuf, &Read)| match read {
+            Ok(digest) => FileRecord { path: Name::of(path), content: Some(*digest), why: None },
+            Err(why) => FileRecord { path: Name::of(path), content: None, why: Some(*why) },
+        };
+        let tree = |(root, tree): (&PathBuf, &LoadedTree)| {
+            let digest = tree.list.digest();
+            lists.insert(digest, Arc::clone(&tree.list));
+            let held = |(path, held): (&Vec<u8>, &HeldContent)| {
+                (Name(path.clone()), HeldRecord { file: held.file, content: held.content })
+            };
+            TreeRecord {
+                root: Name::of(root),
+                scopes: tree.scopes.iter().map(|scope| scope.sources().to_vec()).collect(),
+                list: digest,
+                uncertain: tree.uncertain.iter().map(|(path, why)| (Name(path.clone()), *why)).collect(),
+                held: tree.held.iter().map(held).collect(),
+            }
+        };
+        ImageRecord {
+            files: self.files.iter().map(file).collect(),
+            patterns: self.patterns.iter().map(|(path, why)| (Name::of(path), *why)).collect(),
+            trees: self.trees.iter().map(tree).collect(),
+        }
+    }
 
-/// The wall clock at a process's start, as it counts now.
-fn started_wall_ns(start: u64) -> i128 {
-    read::wall_ns() - read::boot_ns() + i128::from(start) * TICK_NS
+    fn from_record(record: ImageRecord, lists: &Lists) -> Self {
+        let file = |file: FileRecord| {
+            let read = match (file.content, file.why) {
+                (Some(digest), None) => Ok(digest),
+                (_, why) => Err(why.unwrap_or(OlderWhy::BeforeFirstLook)),
+            };
+            (file.path.path(), read)
+        };
+        let tree = |tree: TreeRecord| {
+            let list = Arc::clone(lists.get(&tree.list)?);
+            let scope = |sources: Vec<String>| Some(Scope::new(&Globs::new(sources).ok()?));
+            let held =
+                |(name, held): (Name, HeldRecord)| (name.0, HeldContent { file: held.file, content: held.content });
+            let loaded = LoadedTree {
+                list,
+                scopes: tree.scopes.into_iter().filter_map(scope).collect(),
+                uncertain: tree.uncertain.into_iter().map(|(name, why)| (name.0, why)).collect(),
+                held: tree.held.into_iter().map(held).collect(),
+            };
+            Some((tree.root.path(), loaded))
+        };
+        Self {
+            files: record.files.into_iter().map(file).collect(),
+            patterns: record.patterns.into_iter().map(|(name, why)| (name.path(), why)).collect(),
+            trees: record.trees.into_iter().filter_map(tree).collect(),
+            seen_pass: 0,
+        }
+    }
 }

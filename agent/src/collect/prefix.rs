@@ -13,6 +13,11 @@ impl Prefix {
         Self(directory)
     }
 
+    /// The directory, if there is one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+
     /// A baseline's path on this host.
     pub(crate) fn on_host(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();

@@ -7,27 +7,33 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use manifests::baseline::{Config, Program, Reload};
+use manifests::baseline::Program;
 use manifests::digest::Digest;
-use manifests::evidence::{FINDINGS_MAX, Gap, Held, Older, OlderWhy, ProcessesSeen, ProgramSeen, TreeSeen, Why};
+use manifests::evidence::{Finding, FindingKind, OlderWhy, TreeSeen, Why};
+use manifests::tree::FileList;
 
-use crate::collect::Limits;
-use crate::collect::config_file::ConfigRead;
-use crate::collect::history::{History, TreeNow};
+use crate::collect::history::History;
 use crate::collect::index::Index;
 use crate::collect::prefix::Prefix;
-use crate::collect::process::{self, Running, Spec, Target, Views};
+use crate::collect::process::{self, Executable, Names, Spec};
 use crate::collect::read;
 use crate::collect::tree::{self, Scope};
+use crate::collect::{self, Limits};
+
+/// The most contents of an executable that are remembered.
+const CONTENTS_MAX: usize = 64;
+/// Where `env` looks for an interpreter, as most services do.
+const PATH: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"];
 
 /// A program's tree as it was read.
 pub(super) struct TreeRead {
-    written: PathBuf,
-    resolved: PathBuf,
-    scope: Scope,
+    pub(super) written: PathBuf,
+    pub(super) resolved: PathBuf,
+    pub(super) scope: Scope,
     pub(super) seen: TreeSeen,
-    root: Option<std::os::fd::OwnedFd>,
+    pub(super) root: Option<tree::Root>,
     pub(super) tree: Option<tree::Tree>,
+    pub(super) list: Option<Arc<FileList>>,
 }
 
 impl TreeRead {
@@ -39,14 +45,15 @@ impl TreeRead {
         limits: &Limits,
         deadline: Instant,
     ) -> Self {
-        let scope = Scope::new(&program.exclude);
+        let scope = collect::scope(program);
         let written = prefix.on_host(&program.root);
         let resolved = std::fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
-        match tree::open_root(&resolved) {
+        match tree::open_root(&written) {
             Ok(root) => {
                 let tree = tree::look(&root, &scope, index, limits, deadline);
                 let seen = tree.digest().map_or_else(TreeSeen::Unknown, TreeSeen::Digest);
-                Self { written, resolved, scope, seen, root: Some(root), tree: Some(tree) }
+                let list = Some(Arc::new(tree.list.clone()));
+                Self { written, resolved, scope, seen, root: Some(root), tree: Some(tree), list }
             }
             Err(errno) => {
                 // A file where the tree should be is not nothing.
@@ -56,7 +63,7 @@ impl TreeRead {
                     read::why(errno)
                 };
                 let seen = if why == Why::FileAbsent { TreeSeen::Absent } else { TreeSeen::Unknown(why) };
-                Self { written, resolved, scope, seen, root: None, tree: None }
+                Self { written, resolved, scope, seen, root: None, tree: None, list: None }
             }
         }
     }
@@ -68,114 +75,143 @@ impl TreeRead {
             _ => None,
         }
     }
-}
 
-/// A program's tree and what its processes are compared with.
-pub(super) struct ProgramLook<'a> {
-    pub(super) program: &'a Program,
-    pub(super) seen: TreeRead,
-    pub(super) limits: &'a Limits,
-    pub(super) deadline: Instant,
-    pub(super) configs: Vec<(&'a Config, &'a ConfigRead)>,
-    /// Files that fixes require and that are there, by their path on this host.
-    pub(super) required: &'a BTreeMap<PathBuf, Digest>,
-    pub(super) prefix: &'a Prefix,
-}
-
-impl ProgramLook<'_> {
-    pub(super) fn finish(
-        self,
-        spec: Option<&Spec>,
-        running: Result<&[Running], Why>,
-        index: &mut Index,
-        history: &mut History,
-    ) -> ProgramSeen {
-        let findings = self.seen.tree.as_ref().map(|tree| tree.findings.clone()).unwrap_or_default();
-        let (processes, loaded) = match (spec, running) {
-            (None, _) => (ProcessesSeen::NotRunning, Held::default()),
-            (Some(_), Err(why)) => (ProcessesSeen::Unknown(why), Held::default()),
-            (Some(spec), Ok(running)) => {
-                let running: Vec<_> = running.iter().filter(|r| r.program == self.program.id).collect();
-                self.loaded(spec, &running, index, history)
-            }
-        };
-        let findings = findings.into_iter().take(FINDINGS_MAX).collect();
-        ProgramSeen { tree: self.seen.seen, processes, loaded, trees: Vec::new(), findings }
+    /// The tree with its root, where both are there.
+    pub(super) fn opened(&self) -> Option<(&tree::Root, &tree::Tree)> {
+        self.root.as_ref().zip(self.tree.as_ref())
     }
 
-    fn loaded(
-        &self,
-        spec: &Spec,
-        running: &[&Running],
-        index: &mut Index,
-        history: &mut History,
-    ) -> (ProcessesSeen, Held) {
-        let list = self.seen.tree.as_ref().map(|tree| Arc::new(tree.list.clone()));
-        let layers = self.configs.iter().flat_map(|(_, read)| &read.layers);
-        let layers = layers.filter_map(|layer| Some((layer.path.as_path(), layer.bytes.ok()?.0)));
-        let required = self.required.iter().map(|(path, digest)| (path.as_path(), *digest));
-        let files: BTreeMap<&Path, Digest> = layers.chain(required).collect();
-        let patterns = self.configs.iter().flat_map(|(config, _)| &config.files);
-        let patterns: Vec<PathBuf> = patterns.map(|pattern| self.prefix.on_host(pattern)).collect();
-        let mut views = Views::default();
-        let shown = |path: &Vec<u8>| match Path::new(OsStr::from_bytes(path)) {
-            outside if outside.is_absolute() => self.prefix.shown(outside),
-            inside => inside.to_string_lossy().into_owned(),
-        };
-        let mut older = BTreeSet::new();
-        let mut elsewhere = BTreeSet::new();
-        let mut unknown = BTreeSet::new();
-        let mut alive = false;
-        for running in running {
-            let process = (running.pid, running.start);
-            if let (Some(root), Some(tree), Some(list)) = (&self.seen.root, &self.seen.tree, &list) {
-                let target = Target {
-                    roots: [&self.seen.written, &self.seen.resolved],
-                    exe: spec.exe(),
-                    root,
-                    tree,
-                    scope: &self.seen.scope,
-                    files: &files,
-                    patterns: &patterns,
-                    limits: self.limits,
-                    deadline: self.deadline,
-                };
-                let Some(look) = process::look(running, &target, &mut views, index) else { continue };
-                unknown.extend(look.unknown);
-                elsewhere.extend(look.other.tree.iter().map(|path| String::from_utf8_lossy(path).into_owned()));
-                elsewhere.extend(look.other.files.iter().map(|path| self.prefix.shown(path)));
-                // A list with gaps would make what it lacks look changed.
-                if tree.gaps.is_empty() {
-                    let read = TreeNow { root: &self.seen.written, scope: &self.seen.scope, list, tree };
-                    older.extend(history.older_files(process, &read, &look.current, &files).iter().map(shown));
-                }
-                older.extend(look.older.iter().map(shown));
-            } else {
-                // It runs and its tree is not there any more, or cannot be read.
-                match self.seen.seen {
-                    TreeSeen::Unknown(why) => _ = unknown.insert(why),
-                    _ => _ = older.insert(self.prefix.shown(spec.written())),
-                }
-            }
-            alive = true;
-            for (config, read) in self.configs.iter().filter(|(config, _)| config.reload == Reload::Restart) {
-                unknown.extend(read.layers.iter().filter_map(|layer| layer.bytes.err()));
-                let layer = history.older_layer(process, &config.files, &read.layers);
-                older.extend(layer.map(|path| self.prefix.shown(&path)));
+    /// Paths by their last component.
+    pub(super) fn names(&self) -> Names {
+        let mut names = Names::new();
+        let files = self.tree.iter().flat_map(|tree| tree.list.entries());
+        for (path, _) in files.filter(|(path, _)| !path.ends_with(b"//")) {
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+            names.entry(name.to_vec()).or_default().push(path.to_vec());
+        }
+        names
+    }
+}
+
+/// Names of trees that were read before, by tree: an unchanged one need not be gone through again.
+#[derive(Default)]
+pub(super) struct KnownNames(BTreeMap<PathBuf, (Digest, Arc<Names>)>);
+
+impl KnownNames {
+    pub(super) fn of(&mut self, read: &TreeRead) -> Arc<Names> {
+        let TreeSeen::Digest(digest) = read.seen else { return Arc::new(read.names()) };
+        match self.0.get(&read.written) {
+            Some((known, names)) if *known == digest => Arc::clone(names),
+            _ => {
+                let names = Arc::new(read.names());
+                self.0.insert(read.written.clone(), (digest, Arc::clone(&names)));
+                names
             }
         }
-        if let (Some(tree), Some(list)) = (&self.seen.tree, &list)
-            && tree.gaps.is_empty()
-        {
-            history.saw_tree(&self.seen.written, &self.seen.scope, list);
+    }
+}
+
+/// What tells the program's images from others, with the tree as it was just read. `before` is the same of
+/// the pass before.
+pub(super) fn spec(
+    program: &Program,
+    read: &mut TreeRead,
+    prefix: &Prefix,
+    history: &History,
+    before: Option<&Spec>,
+) -> Spec {
+    let files = read.tree.as_mut().map(|tree| std::mem::take(&mut tree.identities)).unwrap_or_default();
+    let exe = program.process.as_ref().map(|process| {
+        // Joining an absolute path gives that path.
+        let written = prefix.on_host(Path::new(&program.root).join(&process.exe));
+        let resolved = std::fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
+        let inside = Path::new(&process.exe).is_relative().then(|| process.exe.clone().into_bytes());
+        let stat = rustix::fs::stat(&written).ok();
+        let now = inside.as_ref().and_then(|inside| read.list.as_ref()?.digest_of(inside).copied());
+        let loaded = inside.iter().flat_map(|inside| history.loaded_contents(&read.written, inside));
+        let before = before.and_then(|spec| spec.exe.as_ref()).into_iter().flat_map(|exe| exe.contents.iter().copied());
+        Executable {
+            file: stat.map(|stat| (stat.st_dev, stat.st_ino)),
+            owner: stat.map(|stat| stat.st_uid),
+            contents: now.into_iter().chain(loaded).chain(before).take(CONTENTS_MAX).collect(),
+            interpreters: interpreters(&written, &resolved, inside.is_some()),
+            written,
+            resolved,
+            inside,
         }
-        let what = |why| Gap { what: self.program.id.to_string(), why };
-        let held = Held {
-            older: older.into_iter().map(|file| Older { file, why: OlderWhy::Held }).collect(),
-            elsewhere: elsewhere.into_iter().collect(),
-            unknown: unknown.into_iter().map(what).collect(),
-            more: 0,
-        };
-        (if alive { ProcessesSeen::Running } else { ProcessesSeen::NotRunning }, held)
+    });
+    let listens = program.process.as_ref().and_then(|process| process.listens.as_deref());
+    let addresses = listens.map(process::addresses).unwrap_or_default();
+    Spec {
+        program: program.id.clone(),
+        root: read.written.clone(),
+        resolved_root: read.resolved.clone(),
+        within: prefix.directory().map(|within| std::fs::canonicalize(within).unwrap_or_else(|_| within.to_owned())),
+        scope: read.scope.clone(),
+        files: Arc::new(files),
+        exe,
+        args: program.process.as_ref().and_then(|process| process.args.clone()),
+        sockets: process::listening(&addresses),
+        addresses,
+    }
+}
+
+/// Names of the interpreter of an executable: of one in the tree by its first line, otherwise its own.
+fn interpreters(written: &Path, resolved: &Path, is_inside: bool) -> BTreeSet<Vec<u8>> {
+    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec());
+    if !is_inside {
+        return name(written).into_iter().chain(name(resolved)).collect();
+    }
+    let mut start = [0; 256];
+    let count = read::open_file(resolved).ok().and_then(|file| rustix::io::read(&file, &mut start).ok()).unwrap_or(0);
+    let named = process::interpreters(start.get(..count).unwrap_or_default());
+    let named: Vec<&Path> = named.map(|word| Path::new(OsStr::from_bytes(word))).collect();
+    let found = named.iter().flat_map(|word| {
+        let places = PATH.iter().map(|at| Path::new(at).join(word)).filter(|_| word.is_relative());
+        let places = places.chain([word.to_path_buf()]).filter_map(|place| std::fs::canonicalize(place).ok());
+        places.filter_map(|place| name(&place)).chain(name(word)).collect::<Vec<_>>()
+    });
+    found.filter(|name| name != b"env").collect()
+}
+
+/// A process that executes a copy and is nobody's, as a finding.
+pub(super) fn stranger(path: &[u8], prefix: &Prefix) -> Finding {
+    let path = prefix.shown(Path::new(OsStr::from_bytes(process::without_deleted(path).0)));
+    Finding { path, kind: FindingKind::RunsElsewhere }
+}
+
+/// A path of a tree, or outside of it, as evidence shows it.
+pub(super) fn shown(path: &[u8], prefix: &Prefix) -> String {
+    match Path::new(OsStr::from_bytes(path)) {
+        outside if outside.is_absolute() => prefix.shown(outside),
+        inside => inside.to_string_lossy().into_owned(),
+    }
+}
+
+/// What processes have of some files otherwise than the disk, gathered.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) older: BTreeMap<String, OlderWhy>,
+    pub(super) elsewhere: BTreeSet<String>,
+    pub(super) unknown: BTreeSet<manifests::evidence::Gap>,
+}
+
+impl Gathered {
+    pub(super) fn older(&mut self, file: String, why: OlderWhy) {
+        let known = self.older.entry(file).or_insert(why);
+        *known = why.min(*known);
+    }
+
+    /// Within the bounds of evidence.
+    pub(super) fn held(self) -> manifests::evidence::Held {
+        use manifests::evidence::{HELD_MAX, Held, Older};
+        let more = [self.older.len(), self.elsewhere.len(), self.unknown.len()];
+        let more = more.iter().map(|count| count.saturating_sub(HELD_MAX)).sum::<usize>();
+        Held {
+            older: self.older.into_iter().map(|(file, why)| Older { file, why }).take(HELD_MAX).collect(),
+            elsewhere: self.elsewhere.into_iter().take(HELD_MAX).collect(),
+            unknown: self.unknown.into_iter().take(HELD_MAX).collect(),
+            more: u32::try_from(more).unwrap_or(u32::MAX),
+        }
     }
 }

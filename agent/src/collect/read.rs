@@ -1,18 +1,21 @@
 //! Reads single files: opened beneath a root, and read in full or not at all.
 
+mod open;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use manifests::digest::{Digest, Hasher};
 use manifests::evidence::Why;
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::time::ClockId;
 
-use crate::collect::index::Stamp;
+use crate::collect::stamp::Stamp;
+
+pub(crate) use open::{open_beneath, open_file, open_in_root, real_path_in_root};
 
 /// How much is read at a time.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -48,6 +51,8 @@ pub(crate) struct Digested {
     pub(crate) stamp: Stamp,
     /// When the reading began: nanoseconds of the wall clock.
     pub(crate) began_ns: i128,
+    /// The same on a clock that nobody sets.
+    pub(crate) began: Instant,
 }
 
 /// Why something could not be opened or read.
@@ -65,48 +70,15 @@ fn why_io(error: &std::io::Error) -> Why {
     Errno::from_io_error(error).map_or(Why::IoError, why)
 }
 
-/// Opens `path` beneath `root`: no `..`, no symbolic link on the way or at its end, nothing that
-/// waits for the other end of a pipe.
-pub(crate) fn open_beneath(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    // openat2 takes no flag beside PATH that means nothing there.
-    let waits = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK };
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | waits;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
-        Err(Errno::NOSYS) => open_by_components(root, path, flags),
-        // The kernel asks to try again when a rename crossed its way.
-        Err(Errno::AGAIN) => rustix::fs::openat2(root, path, flags, Mode::empty(), resolve),
-        other => other,
-    }
-}
-
-/// What `openat2` does, for kernels before 5.6 and sandboxes that do not know it.
-fn open_by_components(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let mut components = path.components().peekable();
-    let mut current: Option<OwnedFd> = None;
-    while let Some(component) = components.next() {
-        if !matches!(component, std::path::Component::Normal(_) | std::path::Component::CurDir) {
-            return Err(Errno::XDEV);
-        }
-        let flags = if components.peek().is_some() {
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
-        } else {
-            flags
-        };
-        let at = current.as_ref().unwrap_or(root);
-        current = Some(rustix::fs::openat(at, component.as_os_str(), flags, Mode::empty())?);
-    }
-    current.ok_or(Errno::NOENT)
-}
-
 /// Digests an open file: what is read is the content of one descriptor at one moment, or an error.
 ///
 /// # Errors
 /// [`Why::Changing`] if it changed meanwhile: try once more.
 pub(crate) fn digest(file: OwnedFd, bounds: Bounds) -> Result<Digested, Why> {
     let mut hasher = Hasher::new();
+    let began = Instant::now();
     let (stamp, began_ns) = stream(file, bounds, |bytes| hasher.update(bytes))?;
-    Ok(Digested { digest: hasher.finish(), stamp, began_ns })
+    Ok(Digested { digest: hasher.finish(), stamp, began_ns, began })
 }
 
 /// The content of an open file, as [`digest`].
@@ -151,17 +123,6 @@ fn stream(file: OwnedFd, bounds: Bounds, mut take: impl FnMut(&[u8])) -> Result<
         return Err(Why::Changing);
     }
     Ok((before, began_ns))
-}
-
-/// Opens the file at `path`, links followed, without ever opening what is no regular file.
-pub(crate) fn open_file(path: &Path) -> Result<OwnedFd, Why> {
-    let stat = rustix::fs::stat(path).map_err(why)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Why::NotAFile);
-    }
-    // Not blocking, should a pipe have taken its place since; the descriptor is asked again later.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(why)
 }
 
 /// Does `attempt` once more if the file changed while it was read.

@@ -1,26 +1,36 @@
 //! A program's tree: every entry below its root, digested into one file list.
 //!
-//! A tree is what the program sees: mount points are entered, links count by their text and are
-//! not followed. The root itself may be reached through links, as releases are often switched by one.
+//! A tree is what the program sees: mount points are entered, links count by their text. What lies behind
+//! a link that leads out of the tree counts where the program follows it. The root itself may be reached
+//! through links, as releases are often switched by one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod place;
+mod scope;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use manifests::digest::Digest;
 use manifests::evidence::{Finding, FindingKind, Why};
-use manifests::exclude::Globs;
 use manifests::tree::{FileList, PATH_BYTES_MAX};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::collect::Limits;
-use crate::collect::index::{Index, Stamp};
+use crate::collect::index::Index;
 use crate::collect::read::{self, Bounds, Digested};
+use crate::collect::stamp::Stamp;
+use place::{Lead, Place};
+
+pub(crate) use place::{Root, open_root, open_root_in};
+pub use scope::Scope;
 
 /// Threads that hash, at most.
 const THREADS_MAX: usize = 8;
@@ -28,59 +38,8 @@ const THREADS_MAX: usize = 8;
 const FILES_PER_THREAD_MIN: usize = 16;
 /// The most gaps and findings remembered of one tree; evidence has room for fewer.
 const REMARKS_MAX: usize = 10_000;
-
-/// What of a tree counts.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    exclude: Option<Globs>,
-    /// Directories of which nothing counts, so that they need not be read or watched at all.
-    whole: Option<Globs>,
-}
-
-impl Scope {
-    /// Everything that `exclude` does not name.
-    pub fn new(exclude: &Globs) -> Self {
-        let sources = exclude.sources();
-        // `logs/**` leaves out all that is in `logs`; with a `!` somewhere that cannot be told from
-        // the directory alone. Anchored, as a glob with a slash in it is.
-        let whole = if sources.iter().any(|source| source.starts_with('!')) {
-            None
-        } else {
-            let directories = sources.iter().filter_map(|source| source.strip_suffix("/**"));
-            let anchored = directories.filter(|source| !source.is_empty()).map(|source| {
-                if source.starts_with('/') || source.starts_with("**/") {
-                    source.to_owned()
-                } else {
-                    format!("/{source}")
-                }
-            });
-            Globs::new(anchored.collect()).ok()
-        };
-        Self { exclude: Some(exclude.clone()), whole }
-    }
-
-    /// Everything counts.
-    pub(crate) fn everything() -> Self {
-        Self { exclude: None, whole: None }
-    }
-
-    /// The globs it was made from.
-    pub(crate) fn sources(&self) -> &[String] {
-        self.exclude.as_ref().map_or(&[], Globs::sources)
-    }
-
-    /// Whether an entry whose directory counts does not.
-    pub fn excludes(&self, path: &Path, is_directory: bool) -> bool {
-        self.exclude.as_ref().is_some_and(|globs| globs.excludes(path, is_directory))
-            || is_directory && self.whole.as_ref().is_some_and(|globs| globs.excludes(path, true))
-    }
-
-    /// Whether a path below the root does not count, or lies in a directory that does not.
-    pub fn excludes_below(&self, path: &Path, is_directory: bool) -> bool {
-        let mut above = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
-        above.any(|parent| self.excludes(parent, true)) || self.excludes(path, is_directory)
-    }
-}
+/// Links followed out of the tree, and out of what they lead to, one behind the other.
+const FOLLOWED_DEPTH_MAX: usize = 8;
 
 /// What one look at a tree saw.
 #[derive(Clone, Debug, Default)]
@@ -91,8 +50,18 @@ pub(crate) struct Tree {
     pub(crate) findings: BTreeSet<Finding>,
     /// What could not be read: path relative to the root, empty for the root itself.
     pub(crate) gaps: BTreeMap<Vec<u8>, Why>,
-    /// When each file and link last changed (its ctime), in nanoseconds of the wall clock.
+    /// When each file and link last changed (its ctime), in nanoseconds of the wall clock; links without
+    /// their mark.
     pub(crate) changed_ns: BTreeMap<Vec<u8>, i128>,
+    /// Each directory that was listed, the root by an empty path, as it was before it was listed.
+    pub(crate) directories: BTreeMap<Vec<u8>, Stamp>,
+    /// Files that count, by device and inode.
+    pub(crate) identities: HashMap<(u64, u64), Vec<u8>>,
+    /// Links that lead out and are followed, and where they lead: a path below the root directory of whoever
+    /// looks, links in it not followed. What they lead to may not be there.
+    pub(crate) followed: BTreeMap<PathBuf, PathBuf>,
+    /// Links that lead out and are not followed, and where they lead.
+    pub(crate) out: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Tree {
@@ -114,30 +83,60 @@ impl Tree {
     }
 }
 
-/// Paths that only one of two lists has, or with different digests; of links without their mark.
+/// Paths that only one of two lists has, or with different digests; of links without their marks.
 pub(crate) fn differing(one: &FileList, other: &FileList) -> BTreeSet<Vec<u8>> {
     let lacks = |from: &FileList, path: &[u8], digest: &Digest| from.digest_of(path) != Some(digest);
     let here = one.entries().filter(|(path, digest)| lacks(other, path, digest));
     let there = other.entries().filter(|(path, digest)| lacks(one, path, digest));
-    here.chain(there).map(|(path, _)| path.strip_suffix(b"//").unwrap_or(path).to_vec()).collect()
-}
-
-/// Opens a tree's root, links on the way followed.
-pub(crate) fn open_root(path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    here.chain(there).map(|(path, _)| manifests::tree::without_mark(path).to_vec()).collect()
 }
 
 /// Looks at all of the tree at `root`.
-pub(crate) fn look(root: &OwnedFd, scope: &Scope, index: &mut Index, limits: &Limits, deadline: Instant) -> Tree {
+pub(crate) fn look(root: &Root, scope: &Scope, index: &mut Index, limits: &Limits, deadline: Instant) -> Tree {
+    walk(root, scope, index, limits, deadline, Reads::Everything)
+}
+
+/// Looks at the names of the tree at `root`: its list lacks the files, and no file is read.
+pub(crate) fn look_at_names(root: &Root, scope: &Scope, limits: &Limits, deadline: Instant) -> Tree {
+    walk(root, scope, &mut Index::default(), limits, deadline, Reads::Nothing)
+}
+
+/// Whether files are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    Everything,
+    Nothing,
+}
+
+fn walk(root: &Root, scope: &Scope, index: &mut Index, limits: &Limits, deadline: Instant, reads: Reads) -> Tree {
     let bounds = Bounds { bytes_max: limits.file_bytes_max, deadline };
-    let mut walk = Walk { root, scope, index, limits, bounds, tree: Tree::default(), unread: vec![], vanished: false };
-    walk.all();
+    let mut walk = Walk {
+        base: &root.base,
+        scope,
+        index,
+        limits,
+        bounds,
+        reads,
+        tree: Tree::default(),
+        entries: 0,
+        unread: vec![],
+        leads: VecDeque::new(),
+        vanished: false,
+    };
+    let place = match Place::of_tree(root) {
+        Ok(place) => Arc::new(place),
+        Err(errno) => {
+            walk.tree.gap(b"", read::why(errno));
+            return walk.tree;
+        }
+    };
+    walk.all(&place);
     if walk.vanished {
         // Something went between listing and reading. What was read is in the index or will be read
         // again: a second look costs little, and decides.
         walk.tree = Tree::default();
         walk.vanished = false;
-        walk.all();
+        walk.all(&place);
         if walk.vanished {
             walk.tree.gap(b"", Why::Changing);
         }
@@ -146,41 +145,104 @@ pub(crate) fn look(root: &OwnedFd, scope: &Scope, index: &mut Index, limits: &Li
 }
 
 struct Walk<'a> {
-    root: &'a OwnedFd,
+    base: &'a OwnedFd,
     scope: &'a Scope,
     index: &'a mut Index,
     limits: &'a Limits,
     bounds: Bounds,
+    reads: Reads,
     tree: Tree,
+    /// Met so far.
+    entries: usize,
     /// Files whose content is not known from an earlier pass.
-    unread: Vec<PathBuf>,
+    unread: Vec<Unread>,
+    /// Links whose targets are still to be looked at.
+    leads: VecDeque<Lead>,
     vanished: bool,
 }
 
-impl Walk<'_> {
-    fn all(&mut self) {
-        self.unread.clear();
-        let mut entries = 0;
-        let mut directories: Vec<PathBuf> = vec![PathBuf::new()];
-        while let Some(directory) = directories.pop() {
-            let result = self.directory(&directory, &mut directories, &mut entries);
-            match result {
-                Ok(()) => {}
-                // The whole tree is not known then, whatever else could be read.
-                Err(why @ (Why::TimedOut | Why::TooLarge)) => {
-                    self.tree.gap(b"", why);
-                    return;
-                }
-                Err(Why::FileAbsent) => self.vanished = true,
-                Err(why) => self.tree.gap(directory.as_os_str().as_bytes(), why),
-            }
+/// A directory to be listed, and the device it lies on.
+struct Listed {
+    place: Arc<Place>,
+    path: PathBuf,
+    device: u64,
+}
+
+/// A file to be read.
+struct Unread {
+    file: Below,
+    device: u64,
+}
+
+enum Below {
+    /// A path of a place.
+    Place(Arc<Place>, PathBuf),
+    /// What a link leads to.
+    Link(Lead),
+}
+
+impl Below {
+    /// How the file list names it.
+    fn listed(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Place(place, path) => place.listed(path.as_os_str().as_bytes()),
+            Self::Link(lead) => lead.listed().into(),
         }
-        self.read_unread();
     }
 
-    fn directory(&mut self, path: &Path, found: &mut Vec<PathBuf>, entries: &mut usize) -> Result<(), Why> {
+    fn open(&self, base: &OwnedFd) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Place(place, path) => read::open_beneath(&place.fd, path, OFlags::RDONLY),
+            Self::Link(lead) => read::open_in_root(base, &lead.target, OFlags::RDONLY),
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn all(&mut self, place: &Arc<Place>) {
+        self.unread.clear();
+        self.leads.clear();
+        self.entries = 0;
+        let mut found = vec![Listed { place: Arc::clone(place), path: PathBuf::new(), device: place.device }];
+        loop {
+            while let Some(directory) = found.pop() {
+                match self.directory(&directory, &mut found) {
+                    Ok(()) => {}
+                    // The whole tree is not known then, whatever else could be read.
+                    Err(why @ (Why::TimedOut | Why::TooLarge)) => {
+                        self.tree.gap(b"", why);
+                        return;
+                    }
+                    Err(Why::FileAbsent) => self.vanished = true,
+                    Err(why) => self.gap(&directory.place, &directory.path, why),
+                }
+            }
+            match self.leads.pop_front() {
+                Some(lead) => found.extend(self.follow(lead)),
+                None => break,
+            }
+        }
+        if self.reads == Reads::Everything {
+            self.read_unread();
+        }
+    }
+
+    fn gap(&mut self, place: &Place, path: &Path, why: Why) {
+        self.tree.gap(place.shown(path).as_os_str().as_bytes(), why);
+    }
+
+    fn finding(&mut self, place: &Place, path: &Path, kind: FindingKind) {
+        self.tree.finding(place.shown(path).as_os_str().as_bytes(), kind);
+    }
+
+    fn directory(&mut self, directory: &Listed, found: &mut Vec<Listed>) -> Result<(), Why> {
+        let Listed { place, path, device } = directory;
         let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let fd = read::open_beneath(self.root, at, OFlags::RDONLY | OFlags::DIRECTORY).map_err(read::why)?;
+        let fd = read::open_beneath(&place.fd, at, OFlags::RDONLY | OFlags::DIRECTORY).map_err(read::why)?;
+        let stat = rustix::fs::fstat(&fd).map_err(read::why)?;
+        let listed = place.listed(path.as_os_str().as_bytes()).into_owned();
+        self.tree.directories.insert(listed, Stamp::from(&stat));
+        self.index.meet_device(*device, &fd);
         let mut listing = Dir::read_from(&fd).map_err(read::why)?;
         while let Some(entry) = listing.read() {
             let entry = entry.map_err(read::why)?;
@@ -188,59 +250,137 @@ impl Walk<'_> {
             if name == b"." || name == b".." {
                 continue;
             }
-            *entries += 1;
-            if *entries > self.limits.tree_entries_max {
+            self.entries += 1;
+            if self.entries > self.limits.tree_entries_max {
                 return Err(Why::TooLarge);
             }
             if Instant::now() > self.bounds.deadline {
                 return Err(Why::TimedOut);
             }
             let path = path.join(OsStr::from_bytes(name));
-            if path.as_os_str().len() > PATH_BYTES_MAX {
-                self.tree.gap(path.as_os_str().as_bytes(), Why::TooLarge);
+            if place.listed(path.as_os_str().as_bytes()).len() > PATH_BYTES_MAX {
+                self.gap(place, &path, Why::TooLarge);
                 continue;
             }
-            self.entry(&fd, name, path, found);
+            self.entry(&fd, name, place, path, found);
         }
         Ok(())
     }
 
-    fn entry(&mut self, directory: &OwnedFd, name: &[u8], path: PathBuf, found: &mut Vec<PathBuf>) {
-        let bytes = path.as_os_str().as_bytes();
+    fn entry(&mut self, directory: &OwnedFd, name: &[u8], place: &Arc<Place>, path: PathBuf, found: &mut Vec<Listed>) {
         let stat = match rustix::fs::statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => {
                 self.vanished = true;
                 return;
             }
-            Err(errno) => return self.tree.gap(bytes, read::why(errno)),
+            Err(errno) => return self.gap(place, &path, read::why(errno)),
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
-        if self.scope.excludes(&path, kind == FileType::Directory) {
+        if self.scope.excludes(&place.shown(&path), kind == FileType::Directory) {
             return;
         }
         match kind {
-            FileType::Directory => found.push(path),
+            FileType::Directory => found.push(Listed { place: Arc::clone(place), path, device: stat.st_dev }),
             FileType::RegularFile => {
-                self.tree.changed_ns.insert(bytes.to_vec(), Stamp::from(&stat).ctime_ns());
                 if stat.st_mode & 0o002 != 0 {
-                    self.tree.finding(bytes, FindingKind::WorldWritable);
+                    self.finding(place, &path, FindingKind::WorldWritable);
                 }
-                match self.index.digest(&Stamp::from(&stat)) {
-                    Some(digest) => self.tree.list.insert_file(bytes, digest),
-                    None => self.unread.push(path),
+                let listed = place.listed(path.as_os_str().as_bytes());
+                if !self.known(&listed, &stat) {
+                    drop(listed);
+                    self.unread.push(Unread { file: Below::Place(Arc::clone(place), path), device: stat.st_dev });
                 }
             }
             FileType::Symlink => {
-                self.tree.changed_ns.insert(bytes.to_vec(), Stamp::from(&stat).ctime_ns());
+                let listed = place.listed(path.as_os_str().as_bytes()).into_owned();
+                self.tree.changed_ns.insert(listed.clone(), Stamp::from(&stat).ctime_ns());
                 match rustix::fs::readlinkat(directory, OsStr::from_bytes(name), Vec::new()) {
-                    Ok(target) => self.tree.list.insert_link(bytes, target.as_bytes()),
+                    Ok(target) => {
+                        self.tree.list.insert_link(&listed, target.as_bytes());
+                        self.link(place, path, OsStr::from_bytes(target.as_bytes()));
+                    }
                     // Gone, or no link any more.
                     Err(Errno::NOENT | Errno::INVAL) => self.vanished = true,
-                    Err(errno) => self.tree.gap(bytes, read::why(errno)),
+                    Err(errno) => self.gap(place, &path, read::why(errno)),
                 }
             }
-            _ => self.tree.finding(bytes, FindingKind::SpecialFile),
+            _ => self.finding(place, &path, FindingKind::SpecialFile),
+        }
+    }
+
+    /// Whether the file's content is known from an earlier pass; then it is in the list.
+    fn known(&mut self, listed: &[u8], stat: &Stat) -> bool {
+        let stamp = Stamp::from(stat);
+        self.tree.changed_ns.insert(listed.to_vec(), stamp.ctime_ns());
+        self.tree.identities.insert((stat.st_dev, stat.st_ino), listed.to_vec());
+        let digest = self.index.digest(&stamp);
+        if let Some(digest) = digest {
+            self.tree.list.insert_file(listed, digest);
+        }
+        digest.is_some()
+    }
+
+    fn link(&mut self, place: &Arc<Place>, link: PathBuf, target: &OsStr) {
+        let Some(target) = place.leads_out(&link, target) else { return };
+        let shown = place.shown(&link).into_owned();
+        if self.scope.follows(&shown) {
+            self.leads.push_back(Lead { place: Arc::clone(place), link, target });
+        } else {
+            self.finding(place, &link, FindingKind::LeadsOut);
+            if self.tree.out.len() < REMARKS_MAX {
+                self.tree.out.insert(shown, target);
+            }
+        }
+    }
+
+    /// Looks at what a link leads to: a file, or a directory that is walked next. What is not there counts
+    /// as nothing, until it appears.
+    fn follow(&mut self, lead: Lead) -> Option<Listed> {
+        let shown = lead.seen();
+        let gap = |walk: &mut Self, why| walk.gap(&lead.place, &lead.link, why);
+        if self.tree.followed.len() < REMARKS_MAX {
+            self.tree.followed.insert(shown.clone(), lead.target.clone());
+        }
+        if lead.place.depth() >= FOLLOWED_DEPTH_MAX || lead.listed().len() > PATH_BYTES_MAX {
+            gap(self, Why::TooLarge);
+            return None;
+        }
+        let stat = match read::open_in_root(self.base, &lead.target, OFlags::PATH).and_then(rustix::fs::fstat) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT | Errno::NOTDIR) => return None,
+            Err(errno) => {
+                gap(self, read::why(errno));
+                return None;
+            }
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                if stat.st_mode & 0o002 != 0 {
+                    self.finding(&lead.place, &lead.link, FindingKind::WorldWritable);
+                }
+                if !self.known(&lead.listed(), &stat) {
+                    self.unread.push(Unread { file: Below::Link(lead), device: stat.st_dev });
+                }
+                None
+            }
+            // Its content counts already, or it goes round in circles.
+            FileType::Directory if lead.place.is_entered(stat.st_dev, stat.st_ino) => None,
+            FileType::Directory if self.scope.excludes(&shown, true) => None,
+            FileType::Directory => match Place::behind(&lead, self.base) {
+                Ok(place) => {
+                    let device = place.device;
+                    Some(Listed { place: Arc::new(place), path: PathBuf::new(), device })
+                }
+                Err(errno) => {
+                    gap(self, read::why(errno));
+                    None
+                }
+            },
+            _ => {
+                self.finding(&lead.place, &lead.link, FindingKind::SpecialFile);
+                None
+            }
         }
     }
 
@@ -249,14 +389,14 @@ impl Walk<'_> {
         let next = AtomicUsize::new(0);
         let work = || {
             let mut done = Vec::new();
-            while let Some(path) = unread.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((path, self.file(path)));
+            while let Some(unread) = unread.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((unread, self.read(unread)));
             }
             done
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.min(THREADS_MAX).min(unread.len() / FILES_PER_THREAD_MIN);
-        let done: Vec<(&PathBuf, Result<Digested, Why>)> = if threads < 2 {
+        let done: Vec<(&Unread, Result<Digested, Why>)> = if threads < 2 {
             work()
         } else {
             std::thread::scope(|scope| {
@@ -272,50 +412,29 @@ impl Walk<'_> {
         if done.len() != unread.len() {
             self.tree.gap(b"", Why::IoError);
         }
-        for (path, result) in done {
-            let bytes = path.as_os_str().as_bytes();
+        for (unread, result) in done {
+            let listed = unread.file.listed();
             match result {
                 Ok(digested) => {
                     self.index.keep(&digested);
                     // Perhaps another file than the one listed above.
-                    self.tree.changed_ns.insert(bytes.to_vec(), digested.stamp.ctime_ns());
-                    self.tree.list.insert_file(bytes, digested.digest);
+                    self.tree.changed_ns.insert(listed.to_vec(), digested.stamp.ctime_ns());
+                    self.tree.list.insert_file(&listed, digested.digest);
                 }
                 Err(Why::FileAbsent) => self.vanished = true,
-                Err(why) => self.tree.gap(bytes, why),
+                Err(why) => match &unread.file {
+                    Below::Place(place, path) => self.gap(place, path, why),
+                    Below::Link(lead) => self.gap(&lead.place, &lead.link, why),
+                },
             }
         }
     }
 
-    fn file(&self, path: &Path) -> Result<Digested, Why> {
+    fn read(&self, unread: &Unread) -> Result<Digested, Why> {
         read::twice(|| {
-            let fd = read::open_beneath(self.root, path, OFlags::RDONLY).map_err(read::why)?;
+            let fd = unread.file.open(self.base).map_err(read::why)?;
+            self.index.meet_device(unread.device, &fd);
             read::digest(fd, self.bounds)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scope(globs: &[&str]) -> Scope {
-        Scope::new(&Globs::new(globs.iter().map(|glob| (*glob).to_owned()).collect()).unwrap())
-    }
-
-    #[test]
-    fn a_directory_of_which_nothing_counts_is_not_entered() {
-        let plain = scope(&["logs/**", "**/cache/**", "/var/tmp/**"]);
-        for path in ["logs", "cache", "lib/cache", "var/tmp"] {
-            assert!(plain.excludes(Path::new(path), true), "{path}");
-        }
-        for path in ["lib/logs", "var", "tmp", "lib"] {
-            assert!(!plain.excludes(Path::new(path), true), "{path}");
-        }
-        assert!(plain.excludes_below(Path::new("logs/deep/a.log"), false));
-        assert!(!scope(&["logs/**", "!logs/keep"]).excludes(Path::new("logs"), true));
-        assert!(!scope(&["logs/**", "!logs/keep"]).excludes(Path::new("logs/keep"), false));
-        // The directory's own name says nothing of a file or link that takes its place.
-        assert!(!plain.excludes(Path::new("logs"), false));
     }
 }

@@ -11,8 +11,9 @@ use crate::collect::wildcard;
 /// Symbolic links followed on one path, as the kernel bounds them.
 const LINKS_MAX: usize = 40;
 
-/// Everything whose change must start a new look.
-#[derive(Clone, Debug, Default)]
+/// Everything whose change must start a new look. Paths have no link in them, but for the last component
+/// of a link itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchSet {
     /// Directories watched with all below them, and what of it does not count.
     pub trees: BTreeMap<PathBuf, Scope>,
@@ -22,17 +23,6 @@ pub struct WatchSet {
     /// replaced: not for what happens in them.
     pub components: BTreeSet<PathBuf>,
 }
-
-impl PartialEq for WatchSet {
-    fn eq(&self, other: &Self) -> bool {
-        let trees = |set: &Self| -> Vec<(PathBuf, Vec<String>)> {
-            set.trees.iter().map(|(root, scope)| (root.clone(), scope.sources().to_vec())).collect()
-        };
-        self.entries == other.entries && self.components == other.components && trees(self) == trees(other)
-    }
-}
-
-impl Eq for WatchSet {}
 
 impl WatchSet {
     /// Adds all that `other` watches.
@@ -46,54 +36,44 @@ impl WatchSet {
         self.components.extend(other.components);
     }
 
-    /// Adds a program's tree.
+    /// Adds a directory with all below it that `scope` leaves: a program's tree, or what a link of it leads
+    /// to. Where there is no directory, what is there instead is watched like a file, or what may come.
     pub(crate) fn tree(&mut self, root: &Path, scope: &Scope) {
-        if let Some(directory) = self.way_to(root) {
+        if let Some((directory, Kind::Directory)) = self.way_to(root) {
             self.add_tree(directory, scope.clone());
         }
     }
 
     fn add_tree(&mut self, root: PathBuf, scope: Scope) {
-        let sources = scope.sources().to_vec();
-        let before = self.trees.insert(root.clone(), scope);
+        let before = self.trees.insert(root.clone(), scope.clone());
         // One root with different exclusions: all of it is watched, which no exclusion can miss.
-        if before.is_some_and(|before| before.sources() != sources) {
+        if before.is_some_and(|before| before != scope) {
             self.trees.insert(root, Scope::everything());
         }
     }
 
-    /// Adds a file, or the files that a pattern in its last component names.
+    /// Adds a file, or the files that a pattern in its last component names, with every link on the way
+    /// and behind it.
     pub(crate) fn file(&mut self, path: &Path) {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return };
-        let Some(directory) = self.way_to(parent) else { return };
-        self.entries.entry(directory.clone()).or_default().insert(name.to_owned());
-        // A link in the file's place leads to another file, whose way is watched as well.
         if !wildcard::is_pattern(name.as_bytes()) {
-            self.behind_link(&directory.join(name));
-        } else if let Ok(listing) = std::fs::read_dir(&directory) {
-            for entry in listing.flatten() {
-                if wildcard::matches_name(name.as_bytes(), entry.file_name().as_bytes()) {
-                    self.behind_link(&entry.path());
-                }
+            self.way_to(path);
+            return;
+        }
+        let Some((directory, Kind::Directory)) = self.way_to(parent) else { return };
+        self.entries.entry(directory.clone()).or_default().insert(name.to_owned());
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if is_link && wildcard::matches_name(name.as_bytes(), entry.file_name().as_bytes()) {
+                self.way_to(&entry.path());
             }
         }
     }
 
-    fn behind_link(&mut self, path: &Path) {
-        let mut path = path.to_owned();
-        for _ in 0..LINKS_MAX {
-            let Ok(target) = std::fs::read_link(&path) else { return };
-            let target = path.parent().unwrap_or(Path::new("/")).join(target);
-            let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else { return };
-            let Some(directory) = self.way_to(parent) else { return };
-            self.entries.entry(directory.clone()).or_default().insert(name.to_owned());
-            path = directory.join(name);
-        }
-    }
-
-    /// Adds every component on the way to a directory, links followed, and answers where it leads.
-    /// Where the way ends early, the nearest directory is watched for the missing name.
-    fn way_to(&mut self, path: &Path) -> Option<PathBuf> {
+    /// Adds every component on the way, links followed to their end, and answers where it leads. A file at
+    /// the end is watched by its name in its directory; where the way ends early, the nearest directory is
+    /// watched for the missing name.
+    fn way_to(&mut self, path: &Path) -> Option<(PathBuf, Kind)> {
         let mut resolved = PathBuf::from("/");
         let mut rest: VecDeque<OsString> = names(path);
         let mut links = 0;
@@ -103,29 +83,42 @@ impl WatchSet {
                 continue;
             }
             let next = resolved.join(&name);
-            let Ok(metadata) = std::fs::symlink_metadata(&next) else {
-                self.entries.entry(resolved).or_default().insert(name);
-                return None;
-            };
-            self.components.insert(next.clone());
-            if metadata.is_symlink() {
-                links += 1;
-                if links > LINKS_MAX {
-                    return None;
+            let kind = std::fs::symlink_metadata(&next).map(|metadata| metadata.file_type());
+            match kind {
+                Ok(kind) if kind.is_dir() => {
+                    self.components.insert(next.clone());
+                    resolved = next;
                 }
-                let target = std::fs::read_link(&next).ok()?;
-                if target.is_absolute() {
-                    resolved = PathBuf::from("/");
+                Ok(kind) if kind.is_symlink() => {
+                    self.components.insert(next.clone());
+                    links += 1;
+                    if links > LINKS_MAX {
+                        return None;
+                    }
+                    let target = std::fs::read_link(&next).ok()?;
+                    if target.is_absolute() {
+                        resolved = PathBuf::from("/");
+                    }
+                    for name in names(&target).into_iter().rev() {
+                        rest.push_front(name);
+                    }
                 }
-                for name in names(&target).into_iter().rev() {
-                    rest.push_front(name);
+                // A file, or nothing: it counts where the way ends, and may become a directory elsewhere.
+                found => {
+                    self.entries.entry(resolved).or_default().insert(name);
+                    return (found.is_ok() && rest.is_empty()).then_some((next, Kind::File));
                 }
-            } else {
-                resolved = next;
             }
         }
-        Some(resolved)
+        Some((resolved, Kind::Directory))
     }
+}
+
+/// What is at the end of a way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    File,
 }
 
 /// The path's names without `.` and root; `..` is kept, for it depends on where links lead.

@@ -14,6 +14,8 @@ pub(super) struct Roles {
     pub(super) path: PathBuf,
     /// It lies on the way to something.
     pub(super) component: bool,
+    /// It is a file whose content counts.
+    pub(super) content: bool,
     /// Names or patterns of entries that matter.
     pub(super) names: BTreeSet<OsString>,
     /// Trees that it belongs to, and where in them.
@@ -22,13 +24,16 @@ pub(super) struct Roles {
 
 impl Roles {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), component: false, names: BTreeSet::new(), trees: BTreeSet::new() }
+        Self { path: path.to_owned(), component: false, content: false, names: BTreeSet::new(), trees: BTreeSet::new() }
     }
 
     /// Whether it matters what becomes of the directory itself. Of a tree's inner directories its
     /// parent tells.
     pub(super) fn matters_itself(&self) -> bool {
-        self.component || !self.names.is_empty() || self.trees.iter().any(|(_, below)| below.as_os_str().is_empty())
+        self.component
+            || self.content
+            || !self.names.is_empty()
+            || self.trees.iter().any(|(_, below)| below.as_os_str().is_empty())
     }
 
     /// Whether an entry is one of those that matter by name.

@@ -12,11 +12,11 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
-use manifests::api::{HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
+use manifests::api::{DocumentVersions, HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, EitherVersion, Sealed, Verified};
-use manifests::evidence::{Evidence, Heartbeat, v1};
+use manifests::evidence::{EVIDENCE_VERSION, Evidence, Heartbeat, v1};
 use manifests::fleet::{HostDocument, ReportAnswer};
 use manifests::id::{HostId, ProductId};
 use manifests::key::KeyId;
@@ -103,6 +103,11 @@ pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Stat
     Ok(StatusCode::CREATED)
 }
 
+/// `GET /v1/versions`
+pub async fn versions() -> Json<DocumentVersions> {
+    Json(DocumentVersions { evidence: EVIDENCE_VERSION })
+}
+
 /// `POST /v1/evidence`, of version 1 or 2
 ///
 /// # Errors
@@ -162,6 +167,7 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
         wanted,
         session: app.sessions.make(&host, &key, clock::now()),
         timestamp: app.timestamp(),
+        evidence: Some(EVIDENCE_VERSION),
     }))
 }
 

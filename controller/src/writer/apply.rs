@@ -11,19 +11,21 @@ use manifests::stop::{Scope, StopRef};
 use super::{Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
-use crate::queue::{Command, Report, TokenError, WriteError};
+use crate::queue::{Report, TokenError, WriteError, WriterCommand};
 use crate::store::{StateRow, StoreError, TokenUse, Transaction};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
     app: &App,
     transaction: &mut Transaction<'_>,
-    command: Command,
+    command: WriterCommand,
     change: &mut Change,
 ) -> Result<Told, StoreError> {
     match command {
-        Command::Report(report, reply) => Ok(answer(reply, self::report(app, transaction, *report, change).await?)),
-        Command::Enrol { token, host, key, reply } => {
+        WriterCommand::Report(report, reply) => {
+            Ok(answer(reply, self::report(app, transaction, *report, change).await?))
+        }
+        WriterCommand::Enrol { token, host, key, reply } => {
             let result = enrol(app, transaction, &token, &host, &key, change).await?;
             Ok(Box::new(move |app| {
                 if result.is_ok() {
@@ -35,15 +37,15 @@ pub(super) async fn apply(
                 let _ = reply.send(result);
             }))
         }
-        Command::Acknowledge { host, key, stop, envelope, reply } => {
+        WriterCommand::Acknowledge { host, key, stop, envelope, reply } => {
             Ok(answer(reply, acknowledge(app, transaction, (&host, &key), stop, &envelope, change).await?))
         }
-        Command::FileList { digest, bytes, reply } => {
+        WriterCommand::FileList { digest, bytes, reply } => {
             transaction.save_file_list(&digest, clock::now(), &bytes).await?;
             app.fleet_mut().list_stored(digest);
             Ok(answer(reply, Ok(())))
         }
-        Command::Stop { scope, reason, operator, reply } => {
+        WriterCommand::Stop { scope, reason, operator, reply } => {
             let result = stop(app, transaction, scope, reason, operator, change).await?;
             Ok(Box::new(move |app| {
                 let _ = reply.send(result.map(|(view, sealed)| {
@@ -52,7 +54,7 @@ pub(super) async fn apply(
                 }));
             }))
         }
-        Command::Install { until, published, reply } => {
+        WriterCommand::PutInForce { until, published, reply } => {
             app.fleet_mut().set_online_until(until);
             if let Some((policy, row)) = published.map(|published| *published) {
                 app.fleet_mut().publish(policy, &row.operator, row.versions, clock::now(), change);
@@ -60,11 +62,11 @@ pub(super) async fn apply(
             }
             Ok(answer(reply, Ok(())))
         }
-        Command::Probe(reply) => {
+        WriterCommand::Probe(reply) => {
             transaction.probe(clock::now()).await?;
             Ok(answer(reply, Ok(())))
         }
-        Command::Tick => {
+        WriterCommand::Tick => {
             app.fleet_mut().tick(clock::now(), change);
             Ok(Box::new(|_| ()))
         }

@@ -198,7 +198,7 @@ fn controllers(args: &Args) -> Result<Vec<NewController>, InitError> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, InitError> {
-    let bytes = durable::read_limited(path, PUBLIC_BYTES_MAX)?;
+    let bytes = durable::read_input(path, PUBLIC_BYTES_MAX)?;
     serde_json::from_slice(&bytes).map_err(|source| InitError::Format { path: path.to_owned(), expected, source })
 }
 

@@ -17,7 +17,7 @@ use crate::people::{People, SignatureState};
 use crate::remote::{self, Remote, RemoteError};
 use crate::role_metadata::{RoleVersions, SignedRole};
 use crate::roots::Roots;
-use crate::served::{self, Comparison, ServedSet};
+use crate::served::{self, ServedFile, ServedSet};
 
 /// Sends to the controller what it does not have yet of root, targets and lifts, and their files.
 ///
@@ -152,8 +152,8 @@ fn lacking<'a>(
             _ => versions.lifts,
         };
         match served::compare(remote, served, bytes)? {
-            Comparison::Same => {}
-            Comparison::Other(digest) if *role == ROOT && *version == 1 => {
+            ServedFile::Same => {}
+            ServedFile::Other(digest) if *role == ROOT && *version == 1 => {
                 conflicts.push(format!(
                     "the controller's first root is another one ({digest}): it belongs to other release managers, \
                      or to another beginning of this product"
@@ -161,14 +161,14 @@ fn lacking<'a>(
                 // Whatever follows another root differs as well.
                 break;
             }
-            Comparison::Other(digest) => {
+            ServedFile::Other(digest) => {
                 let own = Digest::of(bytes);
                 conflicts.push(format!("the controller's {served} is another one ({digest}); here it is {own}"));
             }
-            Comparison::Nothing if there > *version => {
+            ServedFile::Nothing if there > *version => {
                 conflicts.push(format!("{served} is not the controller's, which is at {role} {there} already"));
             }
-            Comparison::Nothing => new.push(piece),
+            ServedFile::Nothing => new.push(piece),
         }
     }
     Ok(if conflicts.is_empty() { Ok(new) } else { Err(conflicts) })

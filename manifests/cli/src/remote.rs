@@ -4,15 +4,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::client::{Address, Client, ClientError, Limits, Request, Token};
+use ::client::{Address, AskLimits, Client, ClientError, Request, Token};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::exit::{Exit, Fatal};
 
-/// Limits of a question and its answer: a publish with file lists is many megabytes.
-const LIMITS: Limits = Limits {
+/// AskLimits of a question and its answer: a publish with file lists is many megabytes.
+const LIMITS: AskLimits = AskLimits {
     connect: Duration::from_secs(10),
     answer: Duration::from_secs(300),
     silence: None,

@@ -20,7 +20,7 @@ const ROOTS_AHEAD_MAX: u64 = 1024;
 
 /// One metadata file of the directory, against the controller's of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Comparison {
+pub(crate) enum ServedFile {
     /// The controller has none of that name.
     Nothing,
     /// The same content, by whomever it is signed.
@@ -30,14 +30,14 @@ pub(crate) enum Comparison {
 }
 
 /// Asks for the controller's file of that name.
-pub(crate) fn compare(remote: &Remote, served: &str, own: &[u8]) -> Result<Comparison, RemoteError> {
-    let Some(theirs) = remote.bytes(&format!("{TUF}/{served}"))? else { return Ok(Comparison::Nothing) };
+pub(crate) fn compare(remote: &Remote, served: &str, own: &[u8]) -> Result<ServedFile, RemoteError> {
+    let Some(theirs) = remote.bytes(&format!("{TUF}/{served}"))? else { return Ok(ServedFile::Nothing) };
     // What is signed counts, not the file: a third signer's signature makes no other content of it.
     let same = match (signable_bytes(own), signable_bytes(&theirs)) {
         (Ok(own), Ok(theirs)) => own == theirs,
         _ => own == theirs,
     };
-    Ok(if same { Comparison::Same } else { Comparison::Other(Digest::of(&theirs)) })
+    Ok(if same { ServedFile::Same } else { ServedFile::Other(Digest::of(&theirs)) })
 }
 
 /// What is in force at a controller, by its own metadata.

@@ -20,12 +20,12 @@ const REFUSAL_BYTES_MAX: u64 = 512 << 10;
 
 /// How long a question may take, and how much may come back.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct AskLimits {
     /// Until there is a connection.
     pub connect: Duration,
     /// From the question to the end of the answer. A stream has no such limit.
     pub answer: Duration,
-    /// Longest time in which nothing comes, of streams above all; none if [`Limits::ping`] finds that out.
+    /// Longest time in which nothing comes, of streams above all; none if [`AskLimits::ping`] finds that out.
     pub silence: Option<Duration>,
     /// How often HTTP/2 asks whether the other side is there; none to ask never.
     pub ping: Option<Duration>,
@@ -37,7 +37,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
-    limits: Limits,
+    limits: AskLimits,
 }
 
 /// A question that was not asked yet.
@@ -88,13 +88,13 @@ impl Request {
 
 /// An answer 2xx whose body was not read yet.
 #[derive(Debug)]
-pub struct Answer {
+pub struct OpenAnswer {
     response: Response,
     url: String,
     changes: bool,
 }
 
-impl Answer {
+impl OpenAnswer {
     /// The body as it comes, without a limit.
     pub fn chunks(self) -> impl Stream<Item = Result<impl AsRef<[u8]>, ClientError>> {
         let Self { response, url, changes } = self;
@@ -126,7 +126,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::File`], [`ClientError::Ca`], [`ClientError::Prepare`].
-    pub fn new(ca: &Path, limits: Limits) -> Result<Self, ClientError> {
+    pub fn new(ca: &Path, limits: AskLimits) -> Result<Self, ClientError> {
         // Fails only if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let pem =
@@ -175,15 +175,15 @@ impl Client {
     }
 
     /// Asks, and returns what comes as soon as it is known to be an answer 2xx. The time it takes is
-    /// bounded by the connection and by [`Limits::silence`] alone.
+    /// bounded by the connection and by [`AskLimits::silence`] alone.
     ///
     /// # Errors
     /// [`ClientError::Refused`]; [`ClientError::is_unanswered`].
-    pub async fn open(&self, request: Request) -> Result<Answer, ClientError> {
+    pub async fn open(&self, request: Request) -> Result<OpenAnswer, ClientError> {
         let Request { inner, url, changes } = request;
         let response = inner.send().await.map_err(|source| unanswered(&url, changes, source))?;
         let status = response.status();
-        let answer = Answer { response, url, changes };
+        let answer = OpenAnswer { response, url, changes };
         if status.is_success() {
             return Ok(answer);
         }
@@ -216,7 +216,7 @@ impl Client {
 ///
 /// # Errors
 /// [`ClientError::Answer`].
-pub fn understand<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T, ClientError> {
+fn understand<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T, ClientError> {
     let json = if body.is_empty() { b"null" } else { body };
     serde_json::from_slice(json).map_err(|error| ClientError::Answer { url: url.to_owned(), why: error.to_string() })
 }
@@ -266,7 +266,7 @@ mod tests {
     fn a_refusal_has_the_controllers_code_and_words_and_steers_no_terminal() {
         let error = refused("u".to_owned(), 403, br#"{"code":"role","message":"a \u001b[31mviewer"}"#);
         assert_eq!(error.to_string(), "u answers 403: role: a  [31mviewer");
-        assert_eq!((error.code(), error.status()), ("refused", Some(403)));
+        assert_eq!((error.code(), error.status()), ("status", Some(403)));
         let error = refused("u".to_owned(), 409, br#"{"code":"sequence","message":"m","sequence":7}"#);
         assert_eq!(error.refusal().and_then(|body| body.sequence), Some(7));
         let error = refused("u".to_owned(), 502, b"<html>");
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_ca_is_a_file_with_certificates() {
-        let limits = Limits {
+        let limits = AskLimits {
             connect: Duration::from_secs(1),
             answer: Duration::from_secs(1),
             silence: None,

@@ -126,7 +126,7 @@ impl ClientError {
             ClientError::Connect { .. } => "connect",
             ClientError::Timeout { .. } => "timeout",
             ClientError::Cut { .. } => "cut",
-            ClientError::Refused { .. } => "refused",
+            ClientError::Refused { .. } => "status",
             ClientError::TooLarge { .. } => "too-large",
             ClientError::Answer { .. } => "answer",
             ClientError::Ended { .. } => "ended",

@@ -10,6 +10,6 @@ mod error;
 mod token;
 
 pub use address::Address;
-pub use ask::{Answer, Client, Limits, Request, understand};
+pub use ask::{AskLimits, Client, OpenAnswer, Request};
 pub use error::ClientError;
 pub use token::Token;

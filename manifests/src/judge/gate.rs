@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use crate::baseline::GateRules;
 use crate::digest::Digest;
 use crate::envelope::Verified;
+use crate::evidence::StateDigests;
 use crate::id::{HostId, ProductId};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
@@ -76,8 +77,8 @@ impl From<&VerifiedSet> for Set {
 /// The local appraisal of what one complete pass saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {
-    /// The state's digest.
-    pub state: Digest,
+    /// The state's digests: a permit binds the one of the version that was sent.
+    pub state: StateDigests,
     /// The appraisal's verdict.
     pub verdict: Verdict,
     /// Its reasons.

@@ -8,6 +8,7 @@
 
 mod any;
 mod cover;
+mod digests;
 mod held;
 pub mod v1;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use any::AnyEvidence;
 pub use cover::{Agent, ConfigPrint, Cover, Layer};
+pub use digests::{EVIDENCE_VERSION, StateDigests};
 pub use held::{HELD_MAX, Held, Older, OlderWhy};
 
 use crate::canonical;

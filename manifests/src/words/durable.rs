@@ -138,11 +138,24 @@ pub fn remove_temporaries(directory: &Path) -> Result<u64, DurableError> {
     Ok(removed)
 }
 
-/// Reads the whole of `path`, refusing more than `max` bytes without reading them.
+/// Reads the whole of the regular file at `path`, refusing more than `max` bytes without reading them.
+/// Anything else there, a pipe say, is refused: nobody may write to it, and a service would never start.
 ///
 /// # Errors
 /// [`DurableError::Read`] or [`DurableError::TooLarge`].
 pub fn read_limited(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
+    let failed = |source| DurableError::Read { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+    }
+    read_input(path, max)
+}
+
+/// The same of what a person hands to a command, which may be a pipe (`<(pass show token)` of a shell).
+///
+/// # Errors
+/// [`DurableError::Read`] or [`DurableError::TooLarge`].
+pub fn read_input(path: &Path, max: u64) -> Result<Vec<u8>, DurableError> {
     let failed = |source| DurableError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
@@ -289,6 +302,11 @@ mod tests {
         replace(&path, b"1234567890", PRIVATE).unwrap();
         assert!(matches!(read_limited(&path, 9), Err(DurableError::TooLarge { max: 9, .. })));
         assert!(!read_limited(&directory.0, 9).unwrap_err().is_not_found());
+        // Nobody writes to it: whoever opens it waits.
+        let pipe = directory.0.join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = read_limited(&pipe, 9).unwrap_err();
+        assert!(matches!(error, DurableError::Read { .. }) && !error.is_not_found(), "{error}");
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert!(read_limited(&path, 9).unwrap_err().is_not_found());

@@ -2,7 +2,9 @@
 //!
 //! One line per file in the format of coreutils' `sha256sum`, sorted by raw path bytes, paths
 //! relative to the root. A symbolic link is a line with the digest of its target text and its path
-//! followed by `//`, which no path contains. `docs/protocol.md` gives the commands that produce it.
+//! followed by `//`, which no path contains. What lies behind a link that leads out of the tree, where that
+//! counts, has lines as well: the path of the link, `///`, and nothing more for a file, or the path below
+//! the directory. `docs/protocol.md` gives the commands that produce it.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,18 @@ pub const ENTRIES_MAX: usize = 1_000_000;
 /// The longest path in a file list, in bytes.
 pub const PATH_BYTES_MAX: usize = 4096;
 
-/// The files of one tree: path relative to the root (raw bytes; of a link with `//` behind it) to digest.
+/// Behind the path of a link: its target text.
+const LINK: &[u8] = b"//";
+/// Behind the path of a link: what it leads to.
+pub const FOLLOWED: &[u8] = b"///";
+
+/// A path of a list without the mark at its end that says what of a link it is.
+pub fn without_mark(path: &[u8]) -> &[u8] {
+    path.strip_suffix(FOLLOWED).or_else(|| path.strip_suffix(LINK)).unwrap_or(path)
+}
+
+/// The files of one tree: path relative to the root (raw bytes; of a link with `//` behind it, of what
+/// it leads to with `///` between) to digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileList(BTreeMap<Vec<u8>, Digest>);
 
@@ -35,7 +48,7 @@ impl FileList {
         Self::default()
     }
 
-    /// Adds a regular file. A path added twice keeps the last digest.
+    /// Adds a regular file, of the tree or behind a link of it. A path added twice keeps the last digest.
     pub fn insert_file(&mut self, path: &[u8], digest: Digest) {
         self.0.insert(path.to_vec(), digest);
     }
@@ -43,8 +56,19 @@ impl FileList {
     /// Adds a symbolic link by its target text, which is not followed.
     pub fn insert_link(&mut self, path: &[u8], target: &[u8]) {
         let mut marked = path.to_vec();
-        marked.extend_from_slice(b"//");
+        marked.extend_from_slice(LINK);
         self.0.insert(marked, Digest::of(target));
+    }
+
+    /// Adds an entry as [`FileList::entries`] gives it, a link's mark included.
+    pub fn insert_entry(&mut self, path: &[u8], digest: Digest) {
+        self.0.insert(path.to_vec(), digest);
+    }
+
+    /// The entries for which `counts` says so of the path, a link's mark included.
+    #[must_use]
+    pub fn retaining(&self, counts: impl Fn(&[u8]) -> bool) -> Self {
+        Self(self.0.iter().filter(|(path, _)| counts(path)).map(|(path, digest)| (path.clone(), *digest)).collect())
     }
 
     /// Entries in byte order of their paths.
@@ -101,7 +125,8 @@ impl FileList {
     /// # Errors
     /// [`FileListError`] with the first line that is not as [`FileList::to_bytes`] writes it, that
     /// is out of order, beyond [`ENTRIES_MAX`], or has a path that no tree has: absolute, longer than
-    /// [`PATH_BYTES_MAX`], with a NUL or an empty, `.` or `..` segment, or two things at once.
+    /// [`PATH_BYTES_MAX`], with a NUL or an empty, `.` or `..` segment, two things at once, or behind a
+    /// link that is not in the list.
     pub fn parse(bytes: &[u8]) -> Result<Self, FileListError> {
         let mut list = Self::new();
         let mut before: Option<Vec<u8>> = None;
@@ -126,42 +151,76 @@ impl FileList {
             list.0.insert(path, digest);
         }
         match list.contradiction() {
-            Some(index) => {
-                Err(FileListError { line: index + 1, why: "has a path that another line has as something else" })
-            }
+            Some((index, why)) => Err(FileListError { line: index + 1, why }),
             None => Ok(list),
         }
     }
 
-    // The index of an entry whose path is a file or link, and again a link or a directory. In the order
-    // in which `/` comes before every other byte, whatever lies below a path follows it at once.
-    fn contradiction(&self) -> Option<usize> {
+    // The index of an entry whose path is a file or link, and again a link or a directory, or lies behind a
+    // link that is not there. In the order in which `/` comes before every other byte, whatever lies below
+    // or behind a path follows it at once: first the link's text, then what it leads to.
+    fn contradiction(&self) -> Option<(usize, &'static str)> {
         let rank = |byte: &u8| if *byte == b'/' { 0 } else { u16::from(*byte) + 1 };
         let mut paths: Vec<(usize, &[u8])> = self.0.keys().map(Vec::as_slice).enumerate().collect();
         paths.sort_unstable_by(|(_, one), (_, other)| one.iter().map(rank).cmp(other.iter().map(rank)));
-        paths.windows(2).find_map(|pair| match pair {
-            [(_, one), (index, other)] => {
-                let path = one.strip_suffix(b"//").unwrap_or(one);
-                other.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")).then_some(*index)
-            }
+        let first = paths.first().map(|(index, path)| (&[][..], *index, *path));
+        let pairs = paths.windows(2).filter_map(|pair| match pair {
+            [(_, one), (index, other)] => Some((*one, *index, *other)),
             _ => None,
-        })
+        });
+        first.into_iter().chain(pairs).find_map(|(one, index, other)| Some((index, contradicts(one, other)?)))
     }
+}
+
+/// What is wrong with the path `other`, which follows `one` in the order of [`FileList::contradiction`].
+fn contradicts(one: &[u8], other: &[u8]) -> Option<&'static str> {
+    let begins =
+        |path: &[u8], with: &[u8], then: &[u8]| path.strip_prefix(with).is_some_and(|rest| rest.starts_with(then));
+    // What was a file cannot be a directory or link, nor what was a link's text anything but a link, nor
+    // what a link leads to a file and a directory.
+    let is_followed = one.ends_with(FOLLOWED);
+    let twice = match one.strip_suffix(LINK) {
+        Some(link) if !is_followed => begins(other, link, b"/") && !begins(other, link, FOLLOWED),
+        _ => begins(other, without_mark(one), b"/"),
+    };
+    // Behind a link there is nothing but what lies behind it.
+    let mut links = links_of(one);
+    if twice || links.any(|link| begins(other, link, b"/") && !begins(other, link, FOLLOWED)) {
+        return Some("has a path that another line has as something else");
+    }
+    links_of(other)
+        .any(|link| !begins(one, link, LINK))
+        .then_some("has a path behind a link that the list does not have before it")
+}
+
+/// The links that a path passes.
+fn links_of(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let marks = path.windows(FOLLOWED.len()).enumerate().filter(|(_, bytes)| *bytes == FOLLOWED);
+    marks.filter_map(|(at, _)| path.get(..at))
 }
 
 // What a walk of a tree can give: relative, no step that leads nowhere or out, no NUL.
 fn check_path(path: &[u8]) -> Result<(), &'static str> {
-    let path = path.strip_suffix(b"//").unwrap_or(path);
+    let path = without_mark(path);
     if path.len() > PATH_BYTES_MAX {
         return Err("has too long a path");
     }
     if path.contains(&0) {
         return Err("has a NUL in its path");
     }
-    if path.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"" | b"." | b"..")) {
-        return Err("has a path that is not relative, or has an empty, `.` or `..` segment");
+    // A path, and perhaps one more behind each link that it passes.
+    let mut rest = path;
+    loop {
+        let end = rest.windows(FOLLOWED.len()).position(|bytes| bytes == FOLLOWED);
+        let (part, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        if part.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"" | b"." | b"..")) {
+            return Err("has a path that is not relative, or has an empty, `.` or `..` segment");
+        }
+        match behind.strip_prefix(FOLLOWED) {
+            Some(behind) => rest = behind,
+            None => return Ok(()),
+        }
     }
-    Ok(())
 }
 
 fn parse_line(line: &[u8]) -> Result<(Vec<u8>, Digest), &'static str> {
@@ -243,9 +302,24 @@ mod tests {
             FileList::parse(&list.to_bytes())
         };
         let long = [b'a'; PATH_BYTES_MAX + 1];
-        for path in
-            [&b"/etc/passwd"[..], b"a//b", b"a/", b"./a", b"a/..", b"..", b"a/./b", b"a\0b", b"//", b"a///", &long]
-        {
+        for path in [
+            &b"/etc/passwd"[..],
+            b"a//b",
+            b"a/",
+            b"./a",
+            b"a/..",
+            b"..",
+            b"a/./b",
+            b"a\0b",
+            b"//",
+            b"///",
+            b"///a",
+            b"a////",
+            b"a/////",
+            b"a///./b",
+            b"a////b",
+            &long,
+        ] {
             assert!(of(&[path]).is_err(), "{:?}", String::from_utf8_lossy(path));
         }
         for paths in [
@@ -255,6 +329,22 @@ mod tests {
             &[b"a//", b"a/b"],
             &[b"a/!", b"a//"],
             &[b"d/a", b"d/a-", b"d/a/b/c"],
+            // Behind a link that is not there, or is something else.
+            &[b"a///"],
+            &[b"a///b"],
+            &[b"a", b"a///"],
+            &[b"a/b", b"a///c"],
+            &[b"a///b", b"a0//"],
+            &[b"a//", b"a///b///"],
+            &[b"a//", b"a///b///c"],
+            // A file and a directory behind one link.
+            &[b"a//", b"a///", b"a///b"],
+            &[b"a//", b"a///b", b"a///b//"],
+            &[b"a//", b"a///b", b"a///b/c"],
+            // Behind it, and below it as if it were a directory.
+            &[b"a//", b"a///b", b"a/c"],
+            &[b"a//", b"a///", b"a/c"],
+            &[b"a//", b"a///b//", b"a///b///c", b"a///b/d"],
         ] {
             assert!(of(paths).is_err(), "{paths:?}");
         }
@@ -262,6 +352,8 @@ mod tests {
             &[&b"a"[..], b"a-b", b"a.b/c", b"aa//", b"b/..c", b"b/.d", b"b/e /f"][..],
             &[&long[1..]],
             &[b"a/b", b"a/b-", b"a/b0/c", b"a/c//"],
+            &[b"a//", b"a///", b"a-", b"a0"],
+            &[b"a//", b"a///b", b"a///b-/c", b"a///c//", b"a///c///d/e", b"a///d//", b"a///d///", b"a0/b"],
         ] {
             assert!(of(paths).is_ok(), "{paths:?}");
         }

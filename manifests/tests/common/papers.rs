@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use manifests::baseline::GateRules;
 use manifests::digest::Digest;
 use manifests::envelope::{Document, Sealed, Verified};
+use manifests::evidence::StateDigests;
 use manifests::gate::{Clocks, Gate, Local, Set};
 use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::key::SigningKey;
@@ -79,7 +80,7 @@ pub(crate) fn new_gate(clocks: Clocks) -> Gate {
 /// What a pass that began now saw: `state`, and that it issues.
 pub(crate) fn local(state: &str, gate: &Gate, started: Clocks) -> Local {
     Local {
-        state: digest(state),
+        state: StateDigests { v1: digest(&format!("{state} of version 1")), v2: digest(state) },
         verdict: Verdict::Issue,
         reasons: vec![],
         changes_at: None,

@@ -105,6 +105,19 @@ fn a_permit_for_another_state_does_not_open() {
     assert_held(&gate, now, &["permit-mismatch"]);
     receive(&mut gate, &Permit { state: None, ..papers::permit(21, "A", "s", now) }, now);
     assert_held(&gate, now, &["permit-mismatch"]);
+    receive(&mut gate, &papers::permit(22, "A", "other of version 1", now), now);
+    assert_held(&gate, now, &["permit-mismatch"]);
+}
+
+#[test]
+fn a_permit_opens_for_the_state_in_whichever_version_it_was_sent() {
+    let (mut gate, now) = open_gate();
+    for (number, state) in [(20, "s of version 1"), (21, "s"), (22, "s of version 1")] {
+        receive(&mut gate, &papers::permit(number, "A", state, now), now);
+        assert_issues(&gate, now);
+    }
+    crate::collect(&mut gate, "A", "other", now);
+    assert_held(&gate, now, &["permit-mismatch"]);
 }
 
 #[test]

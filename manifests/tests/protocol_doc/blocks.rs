@@ -134,6 +134,7 @@ fn every_json_example_reads_as_its_type() {
             "envelope" => check_sealed::<Acknowledgement>(name, text, "host"),
             "enrolment-envelope" => check_sealed::<Enrolment>(name, text, "host"),
             "receipt" => check::<api::Receipt>(name, text),
+            "versions" => check::<api::DocumentVersions>(name, text),
             "error" => check::<api::ErrorBody>(name, text),
             "fleet" => check::<api::FleetView>(name, text),
             "site" => check::<api::SiteView>(name, text),
@@ -151,9 +152,22 @@ fn every_json_example_reads_as_its_type() {
             "gate-issue" | "gate-hold" => check_gate(name, text),
             "host-events" | "fleet-events" => check_events(name, text),
             // Worked again in `worked`.
-            "canonical-input" | "canonical-hex" | "key-canonical" | "key-id" | "key-ids" | "dsse-pae"
-            | "dsse-pae-digest" | "dsse-signature" | "state-canonical" | "state-digest" | "config-values"
-            | "file-list" | "file-list-digest" | "tree-digest" => {}
+            "canonical-input"
+            | "canonical-hex"
+            | "key-canonical"
+            | "key-id"
+            | "key-ids"
+            | "dsse-pae"
+            | "dsse-pae-digest"
+            | "dsse-signature"
+            | "state-canonical"
+            | "state-digest"
+            | "config-values"
+            | "file-list"
+            | "file-list-digest"
+            | "file-list-followed"
+            | "file-list-followed-digest"
+            | "tree-digest" => {}
             other => panic!("nobody reads the example {other}"),
         }
     }

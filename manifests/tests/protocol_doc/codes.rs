@@ -27,6 +27,7 @@ fn every_endpoint_and_payload_type_is_named() {
         api::EVIDENCE,
         api::HEARTBEATS,
         api::ACKNOWLEDGEMENTS,
+        api::VERSIONS,
         api::STREAM,
         api::FILES,
         api::TUF,

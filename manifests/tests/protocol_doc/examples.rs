@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    Allowed, BaselineRef, Counts, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer, GateReason, HostRow,
-    HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing, StopRequest,
-    StopView, Versions,
+    Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer,
+    GateReason, HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing,
+    StopRequest, StopView, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -14,8 +14,8 @@ use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{
-    Agent, ConfigPrint, Cover, Evidence, FactSeen, Heartbeat, Held, Layer, ProcessesSeen, ProgramSeen, SettingSeen,
-    State, TreeSeen, ValueSeen,
+    Agent, ConfigPrint, Cover, EVIDENCE_VERSION, Evidence, FactSeen, Heartbeat, Held, Layer, ProcessesSeen,
+    ProgramSeen, SettingSeen, State, TreeSeen, ValueSeen,
 };
 use manifests::id::{HostId, ProductId, SiteCode};
 use manifests::outcome::{Appraisal, Detail, ItemKind, Judged, Outcome, Verdict};
@@ -81,6 +81,18 @@ fn list() -> FileList {
     list.insert_file(b"etc/a\\b\nc", Digest::of(b""));
     list.insert_link(b"lib/print_queue.so", b"print_queue.so.3");
     list.insert_file(b"lib/print_queue.so.3", Digest::of(b"print queue 3.4.2"));
+    list
+}
+
+/// `lib/print.mod` leads to a file, `modules` to a directory.
+fn followed_list() -> FileList {
+    let mut list = FileList::new();
+    list.insert_file(b"bin/issuingd", Digest::of(b"issuingd 3.4.2"));
+    list.insert_link(b"lib/print.mod", b"../../shared/print.mod");
+    list.insert_file(b"lib/print.mod///", Digest::of(b"print 3.4.2"));
+    list.insert_link(b"modules", b"/opt/shared/modules");
+    list.insert_file(b"modules///linkage.so.2", Digest::of(b"linkage 2"));
+    list.insert_link(b"modules///linkage.so", b"linkage.so.2");
     list
 }
 
@@ -224,6 +236,8 @@ fn conventions(examples: &mut BTreeMap<&'static str, String>) {
     examples.insert("config-values", values_digest().to_string());
     examples.insert("file-list", utf8(list().to_bytes()).trim_end().to_owned());
     examples.insert("file-list-digest", list().digest().to_string());
+    examples.insert("file-list-followed", utf8(followed_list().to_bytes()).trim_end().to_owned());
+    examples.insert("file-list-followed-digest", followed_list().digest().to_string());
 }
 
 fn documents(examples: &mut BTreeMap<&'static str, String>) {
@@ -297,8 +311,10 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
         wanted: vec![],
         session: "402206-ap1.1790848803400.W1yJ0mS8m0b3Yb1uJ2tYw7hAkq3Jw0uJmQW1mE2W0l5".to_owned(),
         timestamp: 1_790_845_200,
+        evidence: Some(EVIDENCE_VERSION),
     };
     examples.insert("receipt", pretty(&receipt));
+    examples.insert("versions", pretty(&DocumentVersions { evidence: EVIDENCE_VERSION }));
     let error = ErrorBody {
         code: "sequence".to_owned(),
         message: "sequence 4700 is not above the stored 4711".to_owned(),

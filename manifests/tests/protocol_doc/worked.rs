@@ -49,6 +49,8 @@ fn canonical_json_and_what_is_named_by_it_come_out_as_shown() {
     assert_eq!(json(&blocks["permit"])["state"], state);
     let list = format!("sha256:{}", sha256(format!("{}\n", blocks["file-list"]).as_bytes()));
     assert_eq!(list, blocks["file-list-digest"]);
+    let followed = format!("sha256:{}", sha256(format!("{}\n", blocks["file-list-followed"]).as_bytes()));
+    assert_eq!(followed, blocks["file-list-followed-digest"]);
     assert_eq!(json(&blocks["evidence"])["state"]["programs"]["issuing-server"]["tree"]["digest"], list);
     let values = r#"[["queue.lock","exclusive"],["queue.size","64"]]"#;
     assert!(page.contains(values), "the page shows what is digested");

@@ -18,6 +18,7 @@ use manifests::permit::Permit;
 use manifests::reason::{Code, Reason};
 use manifests::stop::{Acknowledgement, Scope, Stop, StopRef};
 use manifests::time::{Span, Time};
+use manifests::tree::FileList;
 use manifests::tuf::repository::lift_path;
 use manifests::value::Value;
 
@@ -95,6 +96,9 @@ pub(crate) fn all() -> BTreeMap<String, Vec<u8>> {
     let list = signed_set::list();
     files.insert("file-list/list".to_owned(), list.to_bytes());
     files.insert("file-list/digest".to_owned(), format!("{}\n", list.digest()).into_bytes());
+    let list = followed_list();
+    files.insert("file-list-followed/list".to_owned(), list.to_bytes());
+    files.insert("file-list-followed/digest".to_owned(), format!("{}\n", list.digest()).into_bytes());
     repository(&mut files, first_digest);
     files
 }
@@ -121,6 +125,20 @@ fn repository(files: &mut BTreeMap<String, Vec<u8>>, stop: Digest) {
     for (number, name) in [(1, "manager-1"), (2, "manager-2"), (3, "manager-3"), (6, "snapshot"), (7, "timestamp")] {
         files.insert(format!("tuf/keys/{name}.pem"), pem(&test_key(number)));
     }
+}
+
+/// Links that lead out of the tree and are followed: to a file, to a directory, and from there to another one.
+fn followed_list() -> FileList {
+    let mut list = signed_set::list();
+    list.insert_link(b"lib/print.mod", b"../../shared/print.mod");
+    list.insert_file(b"lib/print.mod///", Digest::of(b"print 3.4.1"));
+    list.insert_link(b"modules", b"/opt/shared/modules");
+    list.insert_file(b"modules///a", Digest::of(b"a 1"));
+    list.insert_file(b"modules///deep/b", Digest::of(b"b 1"));
+    list.insert_link(b"modules///other", b"../other");
+    list.insert_file(b"modules///other///c\nd", Digest::of(b"c 1"));
+    list.insert_link(b"modules///within", b"deep/b");
+    list
 }
 
 fn cover(sequence: u64) -> Cover {

@@ -1,311 +1,506 @@
-//! Which processes are of which program.
-//!
-//! A process is of a program if its executable's path is the program's, removed or not; or if it
-//! was started by that path (releases switched by a link: the kernel knows the old release's path,
-//! the command line the link); or if the program's `exe` is a script that it was given; and if its
-//! command line matches `args`. A process that once was of a program stays so while it runs the
-//! same executable, wherever that is moved and whatever becomes of the command line. Equal inodes alone say nothing: trees may share files through hard links. They
-//! count where a process sees another file system tree, in which paths say nothing.
+//! Every process of the host, by the image that it runs.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use manifests::baseline::Program;
+use manifests::digest::Digest;
+use manifests::evidence::Why;
 use manifests::id::ItemId;
 use rustix::io::Errno;
 
-use super::view::sees_the_same;
-use super::{COMMAND_BYTES_MAX, link, read_proc, stat, without_deleted};
-use crate::collect::prefix::Prefix;
-use crate::collect::remembered::RunningRecord;
-use crate::collect::wildcard;
+use super::image::{self, Executed, Identity, Inspected, Key};
+use super::maps::Mapped;
+use super::owner::{Others, Owner, Spec, Tie};
+use super::probe::Probe;
+use super::stat::{Stat, stat};
+use super::{TICK_NS, read_proc, sockets};
+use crate::collect::read;
 
-/// Polls in which a process new to the table is looked at again: it may be about to run something else.
-const YOUNG_POLLS: u64 = 10;
-/// Older processes looked at again per poll, in turn, for the same reason.
-const OLD_PER_POLL: usize = 32;
+/// An image without a process is kept for so many refreshes: a fork of it may just be beginning.
+const EMPTY_REFRESHES: u8 = 3;
+/// The longest line of parents that is followed.
+const ANCESTORS_MAX: usize = 64;
+/// The first PID namespace of the kernel (`PROC_PID_INIT_INO`).
+const FIRST_NAMESPACE: &[u8] = b"pid:[4026531836]";
+/// CAP_SYS_PTRACE.
+const MAY_TRACE: u64 = 1 << 19;
+/// Address space randomisation is off for the process (`ADDR_NO_RANDOMIZE`).
+const NOT_RANDOM: u32 = 0x0004_0000;
 
-/// The running processes of a baseline's programs: program, process id, start in clock ticks since boot.
+/// The images of a baseline's programs that run, as far as a difference asks for a new look: who they
+/// are, whether something could not be told, and who listens on the programs' addresses.
 ///
 /// Not evidence: it differs between equal hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Processes(pub BTreeSet<(ItemId, i32, u64)>);
+pub struct Processes {
+    images: BTreeSet<(ItemId, Key, bool)>,
+    unseen: Option<Why>,
+    sockets: BTreeSet<u64>,
+}
 
 impl Processes {
-    pub(crate) fn of(running: &[Running]) -> Self {
-        Self(running.iter().map(|r| (r.program.clone(), r.pid, r.start)).collect())
+    /// How many images of the program there are.
+    pub fn count(&self, program: &ItemId) -> usize {
+        self.images.iter().filter(|(id, _, is_known)| id == program && *is_known).count()
     }
 }
 
-/// What tells a program's processes from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Spec {
-    pub(crate) program: ItemId,
-    /// The executable's path, links not followed.
-    written: PathBuf,
-    /// The same with links followed; as written where it is not there.
-    resolved: PathBuf,
-    args: Option<String>,
-    is_script: bool,
-    identity: Option<(u64, u64)>,
-}
-
-impl Spec {
-    /// Nothing if the program names no process.
-    pub(crate) fn new(program: &Program, prefix: &Prefix) -> Option<Self> {
-        let process = program.process.as_ref()?;
-        // Joining an absolute path gives that path.
-        let written = prefix.on_host(Path::new(&program.root).join(&process.exe));
-        let resolved = std::fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
-        let stat = rustix::fs::stat(&written).ok();
-        let is_script = crate::collect::read::open_file(&written).is_ok_and(|fd| {
-            let mut start = [0; 2];
-            matches!(rustix::io::read(&fd, &mut start), Ok(2)) && start == *b"#!"
-        });
-        let identity = stat.map(|stat| (stat.st_dev, stat.st_ino));
-        Some(Self { program: program.id.clone(), written, resolved, args: process.args.clone(), is_script, identity })
-    }
-
-    /// The executable's path as the baseline has it.
-    pub(crate) fn written(&self) -> &Path {
-        &self.written
-    }
-
-    /// The executable's path as the baseline has it, and with links followed.
-    pub(crate) fn exe(&self) -> [&Path; 2] {
-        [&self.written, &self.resolved]
-    }
-
-    /// Whether it asks for the same processes; not which file the executable is now.
-    fn asks_the_same(&self, other: &Spec) -> bool {
-        (&self.program, &self.written, &self.args) == (&other.program, &other.written, &other.args)
-    }
-}
-
-/// What is known of one process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Its executable could be read.
-    Readable {
-        /// The executable's path, as the kernel tells it.
-        exe: Vec<u8>,
-        /// The executable's device and inode, where they can be told: moved, it is still the same file.
-        file: Option<(u64, u64)>,
-    },
-    /// It may be of the program, by its name, and may not be looked into.
-    Unreadable,
-}
-
-impl Kind {
-    /// Whether it runs that executable: by the file where both are known, for its path changes when
-    /// it, or a directory above it, is renamed.
-    fn is_of_file(&self, path: &[u8], identity: Option<(u64, u64)>) -> bool {
-        match self {
-            Kind::Readable { exe, file } => match (file, identity) {
-                (Some(file), Some(identity)) => *file == identity,
-                _ => exe == path,
-            },
-            Kind::Unreadable => false,
-        }
-    }
-}
-
-/// A process of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Running {
-    pub(crate) program: ItemId,
+/// One process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
     pub(crate) pid: i32,
     /// Ticks since boot.
     pub(crate) start: u64,
-    pub(crate) kind: Kind,
+    parent: i32,
+    address_space: u64,
 }
 
-struct Known {
-    running: Vec<Running>,
-    first_poll: u64,
-    seen_poll: u64,
+/// An image and the processes that run it.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(crate) key: Key,
+    /// Boot clock before which it cannot have read anything, in nanoseconds.
+    pub(crate) since_ns: i128,
+    /// Boot clock when it was first seen.
+    pub(crate) seen_ns: i128,
+    pub(crate) members: Vec<Member>,
+    inspected: Option<Inspected>,
+    /// What its members map, and the sum of their address spaces then.
+    mapped: Option<(u64, Result<Mapped, Why>)>,
+    ties: BTreeMap<Owner, Tie>,
+    empty: u8,
 }
 
-/// Every process of the host, as far as it was looked at.
+impl Image {
+    /// What was found of it when it was first seen.
+    pub(crate) fn inspected(&self) -> Option<&Inspected> {
+        self.inspected.as_ref()
+    }
+
+    /// Its executable.
+    pub(crate) fn exe(&self) -> Option<&Executed> {
+        self.inspected.as_ref().and_then(|inspected| inspected.exe.as_ref().ok())
+    }
+
+    pub(crate) fn tie(&self, owner: &Owner) -> Option<&Tie> {
+        self.ties.get(owner)
+    }
+
+    /// Those to whom it is tied for good, to be kept.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = (&Owner, bool)> {
+        let kept = |(owner, tie)| match tie {
+            &Tie::Code => Some((owner, false)),
+            &Tie::Copy(_) => Some((owner, true)),
+            &Tie::Unknown(_) | &Tie::Stranger(_) => None,
+        };
+        self.ties.iter().filter_map(kept)
+    }
+
+    fn address_space(&self) -> u64 {
+        self.members.iter().fold(0, |sum, member| sum.wrapping_add(member.address_space))
+    }
+}
+
+/// An image that was known before this agent was started.
+#[derive(Clone, Debug)]
+pub(crate) struct Recalled {
+    pub(crate) since_ns: i128,
+    /// Whose it is, and whether as a copy.
+    pub(crate) owners: Vec<(Owner, bool)>,
+}
+
+/// Every process of the host.
 #[derive(Default)]
 pub(crate) struct Table {
-    specs: Vec<Spec>,
-    known: HashMap<i32, Known>,
-    poll: u64,
-    turn: i32,
+    images: BTreeMap<Key, Image>,
+    processes: HashMap<i32, (Member, Key)>,
+    recalled: BTreeMap<Key, Recalled>,
+    /// Layouts that tell nothing, since the kernel does not draw them at random.
+    not_random: HashSet<Key>,
+    /// Boot clock when the newest refresh began.
+    refreshed_ns: Option<i128>,
+    probe: Probe,
+    unseen: Option<Why>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Reads the content of a file that a process executes: its process id, the file, and whether it is the
+/// executable.
+pub(crate) type Contents<'a> = dyn Fn(i32, &Executed, bool) -> Option<Digest> + 'a;
+
+/// What of a refresh the caller knows better.
+pub(crate) trait Sightings {
+    /// Boot clock when a process was last seen to run the image, if that is later than the last refresh.
+    fn last_seen(&self, member: &Member, key: &Key) -> Option<i128>;
 }
 
 impl Table {
-    /// Whose processes are, to be kept.
-    pub(crate) fn remembered(&self) -> Vec<RunningRecord> {
-        let running = self.known.values().flat_map(|known| &known.running);
-        let record = |running: &Running| match running.kind {
-            Kind::Readable { file: Some(file), .. } => {
-                Some(RunningRecord { program: running.program.clone(), pid: running.pid, start: running.start, file })
-            }
-            _ => None,
-        };
-        let mut records: Vec<_> = running.filter_map(record).collect();
-        records.sort();
-        records
+    /// Takes up what was kept of images.
+    pub(crate) fn recall(&mut self, recalled: BTreeMap<Key, Recalled>) {
+        self.recalled = recalled;
     }
 
-    /// Takes up what was kept: whose a process is that was moved away since cannot be seen any more.
-    pub(crate) fn recall(&mut self, records: Vec<RunningRecord>) {
-        for RunningRecord { program, pid, start, file } in records {
-            let kind = Kind::Readable { exe: Vec::new(), file: Some(file) };
-            let known = Known { running: vec![], first_poll: self.poll, seen_poll: self.poll };
-            self.known.entry(pid).or_insert(known).running.push(Running { program, pid, start, kind });
+    /// Every image with a process.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &Image> {
+        self.images.values().filter(|image| !image.members.is_empty())
+    }
+
+    /// Why not every process of the host can be seen.
+    pub(crate) fn unseen(&self) -> Option<Why> {
+        self.unseen
+    }
+
+    /// Processes of images that are tied for good, with their image: to be looked at when a file changes.
+    pub(crate) fn tied(&self) -> Vec<(Member, Key)> {
+        let tied = self.images().filter(|image| image.owners().next().is_some());
+        tied.flat_map(|image| image.members.iter().map(|member| (*member, image.key))).collect()
+    }
+
+    /// Files that a process can change by writing into its memory.
+    pub(crate) fn writable(&self) -> BTreeSet<Identity> {
+        let mapped = self.images().filter_map(|image| image.mapped.as_ref()?.1.as_ref().ok());
+        mapped.flat_map(|mapped| mapped.writable.iter().copied()).collect()
+    }
+
+    /// Looks at every process and says again whose each image is. With `maps` also what it maps.
+    ///
+    /// # Errors
+    /// Why `/proc` cannot be listed.
+    pub(crate) fn refresh(
+        &mut self,
+        specs: &[Spec],
+        shared: &BTreeSet<Identity>,
+        maps: bool,
+        sightings: &impl Sightings,
+        digest: &Contents<'_>,
+    ) -> Result<(), Errno> {
+        let began = read::boot_ns();
+        self.unseen = sees_all().err();
+        let seen = self.list()?;
+        self.sort_in(seen, began, sightings);
+        self.inspect(specs);
+        if maps {
+            self.map();
         }
+        self.tie_all(specs, shared, digest);
+        self.refreshed_ns = Some(began);
+        Ok(())
     }
 
-    /// Looks at every process.
-    pub(crate) fn all(&mut self, specs: &[Spec]) -> Result<Vec<Running>, Errno> {
-        self.look(specs, usize::MAX)
-    }
-
-    /// Looks at new processes and some of the others; costs one listing of `/proc` and little more.
-    pub(crate) fn poll(&mut self, specs: &[Spec]) -> Result<Processes, Errno> {
-        Ok(Processes::of(&self.look(specs, OLD_PER_POLL)?))
-    }
-
-    fn look(&mut self, specs: &[Spec], old_max: usize) -> Result<Vec<Running>, Errno> {
-        if specs.is_empty() {
-            return Ok(vec![]);
-        }
-        self.poll += 1;
-        let all = self.specs != specs || old_max == usize::MAX;
-        // A process stays with a program for as long as the baseline says the same of the program.
-        let asked_before = |r: &Running| {
-            let of = |specs: &[Spec]| specs.iter().find(|spec| spec.program == r.program).cloned();
-            // Before the first look what was recalled has nothing else to go by.
-            self.specs.is_empty()
-                || of(specs).zip(of(&self.specs)).is_some_and(|(now, before)| now.asks_the_same(&before))
-        };
-        for known in self.known.values_mut() {
-            known.running.retain(asked_before);
-        }
-        self.specs = specs.to_vec();
-        let pids = pids()?;
-        let turn = self.turn_of(&pids, old_max);
-        for pid in &pids {
-            let (first_poll, look) = match self.known.get(pid) {
-                None => (self.poll, true),
-                Some(known) => {
-                    let young = self.poll - known.first_poll <= YOUNG_POLLS;
-                    (known.first_poll, all || young || !known.running.is_empty() || turn.contains(pid))
+    /// What is seen of the programs now.
+    pub(crate) fn answer(&self, specs: &[Spec]) -> Processes {
+        let mut processes =
+            Processes { unseen: self.unseen, sockets: sockets::listening(&self.addresses), ..Processes::default() };
+        for spec in specs {
+            let owner = spec.owner();
+            for image in self.images() {
+                match image.tie(&owner) {
+                    Some(Tie::Code | Tie::Copy(_)) => {
+                        _ = processes.images.insert((spec.program.clone(), image.key, true))
+                    }
+                    Some(Tie::Unknown(_)) => _ = processes.images.insert((spec.program.clone(), image.key, false)),
+                    Some(Tie::Stranger(_)) | None => {}
                 }
+            }
+        }
+        processes
+    }
+
+    /// Sets the addresses on which programs listen, and answers the sockets on which that is done now.
+    pub(crate) fn listen(&mut self, addresses: Vec<SocketAddr>) {
+        self.addresses = addresses;
+    }
+
+    fn list(&self) -> Result<Vec<(Member, Stat)>, Errno> {
+        let error = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        let mut seen = Vec::new();
+        for entry in std::fs::read_dir("/proc").map_err(error)? {
+            let name = entry.map_err(error)?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            // Gone meanwhile, if it cannot be read.
+            let Ok(stat) = stat(pid) else { continue };
+            if !stat.is_kernel && !stat.has_ended {
+                let Stat { start, parent, address_space, .. } = stat;
+                seen.push((Member { pid, start, parent, address_space }, stat));
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Sorts processes by their image, and dates images that are new.
+    fn sort_in(&mut self, seen: Vec<(Member, Stat)>, began: i128, sightings: &impl Sightings) {
+        let before = std::mem::take(&mut self.processes);
+        for image in self.images.values_mut() {
+            image.members.clear();
+        }
+        let mut dates: BTreeMap<Key, Option<i128>> = BTreeMap::new();
+        let mut orphans: Vec<(Key, Member)> = Vec::new();
+        for (member, stat) in &seen {
+            let key = self.key(member, stat);
+            self.processes.insert(member.pid, (*member, key));
+            if !self.images.contains_key(&key) {
+                let same = before.get(&member.pid).filter(|(known, _)| known.start == member.start);
+                let started = i128::from(member.start) * TICK_NS;
+                let date = match same {
+                    // It ran something else at the last refresh, or since.
+                    Some((known, old)) => {
+                        let last = self.refreshed_ns.unwrap_or(started).max(started);
+                        Some(sightings.last_seen(known, old).unwrap_or(last).max(last))
+                    }
+                    None if stat.is_fork => None,
+                    None => Some(started),
+                };
+                if date.is_none() && matches!(key, Key::Process(..)) {
+                    orphans.push((key, *member));
+                }
+                let known = dates.entry(key).or_insert(date);
+                *known = match (*known, date) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (one, other) => one.or(other),
+                };
+            }
+        }
+        for (key, date) in dates {
+            // None of its processes executed it: the one that did has ended. It did so since the last
+            // refresh, which did not see it, or at any time since the boot.
+            let since_ns = date.or(self.refreshed_ns).unwrap_or(0);
+            let recalled = self.recalled.remove(&key);
+            let since_ns = recalled.as_ref().map_or(since_ns, |recalled| recalled.since_ns);
+            let tie =
+                |(owner, is_copy): (Owner, bool)| (owner, if is_copy { Tie::Copy(Vec::new()) } else { Tie::Code });
+            let ties = recalled.into_iter().flat_map(|recalled| recalled.owners).map(tie).collect();
+            let image = Image {
+                key,
+                since_ns,
+                seen_ns: began,
+                members: Vec::new(),
+                inspected: None,
+                mapped: None,
+                ties,
+                empty: 0,
             };
-            if look {
-                let before = self.known.remove(pid).map(|known| known.running).unwrap_or_default();
-                let running = inspect(*pid, &self.specs, &before);
-                self.known.insert(*pid, Known { running, first_poll, seen_poll: self.poll });
-            } else if let Some(known) = self.known.get_mut(pid) {
-                known.seen_poll = self.poll;
+            self.images.insert(key, image);
+        }
+        for (member, key) in self.processes.values() {
+            if let Some(image) = self.images.get_mut(key) {
+                image.members.push(*member);
             }
         }
-        let poll = self.poll;
-        self.known.retain(|_, known| known.seen_poll == poll);
-        let mut running: Vec<_> = self.known.values().flat_map(|known| known.running.iter().cloned()).collect();
-        running.sort_by(|a, b| (&a.program, a.pid).cmp(&(&b.program, b.pid)));
-        Ok(running)
+        // A fork whose layout is hidden has what its parent has read.
+        for (key, member) in orphans {
+            let parent = self.processes.get(&member.parent).and_then(|(_, key)| self.images.get(key));
+            let since = parent.map_or(0, |parent| parent.since_ns);
+            if let Some(image) = self.images.get_mut(&key) {
+                image.since_ns = since;
+            }
+        }
+        self.images.retain(|_, image| {
+            image.empty = if image.members.is_empty() { image.empty + 1 } else { 0 };
+            image.members.sort_by_key(|member| (member.start, member.pid));
+            image.empty <= EMPTY_REFRESHES
+        });
+        let images = &self.images;
+        self.not_random.retain(|key| images.contains_key(key));
+        // What was kept is for processes that were there when the agent started.
+        self.recalled.clear();
     }
 
-    /// The next processes in turn, by process id.
-    fn turn_of(&mut self, pids: &BTreeSet<i32>, count: usize) -> BTreeSet<i32> {
-        let behind = pids.range(self.turn.saturating_add(1)..);
-        let turn: BTreeSet<i32> = behind.chain(pids.iter()).take(count.min(pids.len())).copied().collect();
-        let last = pids.range(self.turn.saturating_add(1)..).chain(pids.iter()).take(count.min(pids.len())).last();
-        self.turn = last.copied().unwrap_or(0);
-        turn
+    fn key(&mut self, member: &Member, stat: &Stat) -> Key {
+        let process = Key::Process(member.pid, member.start);
+        let Some(layout) = stat.layout else { return process };
+        let key = Key::Layout(layout);
+        if self.images.contains_key(&key) {
+            return key;
+        }
+        if self.not_random.contains(&process) {
+            return process;
+        }
+        if is_random(member.pid) {
+            return key;
+        }
+        self.not_random.insert(process);
+        process
+    }
+
+    fn inspect(&mut self, specs: &[Spec]) {
+        let declared = specs.iter().filter_map(|spec| spec.exe.as_ref()).filter(|exe| exe.inside.is_none());
+        let declared: Vec<PathBuf> = declared.flat_map(|exe| [exe.written.clone(), exe.resolved.clone()]).collect();
+        for image in self.images.values_mut() {
+            // The kernel tells the executable a moment before the arguments.
+            let is_whole =
+                image.inspected.as_ref().is_some_and(|seen| seen.command.as_ref().is_none_or(|c| !c.0.is_empty()));
+            if !is_whole && let Some(member) = image.members.first() {
+                image.inspected = Inspected::of(member.pid, &declared, &mut self.probe);
+            }
+        }
+    }
+
+    fn map(&mut self) {
+        for image in self.images.values_mut() {
+            let address_space = image.address_space();
+            if image.mapped.as_ref().is_some_and(|(known, mapped)| *known == address_space && mapped.is_ok()) {
+                continue;
+            }
+            let mut all = Ok(Mapped::default());
+            for member in &image.members {
+                match (&mut all, image::mapped(member.pid, &mut self.probe)) {
+                    (Ok(all), Ok(mapped)) => {
+                        all.executable.extend(mapped.executable);
+                        all.writable.extend(mapped.writable);
+                    }
+                    (all, Err(why)) if why != Why::FileAbsent => *all = Err(why),
+                    (_, _) => {}
+                }
+            }
+            image.mapped = Some((address_space, all));
+        }
+    }
+
+    fn tie_all(&mut self, specs: &[Spec], shared: &BTreeSet<Identity>, digest: &Contents<'_>) {
+        let wanted: BTreeSet<u64> = specs.iter().flat_map(|spec| spec.sockets.iter().copied()).collect();
+        let listeners = self.listeners(&wanted);
+        // Twice: whom the first round ties decides who descends from the program, and how it runs.
+        for _ in 0..2 {
+            let mut found = Vec::new();
+            for image in self.images().filter(|image| image.inspected.is_some()) {
+                for spec in specs {
+                    let owner = spec.owner();
+                    // It stays so, whatever becomes of its files, its command line and its tree.
+                    let before = image.tie(&owner);
+                    if before == Some(&Tie::Code) {
+                        continue;
+                    }
+                    let others = Surroundings { table: self, image, specs, shared, listeners: &listeners, digest };
+                    let mapped = image.mapped.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok());
+                    let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, mapped, &others));
+                    // A copy stays one, unless it turns out to be the tree's own: a release that a link was
+                    // switched to since the tree was read.
+                    let is_settled = matches!(before, Some(Tie::Copy(_))) && tie != Some(Tie::Code);
+                    if tie.as_ref() != before && !is_settled {
+                        found.push((image.key, owner, tie));
+                    }
+                }
+            }
+            if found.is_empty() {
+                break;
+            }
+            for (key, owner, tie) in found {
+                let Some(image) = self.images.get_mut(&key) else { continue };
+                match tie {
+                    Some(tie) => _ = image.ties.insert(owner, tie),
+                    None => _ = image.ties.remove(&owner),
+                }
+            }
+        }
+    }
+
+    /// Which images have which of the sockets: the first that is found of each, those first that are tied
+    /// already. Process 1 keeps sockets for others and executes none of their code.
+    fn listeners(&self, wanted: &BTreeSet<u64>) -> HashMap<Key, BTreeSet<u64>> {
+        let mut missing = wanted.clone();
+        let mut found = HashMap::new();
+        let is_tied = |image: &&Image| image.owners().next().is_some();
+        for image in self.images().filter(is_tied).chain(self.images().filter(|image| !is_tied(image))) {
+            for member in image.members.iter().filter(|member| member.pid != 1) {
+                if missing.is_empty() {
+                    return found;
+                }
+                let held = sockets::held(member.pid, &missing);
+                if !held.is_empty() {
+                    missing.retain(|inode| !held.contains(inode));
+                    found.entry(image.key).or_insert_with(BTreeSet::new).extend(held);
+                }
+            }
+        }
+        found
     }
 }
 
-fn pids() -> Result<BTreeSet<i32>, Errno> {
-    let error = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    let mut pids = BTreeSet::new();
-    for entry in std::fs::read_dir("/proc").map_err(error)? {
-        let name = entry.map_err(error)?.file_name();
-        pids.extend(name.to_str().and_then(|name| name.parse::<i32>().ok()));
-    }
-    Ok(pids)
+struct Surroundings<'a> {
+    table: &'a Table,
+    image: &'a Image,
+    specs: &'a [Spec],
+    shared: &'a BTreeSet<Identity>,
+    listeners: &'a HashMap<Key, BTreeSet<u64>>,
+    digest: &'a Contents<'a>,
 }
 
-fn inspect(pid: i32, specs: &[Spec], before: &[Running]) -> Vec<Running> {
-    let exe = link(&format!("/proc/{pid}/exe"));
-    let file = identity_of_exe(pid);
-    if matches!(exe, Err(Errno::NOENT | Errno::SRCH)) {
-        // A kernel thread, or one that has ended and whose parent has not asked.
-        return vec![];
+impl Others for Surroundings<'_> {
+    fn is_shared(&self, file: &Identity) -> bool {
+        self.shared.contains(file)
     }
-    let command = read_proc(&format!("/proc/{pid}/cmdline"), COMMAND_BYTES_MAX).unwrap_or_default();
-    let command = Command(command);
-    let matching = specs.iter().filter(|spec| {
-        let matches_args =
-            || spec.args.as_ref().is_none_or(|args| wildcard::matches(args.as_bytes(), &command.joined()));
-        match &exe {
-            Ok(exe) => {
-                let same = |r: &&Running| r.program == spec.program && r.kind.is_of_file(exe, file);
-                let goes_on = |r: &Running| stat(pid).is_ok_and(|(_, start)| start == r.start);
-                // Once of the program, whatever it makes of its command line.
-                is_of(spec, exe, file, &command, pid) && matches_args() || before.iter().any(|r| same(&r) && goes_on(r))
+
+    fn is_in_a_tree(&self, path: &[u8]) -> bool {
+        self.specs.iter().any(|spec| spec.inside(path).is_some())
+    }
+
+    fn descends(&self, owner: &Owner) -> bool {
+        self.image.members.iter().any(|member| {
+            let mut parent = member.parent;
+            for _ in 0..ANCESTORS_MAX {
+                let Some((above, key)) = self.table.processes.get(&parent) else { return false };
+                let image = self.table.images.get(key);
+                if image.is_some_and(|image| image.owners().any(|(known, _)| known == owner)) {
+                    return true;
+                }
+                parent = above.parent;
             }
-            Err(_) => looks_like(spec, &command, pid) && matches_args(),
-        }
+            false
+        })
+    }
+
+    fn known(&self, owner: &Owner) -> Vec<(Option<u32>, Vec<u8>)> {
+        let is_known = |image: &&Image| matches!(image.tie(owner), Some(Tie::Code));
+        let known = self.table.images().filter(is_known);
+        known.filter_map(|image| image.inspected.as_ref()).map(|seen| (seen.user, seen.group.clone())).collect()
+    }
+
+    fn digest(&self, file: &Executed) -> Option<Digest> {
+        let is_exe = self.image.exe() == Some(file);
+        self.image.members.iter().find_map(|member| (self.digest)(member.pid, file, is_exe))
+    }
+
+    fn listens(&self, sockets: &BTreeSet<u64>) -> bool {
+        self.listeners.get(&self.image.key).is_some_and(|held| !held.is_disjoint(sockets))
+    }
+}
+
+/// Whether every process of the host can be seen from here.
+fn sees_all() -> Result<(), Why> {
+    let unreadable = Err(Why::ProcessUnreadable);
+    if super::link("/proc/self/ns/pid").map_or(true, |namespace| namespace != FIRST_NAMESPACE) {
+        return unreadable;
+    }
+    let status = read_proc("/proc/self/status", 16 << 10).unwrap_or_default();
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"CapEff:"));
+    let capabilities = line.and_then(|line| u64::from_str_radix(std::str::from_utf8(line).ok()?.trim(), 16).ok());
+    if capabilities.is_some_and(|capabilities| capabilities & MAY_TRACE != 0) {
+        return Ok(());
+    }
+    let mounts = read_proc("/proc/self/mountinfo", super::PROC_BYTES_MAX).unwrap_or_default();
+    let hides = mounts.split(|byte| *byte == b'\n').any(|line| {
+        let text = String::from_utf8_lossy(line);
+        let is_proc = text.split(' ').nth(4) == Some("/proc") && text.contains(" - proc ");
+        let option = text.split([' ', ',']).find_map(|word| word.strip_prefix("hidepid="));
+        is_proc && option.is_some_and(|option| !matches!(option, "0" | "off"))
     });
-    let matching: Vec<_> = matching.collect();
-    if matching.is_empty() {
-        return vec![];
-    }
-    let Ok((state, start)) = stat(pid) else { return vec![] };
-    if matches!(state, b'Z' | b'X') {
-        return vec![];
-    }
-    let kind = exe.map_or(Kind::Unreadable, |exe| Kind::Readable { exe, file });
-    let of = |spec: &&Spec| Running { program: spec.program.clone(), pid, start, kind: kind.clone() };
-    matching.iter().map(of).collect()
+    if hides { unreadable } else { Ok(()) }
 }
 
-struct Command(Vec<u8>);
-
-impl Command {
-    fn arguments(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.strip_suffix(b"\0").unwrap_or(&self.0).split(|byte| *byte == 0)
-    }
-
-    fn joined(&self) -> Vec<u8> {
-        self.arguments().collect::<Vec<_>>().join(&b' ')
-    }
-
-    fn names(&self, at: usize, paths: [&Path; 2]) -> bool {
-        let argument = self.arguments().nth(at).map(OsStr::from_bytes);
-        argument.is_some_and(|argument| paths.iter().any(|path| path.as_os_str() == argument))
-    }
+/// Whether the kernel draws the places of a process's image at random.
+fn is_random(pid: i32) -> bool {
+    let global = read_proc("/proc/sys/kernel/randomize_va_space", 16).unwrap_or_default();
+    let personality = read_proc(&format!("/proc/{pid}/personality"), 64).ok();
+    let personality =
+        personality.and_then(|text| u32::from_str_radix(std::str::from_utf8(&text).ok()?.trim(), 16).ok());
+    // A global 0 turns it off for all.
+    global.first().is_some_and(|digit| *digit != b'0') && personality.is_some_and(|bits| bits & NOT_RANDOM == 0)
 }
 
-fn is_of(spec: &Spec, exe: &[u8], file: Option<(u64, u64)>, command: &Command, pid: i32) -> bool {
-    let paths = [spec.written.as_path(), spec.resolved.as_path()];
-    let is_path = |text: &[u8]| paths.iter().any(|path| path.as_os_str().as_bytes() == text);
-    is_path(exe)
-        || is_path(without_deleted(exe).0)
-        || command.names(0, paths)
-        || spec.is_script && (1..=2).any(|at| command.names(at, paths))
-        || spec.identity.is_some() && spec.identity == file && !sees_the_same(pid, &paths)
-}
-
-fn identity_of_exe(pid: i32) -> Option<(u64, u64)> {
-    rustix::fs::stat(format!("/proc/{pid}/exe")).ok().map(|stat| (stat.st_dev, stat.st_ino))
-}
-
-/// Whether a process that may not be looked into could be the program's: by what everybody may see
-/// of it, its name and command line.
-fn looks_like(spec: &Spec, command: &Command, pid: i32) -> bool {
-    let Some(name) = spec.written.file_name().map(OsStr::as_bytes) else { return false };
-    let first = command.arguments().next().unwrap_or_default();
-    let comm = read_proc(&format!("/proc/{pid}/comm"), 64).unwrap_or_default();
-    // The kernel keeps 15 bytes of a name.
-    let kept = name.get(..15).unwrap_or(name);
-    first.rsplit(|byte| *byte == b'/').next() == Some(name) || comm.strip_suffix(b"\n").unwrap_or(&comm) == kept
+/// The image that the process runs which was started at `start`.
+pub(super) fn key_of(pid: i32, start: u64) -> Option<Key> {
+    let stat = stat(pid).ok().filter(|stat| stat.start == start && !stat.has_ended)?;
+    let layout = stat.layout.filter(|_| is_random(pid));
+    Some(layout.map_or(Key::Process(pid, start), Key::Layout))
 }

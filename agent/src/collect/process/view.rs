@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use manifests::evidence::Why;
-use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::held::{Target, why};
@@ -49,7 +49,7 @@ impl Views {
         if let Some(known) = self.0.get(&theirs) {
             return known.clone();
         }
-        let is_ours = sees_the_same(pid, &target.paths());
+        let is_ours = sees_the_same(pid, target);
         let other = if is_ours { Ok(Other::default()) } else { compare(pid, target, index) };
         // A process that has ended meanwhile says nothing of those that go on.
         if key(&pid.to_string()).is_ok_and(|still| still == theirs) {
@@ -59,16 +59,22 @@ impl Views {
     }
 }
 
-/// Whether the process sees at these paths, and below them, what we see there.
-pub(super) fn sees_the_same(pid: i32, paths: &[&Path]) -> bool {
+/// Whether the process sees what we see: in trees and in directories that patterns look through, mounts
+/// below them included, and at every step on the way to other files.
+fn sees_the_same(pid: i32, target: &Target<'_>) -> bool {
     let (Ok(theirs), Ok(ours)) = (key(&pid.to_string()), key("self")) else { return false };
     if theirs == ours {
         return true;
     }
+    let exe = target.spec.exe.iter().flat_map(|exe| [exe.written.as_path(), exe.resolved.as_path()]);
+    let around = exe.chain(target.outside.patterns.iter().map(PathBuf::as_path)).filter_map(Path::parent);
+    let whole: Vec<&Path> =
+        [target.spec.root.as_path(), target.spec.resolved_root.as_path()].into_iter().chain(around).collect();
     let mounts = |process: &str| Mounts::of(&read_proc(&format!("/proc/{process}/mountinfo"), PROC_BYTES_MAX).ok()?);
     match (mounts(&pid.to_string()), mounts("self")) {
         (Some(theirs_mounts), Some(ours_mounts)) if theirs.1 == ours.1 => {
-            paths.iter().all(|path| theirs_mounts.view(path) == ours_mounts.view(path))
+            whole.iter().all(|path| theirs_mounts.view(path) == ours_mounts.view(path))
+                && target.outside.ways.iter().all(|path| theirs_mounts.source(path) == ours_mounts.source(path))
         }
         _ => false,
     }
@@ -93,7 +99,8 @@ impl Mounts {
         for line in mountinfo.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let mut fields = line.split(|byte| *byte == b' ').skip(2);
             let device = fields.next()?.to_vec();
-            let (path, point) = (unescape(fields.next()?), unescape(fields.next()?));
+            let path = |text| PathBuf::from(OsString::from_vec(unescape(text)));
+            let (path, point) = (path(fields.next()?), path(fields.next()?));
             // Of two at one place the later lies on top.
             mounts.insert(point, Source { device, path });
         }
@@ -122,7 +129,7 @@ impl Mounts {
 }
 
 /// Three octal digits behind a backslash are a byte.
-fn unescape(text: &[u8]) -> PathBuf {
+pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((byte, behind)) = rest.split_first() {
@@ -139,7 +146,7 @@ fn unescape(text: &[u8]) -> PathBuf {
             }
         }
     }
-    PathBuf::from(OsString::from_vec(plain))
+    plain
 }
 
 /// Compares the tree and the files as the process sees them with ours. The same file costs a stat, not
@@ -147,28 +154,29 @@ fn unescape(text: &[u8]) -> PathBuf {
 fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Why> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let theirs = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).map_err(why)?;
-    let [written, _] = target.roots;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let list = match rustix::fs::openat2(&theirs, written, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+    let written = target.spec.root.as_path();
+    let list = match tree::open_root_in(&theirs, written) {
         Ok(root) => {
-            let seen = tree::look(&root, target.scope, index, target.limits, target.deadline);
+            let seen = tree::look(&root, &target.spec.scope, index, target.limits, target.deadline);
             seen.digest()?;
             seen.list
         }
         Err(Errno::NOENT | Errno::NOTDIR) => manifests::tree::FileList::new(),
         Err(errno) => return Err(why(errno)),
     };
-    let mut other = Other { tree: tree::differing(&target.tree.list, &list), files: BTreeSet::new() };
+    let none = manifests::tree::FileList::new();
+    let ours = target.tree.map_or(&none, |(_, tree)| &tree.list);
+    let mut other = Other { tree: tree::differing(ours, &list), files: BTreeSet::new() };
     // What the process finds by a pattern, though we do not, counts as well.
-    let mut files: BTreeSet<PathBuf> = target.files.keys().map(|path| path.to_path_buf()).collect();
-    for pattern in target.patterns {
+    let mut files: BTreeSet<PathBuf> = target.outside.files.keys().cloned().collect();
+    for pattern in &target.outside.patterns {
         files.extend(expand(&theirs, pattern)?);
     }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let bounds = Bounds { bytes_max: target.limits.file_bytes_max, deadline: target.deadline };
     for path in files {
         let read = read::twice(|| {
-            let file = rustix::fs::openat2(&theirs, &path, flags, Mode::empty(), ResolveFlags::IN_ROOT);
+            let file = read::open_in_root(&theirs, &path, flags);
             read::digest(file.map_err(read::why)?, bounds)
         });
         let theirs = match read {
@@ -176,7 +184,7 @@ fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Wh
             Err(Why::FileAbsent) => None,
             Err(why) => return Err(why),
         };
-        if theirs.as_ref() != target.files.get(path.as_path()) {
+        if theirs.as_ref() != target.outside.files.get(path.as_path()) {
             other.files.insert(path);
         }
     }
@@ -191,7 +199,7 @@ fn expand(root: &OwnedFd, pattern: &Path) -> Result<Vec<PathBuf>, Why> {
         return Ok(vec![pattern.to_owned()]);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut listing = match rustix::fs::openat2(root, directory, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+    let mut listing = match read::open_in_root(root, directory, flags) {
         Ok(fd) => Dir::read_from(&fd).map_err(why)?,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(vec![]),
         Err(errno) => return Err(why(errno)),

@@ -123,8 +123,9 @@ impl Gate {
         if now.wall >= permit.until || held.age(now) >= life {
             reasons.push(refused(Code::PermitExpired));
         }
-        let state = used.local.as_ref().map(|local| local.state);
-        if permit.baseline != used.set.baseline || permit.state != state {
+        let local = used.local.as_ref();
+        let is_bound = local.zip(permit.state).is_some_and(|(local, state)| local.state.name(state));
+        if permit.baseline != used.set.baseline || !is_bound {
             reasons.push(refused(Code::PermitMismatch));
         }
         ends.push(permit.until);

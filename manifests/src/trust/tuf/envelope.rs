@@ -15,13 +15,13 @@ use crate::tuf::metadata::{MetaFile, RoleKeys, Signed};
 pub(crate) struct Envelope {
     file: String,
     pub(crate) signed: Value,
-    pub(crate) signatures: Vec<Signature>,
+    pub(crate) signatures: Vec<TufSignature>,
     /// The bytes that signatures are over.
     pub(crate) message: Vec<u8>,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
-pub(crate) struct Signature {
+pub(crate) struct TufSignature {
     pub(crate) keyid: KeyId,
     /// Hexadecimal, if its maker was in order. What is not does not count, and does no harm: one bad
     /// signature must not spoil a threshold of good ones.
@@ -33,7 +33,7 @@ impl Envelope {
         #[derive(Deserialize)]
         struct Raw {
             signed: Value,
-            signatures: Vec<Signature>,
+            signatures: Vec<TufSignature>,
         }
         let format = |reason: String| TufError::Format { file: file.to_owned(), reason };
         let raw: Raw = serde_json::from_slice(bytes).map_err(|error| format(error.to_string()))?;
@@ -53,7 +53,7 @@ impl Envelope {
     pub(crate) fn tally(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> Tally {
         let mut counted: Vec<(&KeyId, &PublicKey)> = Vec::new();
         let mut ignored = Vec::new();
-        for Signature { keyid, sig } in &self.signatures {
+        for TufSignature { keyid, sig } in &self.signatures {
             let why = match keys.get(keyid).filter(|_| role.keyids.contains(keyid)) {
                 None => IgnoredWhy::NotOfThisRole,
                 Some(key) if !key.is_usable() => IgnoredWhy::UnknownKeyType,

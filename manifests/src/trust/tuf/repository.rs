@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::digest::Digest;
 use crate::key::{KeyId, PublicKey, SigningKey};
 use crate::time::{Span, Time};
-use crate::tuf::envelope::{Envelope, Signature, Tally};
+use crate::tuf::envelope::{Envelope, Tally, TufSignature};
 use crate::tuf::error::TufError;
 use crate::tuf::metadata::{
     Delegation, Delegations, MetaFile, RoleKeys, Root, SNAPSHOT_FILE, SPEC_VERSION, Signed, Snapshot, TargetFile,
@@ -165,7 +165,7 @@ pub fn signable_bytes(metadata: &[u8]) -> Result<Vec<u8>, TufError> {
 pub fn attach(metadata: &[u8], keyid: &KeyId, signature: &[u8]) -> Result<Vec<u8>, TufError> {
     let Envelope { signed, mut signatures, .. } = Envelope::parse("the metadata", metadata)?;
     signatures.retain(|other| other.keyid != *keyid);
-    signatures.push(Signature { keyid: keyid.clone(), sig: HEXLOWER.encode(signature) });
+    signatures.push(TufSignature { keyid: keyid.clone(), sig: HEXLOWER.encode(signature) });
     Ok(write(&signed, &signatures))
 }
 
@@ -202,7 +202,7 @@ fn whole_seconds(time: Time) -> Time {
 
 // Laid out for people: it is reviewed in git. Signatures are over the canonical form, whatever the
 // layout.
-fn write(signed: &Value, signatures: &[Signature]) -> Vec<u8> {
+fn write(signed: &Value, signatures: &[TufSignature]) -> Vec<u8> {
     let file = json!({ "signatures": signatures, "signed": signed });
     let mut text = format!("{file:#}");
     text.push('\n');

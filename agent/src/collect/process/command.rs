@@ -1,0 +1,538 @@
+//! What a command line tells an interpreter to execute.
+//!
+//! Text alone ties nobody to a program: what is found here is a path, which is then resolved as the
+//! process itself would resolve it and compared with the files of a tree. Nothing is ever executed or
+//! imported to find out.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// The most files, modules and directories taken from one command line.
+const TOLD_MAX: usize = 256;
+/// The most arguments behind an interpreter among which its script is looked for.
+const BEHIND_MAX: usize = 8;
+
+/// A command line as `/proc/PID/cmdline` has it: arguments that each end with a NUL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Command(pub(crate) Vec<u8>);
+
+impl Command {
+    /// The arguments, the program's name first.
+    pub(crate) fn arguments(&self) -> Vec<&[u8]> {
+        self.0.strip_suffix(b"\0").unwrap_or(&self.0).split(|byte| *byte == 0).collect()
+    }
+
+    /// The arguments joined by spaces: what `args` of a baseline is compared with.
+    pub(crate) fn joined(&self) -> Vec<u8> {
+        self.arguments().join(&b' ')
+    }
+}
+
+/// What a command line tells an interpreter to execute, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Files: scripts, archives of classes, directories that are one.
+    pub(crate) files: Vec<OsString>,
+    /// Python modules to be run, by their dotted names.
+    pub(crate) modules: Vec<OsString>,
+    /// Directories in which the program looks for code by name.
+    pub(crate) search: Vec<OsString>,
+}
+
+impl Told {
+    fn file(&mut self, path: &[u8]) {
+        if !path.is_empty() && path != b"-" && self.files.len() < TOLD_MAX {
+            self.files.push(OsString::from_vec(path.to_vec()));
+        }
+    }
+
+    fn search(&mut self, list: &[u8]) {
+        for path in list.split(|byte| *byte == b':').filter(|path| !path.is_empty()) {
+            if self.search.len() < TOLD_MAX {
+                self.search.push(OsString::from_vec(path.to_vec()));
+            }
+        }
+    }
+}
+
+/// How a family of interpreters reads its command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Grammar {
+    /// Letters of short options that take a value, attached or as the next argument.
+    valued: &'static [u8],
+    /// Long options that take the next argument as their value.
+    long_valued: &'static [&'static str],
+    /// Letters whose value is a file that is executed.
+    file: &'static [u8],
+    /// Letters whose value is program text: no script follows.
+    text: &'static [u8],
+    /// Letters whose value is a directory in which code is looked for.
+    search: &'static [u8],
+    /// Whether short options may stand together, as in `-uBE`.
+    joins: bool,
+    /// Whether the first argument that is no option is a script.
+    has_script: bool,
+}
+
+const PLAIN: Grammar =
+    Grammar { valued: b"", long_valued: &[], file: b"", text: b"", search: b"", joins: true, has_script: true };
+
+const SHELL: Grammar = Grammar { valued: b"oO", long_valued: &["--rcfile", "--init-file"], text: b"c", ..PLAIN };
+const PYTHON: Grammar = Grammar { valued: b"WXQm", long_valued: &["--check-hash-based-pycs"], text: b"c", ..PLAIN };
+const PERL: Grammar = Grammar { text: b"eE", search: b"I", ..PLAIN };
+const RUBY: Grammar = Grammar { valued: b"rCEF", text: b"e", search: b"I", ..PLAIN };
+const NODE: Grammar = Grammar {
+    valued: b"C",
+    long_valued: &["--conditions", "--loader", "--experimental-loader", "--title", "--stack-trace-limit"],
+    file: b"r",
+    text: b"ep",
+    joins: false,
+    ..PLAIN
+};
+const PHP: Grammar = Grammar { valued: b"cdzSt", file: b"f", text: b"rBRE", ..PLAIN };
+const LUA: Grammar = Grammar { valued: b"lW", text: b"e", ..PLAIN };
+const EXPECT: Grammar = Grammar { file: b"fb", text: b"c", ..PLAIN };
+const AWK: Grammar = Grammar { valued: b"vF", file: b"fE", has_script: false, ..PLAIN };
+const SED: Grammar = Grammar { valued: b"lE", file: b"f", text: b"e", has_script: false, ..PLAIN };
+const R: Grammar = Grammar { file: b"f", text: b"e", ..PLAIN };
+const GUILE: Grammar = Grammar { valued: b"x", file: b"sl", text: b"c", search: b"LC", ..PLAIN };
+
+/// Names of interpreters without the version behind them, and how they read their command line.
+const FAMILIES: &[(&str, Grammar)] = &[
+    ("sh", SHELL),
+    ("bash", SHELL),
+    ("rbash", SHELL),
+    ("dash", SHELL),
+    ("ash", SHELL),
+    ("ksh", SHELL),
+    ("ksh93", SHELL),
+    ("mksh", SHELL),
+    ("zsh", SHELL),
+    ("yash", SHELL),
+    ("fish", SHELL),
+    ("csh", SHELL),
+    ("tcsh", SHELL),
+    ("python", PYTHON),
+    ("pypy", PYTHON),
+    ("perl", PERL),
+    ("ruby", RUBY),
+    ("jruby", RUBY),
+    ("node", NODE),
+    ("nodejs", NODE),
+    ("deno", PLAIN),
+    ("bun", PLAIN),
+    ("php", PHP),
+    ("php-cgi", PHP),
+    ("lua", LUA),
+    ("luajit", LUA),
+    ("tclsh", PLAIN),
+    ("wish", PLAIN),
+    ("expect", EXPECT),
+    ("awk", AWK),
+    ("gawk", AWK),
+    ("mawk", AWK),
+    ("nawk", AWK),
+    ("sed", SED),
+    ("R", R),
+    ("Rscript", R),
+    ("guile", GUILE),
+    ("mono", PLAIN),
+    ("dotnet", PLAIN),
+    ("escript", PLAIN),
+    ("groovy", PLAIN),
+    ("julia", PLAIN),
+    ("ocaml", PLAIN),
+    ("swipl", PLAIN),
+    ("gforth", PLAIN),
+    ("pwsh", PLAIN),
+];
+
+/// Whether a file of this name is an interpreter: of what it executes its name says nothing.
+pub(crate) fn is_interpreter(name: &[u8]) -> bool {
+    family(name).is_some() || is_java(name) || is_loader(name) || name == b"busybox"
+}
+
+/// What the process of the executable `exe` was told to execute. `declared`: the baseline names the
+/// executable as the interpreter of a program, so that its first argument is a script whatever its name.
+pub(crate) fn told(exe: &[u8], command: &Command, declared: bool) -> Told {
+    let arguments = command.arguments();
+    let mut told = Told::default();
+    let [first, rest @ ..] = arguments.as_slice() else { return told };
+    let name = base_name(exe);
+    // A login shell's name begins with a hyphen.
+    let called = base_name(first.strip_prefix(b"-").unwrap_or(first));
+    if is_loader(name) {
+        return through_loader(rest);
+    }
+    if name == b"busybox" {
+        return match rest {
+            [applet, rest @ ..] if called == b"busybox" => by_name(applet, rest).unwrap_or_default(),
+            _ => by_name(called, rest).unwrap_or_default(),
+        };
+    }
+    if let Some(found) = by_name(name, rest).or_else(|| by_name(called, rest)) {
+        return found;
+    }
+    if declared {
+        read(PLAIN, rest, &mut told);
+    }
+    told
+}
+
+/// The arguments among which the kernel puts a script that was executed by its own path: behind the
+/// interpreter and what the script's first line gives it.
+pub(crate) fn behind_interpreter(command: &Command) -> Vec<OsString> {
+    command.arguments().into_iter().skip(1).take(BEHIND_MAX).map(|path| OsString::from_vec(path.to_vec())).collect()
+}
+
+/// The last component of a path.
+pub(crate) fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+fn by_name(name: &[u8], arguments: &[&[u8]]) -> Option<Told> {
+    let mut told = Told::default();
+    if is_java(name) {
+        java(arguments, &mut told);
+        return Some(told);
+    }
+    let (known, grammar) = family(name)?;
+    read(grammar, arguments, &mut told);
+    if grammar == SHELL {
+        sourced(arguments, &mut told);
+    }
+    if grammar == PYTHON {
+        module(arguments, &mut told);
+    }
+    if matches!(known, "dotnet" | "deno" | "bun") {
+        // `dotnet exec app.dll`, `deno run app.ts`: the script stands behind the word.
+        for argument in arguments.iter().filter(|argument| !argument.starts_with(b"-")).skip(1).take(1) {
+            told.file(argument);
+        }
+    }
+    Some(told)
+}
+
+fn family(name: &[u8]) -> Option<(&'static str, Grammar)> {
+    let known = |name: &[u8]| FAMILIES.iter().find(|(family, _)| family.as_bytes() == name).copied();
+    // python3.11, perl5.36.0, php8.2, lua5.4
+    let end = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(0, |at| at + 1);
+    known(name).or_else(|| known(name.get(..end)?))
+}
+
+fn is_java(name: &[u8]) -> bool {
+    matches!(name, b"java" | b"javaw")
+}
+
+fn is_loader(name: &[u8]) -> bool {
+    name.starts_with(b"ld-linux") || name.starts_with(b"ld-musl") || name == b"ld.so" || name.starts_with(b"ld64.so")
+}
+
+/// `ld.so [options] program [arguments]`: the program is what is executed.
+fn through_loader(arguments: &[&[u8]]) -> Told {
+    let valued: [&[u8]; 6] =
+        [b"--library-path", b"--preload", b"--audit", b"--argv0", b"--inhibit-rpath", b"--glibc-hwcaps-prepend"];
+    let mut rest = arguments;
+    let mut search = Vec::new();
+    while let [option, behind @ ..] = rest {
+        if !option.starts_with(b"--") {
+            break;
+        }
+        rest = behind;
+        if let ([value, behind @ ..], true) = (behind, valued.contains(option)) {
+            if *option == b"--library-path" {
+                search = value.to_vec();
+            }
+            rest = behind;
+        }
+    }
+    let [program, arguments @ ..] = rest else { return Told::default() };
+    let mut told = by_name(base_name(program), arguments).unwrap_or_default();
+    told.search(&search);
+    told.file(program);
+    told
+}
+
+/// Goes through options up to the script.
+fn read(grammar: Grammar, arguments: &[&[u8]], told: &mut Told) {
+    let mut rest = arguments.iter();
+    let mut has_text = false;
+    while let Some(argument) = rest.next() {
+        if *argument == b"--" {
+            if let (Some(script), false) = (rest.next(), has_text || !grammar.has_script) {
+                told.file(script);
+            }
+            return;
+        }
+        if argument.starts_with(b"--") {
+            let text = std::str::from_utf8(argument).unwrap_or_default();
+            if let Some((name, value)) = text.split_once('=') {
+                if matches!(name, "--require" | "--import" | "--file") {
+                    told.file(value.as_bytes());
+                }
+            } else if matches!(text, "--require" | "--import" | "--file") {
+                rest.next().into_iter().for_each(|value| told.file(value));
+            } else if matches!(text, "--eval" | "--print" | "--command") {
+                has_text = true;
+                rest.next();
+            } else if grammar.long_valued.contains(&text) {
+                rest.next();
+            }
+            continue;
+        }
+        let option = argument.strip_prefix(b"-").or_else(|| argument.strip_prefix(b"+"));
+        let Some(letters) = option.filter(|letters| !letters.is_empty()) else {
+            if grammar.has_script && !has_text {
+                told.file(argument);
+            }
+            return;
+        };
+        let letters = if grammar.joins { letters } else { letters.get(..1).unwrap_or_default() };
+        for (at, letter) in letters.iter().enumerate() {
+            let takes = [grammar.valued, grammar.file, grammar.text, grammar.search];
+            if !takes.iter().any(|of| of.contains(letter)) {
+                continue;
+            }
+            // A shell's `-c` takes the first argument that is no option, not what is attached.
+            let attached = argument.get(at + 2..).filter(|value| !value.is_empty() && grammar != SHELL);
+            let value = match attached {
+                Some(value) => value,
+                None if grammar == SHELL && *letter == b'c' => {
+                    has_text = true;
+                    continue;
+                }
+                None => rest.next().copied().unwrap_or_default(),
+            };
+            if grammar.file.contains(letter) {
+                told.file(value);
+            }
+            if grammar.search.contains(letter) {
+                told.search(value);
+            }
+            if grammar.text.contains(letter) {
+                has_text = true;
+            }
+            // `python -m module` ends the options as a script does.
+            if grammar == PYTHON && matches!(letter, b'm' | b'c') {
+                return;
+            }
+            break;
+        }
+    }
+}
+
+/// `python -m module`.
+fn module(arguments: &[&[u8]], told: &mut Told) {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let Some(letters) = argument.strip_prefix(b"-").filter(|letters| !letters.starts_with(b"-")) else { return };
+        for (at, letter) in letters.iter().enumerate() {
+            match letter {
+                b'm' => {
+                    let attached = letters.get(at + 1..).filter(|name| !name.is_empty());
+                    let name = attached.or_else(|| rest.next().copied()).unwrap_or_default();
+                    told.modules.push(OsString::from_vec(name.to_vec()));
+                    return;
+                }
+                b'c' => return,
+                b'W' | b'X' | b'Q' => {
+                    if at + 1 == letters.len() {
+                        rest.next();
+                    }
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Files that the text of `sh -c` reads into the shell itself (`.` and `source`), and the file that it
+/// executes where it is a single command. What it starts besides is a process of its own.
+fn sourced(arguments: &[&[u8]], told: &mut Told) {
+    let is_command = |argument: &&[u8]| argument.starts_with(b"-") && !argument.starts_with(b"--");
+    let mut rest = arguments.iter();
+    let mut text = None;
+    while let Some(argument) = rest.next() {
+        if !is_command(argument) {
+            return;
+        }
+        if argument.contains(&b'c') {
+            text = rest.find(|argument| !argument.starts_with(b"-") && !argument.starts_with(b"+"));
+            break;
+        }
+        if argument.ends_with(b"o") || argument.ends_with(b"O") {
+            rest.next();
+        }
+    }
+    let Some(text) = text else { return };
+    let (commands, is_single) = words(text);
+    for command in commands {
+        let mut words = command.iter().skip_while(|word| is_assignment(word) || word.as_slice() == b"exec");
+        match words.next().map(Vec::as_slice) {
+            Some(b"." | b"source") => words.next().into_iter().for_each(|file| told.file(file)),
+            Some(word) if is_single => {
+                let rest: Vec<&[u8]> = words.map(Vec::as_slice).collect();
+                told.file(word);
+                if let Some(more) = by_name(base_name(word), &rest) {
+                    told.files.extend(more.files.into_iter().take(TOLD_MAX));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_assignment(word: &[u8]) -> bool {
+    word.iter()
+        .position(|byte| *byte == b'=')
+        .is_some_and(|at| at > 0 && word.iter().take(at).all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_'))
+}
+
+/// The words of each simple command, quotes taken off, and whether there is one command alone. Nothing is
+/// expanded: a word with a `$` stays as it stands and resolves to no file.
+fn words(text: &[u8]) -> (Vec<Vec<Vec<u8>>>, bool) {
+    let mut commands = vec![Vec::new()];
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    let mut is_single = true;
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (Some(open), close) if open == close => quote = None,
+            (Some(b'"') | None, b'\\') => word.get_or_insert_default().extend(bytes.next()),
+            (Some(_), other) => word.get_or_insert_default().push(other),
+            (None, b'\'' | b'"') => {
+                word.get_or_insert_default();
+                quote = Some(byte);
+            }
+            (None, b' ' | b'\t') => commands.last_mut().into_iter().for_each(|last| last.extend(word.take())),
+            (None, b'\n' | b';' | b'&' | b'|' | b'(' | b')' | b'{' | b'}' | b'<' | b'>' | b'`') => {
+                commands.last_mut().into_iter().for_each(|last| last.extend(word.take()));
+                is_single = false;
+                commands.push(Vec::new());
+            }
+            (None, other) => word.get_or_insert_default().push(other),
+        }
+        if commands.len() > TOLD_MAX {
+            break;
+        }
+    }
+    commands.last_mut().into_iter().for_each(|last| last.extend(word.take()));
+    (commands, is_single)
+}
+
+/// `java [options] -jar file`, `java -cp path class`, `java File.java`.
+fn java(arguments: &[&[u8]], told: &mut Told) {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match *argument {
+            b"-jar" => {
+                rest.next().into_iter().for_each(|file| told.file(file));
+                return;
+            }
+            b"-cp" | b"-classpath" | b"--class-path" | b"-p" | b"--module-path" | b"--upgrade-module-path" => {
+                rest.next().into_iter().for_each(|path| class_path(path, told));
+            }
+            b"-m" | b"--module" => return,
+            b"--add-modules" | b"--add-opens" | b"--add-exports" | b"--add-reads" | b"--patch-module" => {
+                rest.next();
+            }
+            option if option.starts_with(b"-") => {
+                let text = std::str::from_utf8(option).unwrap_or_default();
+                let path = ["--class-path=", "--module-path=", "-Xbootclasspath/a:", "-Xbootclasspath:", "-javaagent:"];
+                if let Some(path) = path.iter().find_map(|name| text.strip_prefix(name)) {
+                    class_path(path.split('=').next().unwrap_or_default().as_bytes(), told);
+                } else if let Some(path) = text.strip_prefix("-Djava.library.path=") {
+                    told.search(path.as_bytes());
+                }
+            }
+            main => {
+                if Path::new(OsStr::from_bytes(main)).extension().is_some_and(|ending| ending == "java") {
+                    told.file(main);
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Entries of a class path: archives are executed, directories are looked through.
+fn class_path(path: &[u8], told: &mut Told) {
+    for entry in path.split(|byte| *byte == b':').filter(|entry| !entry.is_empty()) {
+        let entry = entry.strip_suffix(b"/*").unwrap_or(entry);
+        told.file(entry);
+        told.search(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(arguments: &[&str]) -> Command {
+        Command(arguments.iter().flat_map(|argument| [argument.as_bytes(), b"\0"].concat()).collect())
+    }
+
+    fn files(exe: &str, arguments: &[&str]) -> Vec<String> {
+        let told = told(exe.as_bytes(), &command(arguments), false);
+        told.files.into_iter().map(|file| file.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_script_stands_behind_the_interpreter_s_options() {
+        let cases: &[(&str, &[&str], &[&str])] = &[
+            ("/bin/dash", &["/bin/sh", "./start"], &["./start"]),
+            ("/bin/bash", &["bash", "-eu", "-o", "pipefail", "/opt/x/start", "now"], &["/opt/x/start"]),
+            ("/bin/bash", &["bash", "--rcfile", "/etc/rc", "--", "start"], &["start"]),
+            ("/usr/bin/python3.11", &["python3", "-u", "-B", "-E", "/opt/x/start"], &["/opt/x/start"]),
+            ("/usr/bin/python3.11", &["python3", "-uBE", "-X", "dev", "-Wignore", "a.py"], &["a.py"]),
+            ("/usr/bin/python3.11", &["python3", "-c", "import a", "a.py"], &[]),
+            ("/usr/bin/perl", &["perl", "-w", "-I", "lib", "-MA", "app.pl", "x"], &["app.pl"]),
+            ("/usr/bin/perl", &["perl", "-ne", "print", "app.pl"], &[]),
+            ("/usr/bin/node", &["node", "--require", "./a.js", "--max-old-space-size=9", "b.js"], &["./a.js", "b.js"]),
+            ("/usr/bin/php8.2", &["php", "-d", "a=b", "-f", "x.php"], &["x.php"]),
+            ("/usr/bin/java", &["java", "-Xmx1g", "-jar", "app.jar", "other.jar"], &["app.jar"]),
+            ("/usr/bin/java", &["java", "-cp", "a.jar:lib/*", "Main", "b.jar"], &["a.jar", "lib"]),
+            ("/usr/bin/mawk", &["awk", "-F", ":", "-f", "a.awk", "data"], &["a.awk"]),
+            ("/usr/bin/busybox", &["sh", "start"], &["start"]),
+            ("/usr/bin/busybox", &["busybox", "sh", "-x", "start"], &["start"]),
+            (
+                "/lib64/ld-linux-x86-64.so.2",
+                &["ld.so", "--library-path", "/l", "/opt/x/bin/server"],
+                &["/opt/x/bin/server"],
+            ),
+            ("/usr/bin/tail", &["tail", "-f", "/opt/x/start"], &[]),
+            ("/usr/bin/vim.basic", &["vim", "/opt/x/start"], &[]),
+        ];
+        for (exe, arguments, expected) in cases {
+            assert_eq!(files(exe, arguments), *expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_shell_s_text_is_searched_for_what_the_shell_itself_reads() {
+        assert_eq!(files("/bin/sh", &["sh", "-c", ". /opt/x/env.sh; run a"]), ["/opt/x/env.sh"]);
+        assert_eq!(files("/bin/bash", &["bash", "-ec", "cd /opt/x && source 'lib/a b.sh'"]), ["lib/a b.sh"]);
+        assert_eq!(files("/bin/sh", &["sh", "-c", "A=1 exec /opt/x/start --now"]), ["/opt/x/start"]);
+        assert_eq!(files("/bin/sh", &["sh", "-c", "tail -f /opt/x/start; true"]), [""; 0]);
+        assert_eq!(files("/bin/sh", &["sh", "-c", "exec python3 -u /opt/x/app.py"]), ["python3", "/opt/x/app.py"]);
+    }
+
+    #[test]
+    fn a_module_is_told_by_its_name() {
+        let modules = |arguments: &[&str]| told(b"/usr/bin/python3", &command(arguments), false).modules;
+        assert_eq!(modules(&["python3", "-u", "-m", "app.main", "-m", "x"]), ["app.main"]);
+        assert_eq!(modules(&["python3", "-Wonce", "-mapp"]), ["app"]);
+        assert_eq!(modules(&["python3", "-c", "x", "-m", "app"]), [""; 0]);
+        assert_eq!(modules(&["python3", "a.py", "-m", "app"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_declared_interpreter_of_any_name_has_a_script() {
+        let told =
+            |declared| told(b"/opt/vendor/runner", &command(&["runner", "-q", "/opt/x/app.run"]), declared).files;
+        assert_eq!((told(true), told(false)), (vec![OsString::from("/opt/x/app.run")], vec![]));
+    }
+}

@@ -1,0 +1,296 @@
+//! An image: what one exec brought into memory, shared by all processes forked from it since.
+//!
+//! A process that has executed nothing since it was forked has what its line has read; a process that
+//! executes something, itself included, begins anew. So whose a process is, and what it has loaded, are
+//! questions about its image.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use manifests::evidence::Why;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::command::{self, Command, Told};
+use super::maps::{self, Mapped};
+use super::probe::Probe;
+use super::stat::Layout;
+use super::{COMMAND_BYTES_MAX, link, read_proc};
+use crate::collect::read;
+
+/// The most that is read of an environment (256 KiB).
+const ENVIRONMENT_BYTES_MAX: u64 = 256 << 10;
+/// The most open files of a process that are looked through for its script.
+const OPEN_FILES_MAX: usize = 1024;
+
+/// Which image a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Key {
+    /// Told apart by where the kernel laid it out.
+    Layout(Layout),
+    /// The layout is hidden, or tells nothing: process id and start in ticks since boot.
+    Process(i32, u64),
+}
+
+/// A file by device and inode.
+pub(crate) type Identity = (u64, u64);
+
+/// A file that an image executes, links followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Executed {
+    /// Its path as the kernel tells it.
+    pub(crate) path: Vec<u8>,
+    /// Which file it is; nothing where that may not be asked.
+    pub(crate) file: Option<Identity>,
+}
+
+/// What was found out of an image when it was first seen. Later the process may have rewritten its
+/// command line and gone to another directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inspected {
+    /// Its executable; why it is not known.
+    pub(crate) exe: Result<Executed, Why>,
+    /// Name that the kernel keeps of it, at most 15 bytes: everybody may see it.
+    pub(crate) name: Vec<u8>,
+    /// Its command line; nothing where reading it hung.
+    pub(crate) command: Option<Command>,
+    /// Scripts and archives that its command line tells it to execute.
+    pub(crate) scripts: Vec<Executed>,
+    /// Those that lead nowhere: as written.
+    pub(crate) lost: Vec<OsString>,
+    /// Directories in which it looks for code by name.
+    pub(crate) search: Vec<PathBuf>,
+    /// Its effective user.
+    pub(crate) user: Option<u32>,
+    /// The control group that it was started in.
+    pub(crate) group: Vec<u8>,
+}
+
+impl Inspected {
+    /// Looks at a process. `declared` are executables that a baseline names as interpreters.
+    ///
+    /// Nothing if it has ended.
+    pub(crate) fn of(pid: i32, declared: &[PathBuf], probe: &mut Probe) -> Option<Self> {
+        let about = |name: &str| format!("/proc/{pid}/{name}");
+        let exe = match link(&about("exe")) {
+            Ok(path) => Ok(Executed { path, file: identity(&about("exe")) }),
+            // A thread of the kernel, or one that has ended.
+            Err(Errno::NOENT | Errno::SRCH) => return None,
+            Err(errno) => Err(super::held::why(errno)),
+        };
+        let name = read_proc(&about("comm"), 64).unwrap_or_default();
+        let name = name.strip_suffix(b"\n").unwrap_or(&name).to_vec();
+        let path = about("cmdline");
+        let command = probe.ask(move || read_proc(&path, COMMAND_BYTES_MAX).unwrap_or_default()).map(Command);
+        let mut inspected = Self {
+            exe,
+            name,
+            command,
+            scripts: Vec::new(),
+            lost: Vec::new(),
+            search: Vec::new(),
+            user: user(pid),
+            group: read_proc(&about("cgroup"), 4096).unwrap_or_default(),
+        };
+        inspected.follow_command(pid, declared, probe);
+        Some(inspected)
+    }
+
+    fn follow_command(&mut self, pid: i32, declared: &[PathBuf], probe: &mut Probe) {
+        let (Ok(exe), Some(command)) = (&self.exe, &self.command) else { return };
+        let is_declared = declared.iter().any(|path| path.as_os_str().as_bytes() == exe.path);
+        let told = command::told(&exe.path, command, is_declared);
+        let behind = command::behind_interpreter(command);
+        let is_interpreter = command::is_interpreter(command::base_name(&exe.path)) || told != Told::default();
+        if !is_interpreter && behind.is_empty() {
+            return;
+        }
+        // Only an interpreter's environment says where code is looked for and where it began.
+        let environment = if is_interpreter { environment(pid, probe) } else { BTreeMap::new() };
+        let places = Places::of(pid, environment.get(b"PWD".as_slice()));
+        let variable = |name: &str| environment.get(name.as_bytes()).cloned().unwrap_or_default();
+        let list = |value: Vec<u8>| value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let named = ["LD_LIBRARY_PATH", "PYTHONPATH", "PERL5LIB", "RUBYLIB", "CLASSPATH", "NODE_PATH"];
+        let searched = named.iter().flat_map(|name| list(variable(name)));
+        let searched = told.search.iter().map(|path| path.as_bytes().to_vec()).chain(searched);
+        self.search = searched
+            .filter(|path| !path.is_empty())
+            .filter_map(|path| places.find(OsStr::from_bytes(&path)))
+            .map(|found| PathBuf::from(OsString::from_vec(found.path)))
+            .collect();
+        let mut written: Vec<OsString> = told.files.clone();
+        let classes = list(variable("CLASSPATH")).into_iter().filter(|_| command::base_name(&exe.path) == b"java");
+        written.extend(classes.filter(|path| !path.is_empty()).map(OsString::from_vec));
+        for module in &told.modules {
+            let file = String::from_utf8_lossy(module.as_bytes()).replace('.', "/");
+            written.extend(
+                ["/__main__.py", ".py", "/__init__.py"].map(|ending| OsString::from(format!("{file}{ending}"))),
+            );
+        }
+        for path in &written {
+            match places.find(path).or_else(|| self.search.iter().find_map(|at| places.find(at.join(path).as_os_str())))
+            {
+                Some(found) => self.scripts.push(found),
+                None if told.files.contains(path) => self.lost.push(path.clone()),
+                None => {}
+            }
+        }
+        // An interpreter of any other name executes a file whose first line names it, with what stands before
+        // the file: an argument behind another script is no more than data to that one.
+        for (at, path) in behind.iter().enumerate() {
+            let found = places.find(path).filter(|found| !self.scripts.contains(found));
+            let before = behind.get(..at).unwrap_or_default();
+            self.scripts.extend(found.filter(|found| names_interpreter(found, exe, before)));
+        }
+        // A script that was started by a name which leads nowhere now is still open in its interpreter.
+        if !self.lost.is_empty() {
+            let open = open_files(pid);
+            self.lost.retain(|path| {
+                let name = command::base_name(path.as_bytes());
+                let found = open.iter().find(|found| command::base_name(super::without_deleted(&found.path).0) == name);
+                self.scripts.extend(found.cloned());
+                found.is_none()
+            });
+        }
+    }
+}
+
+/// Where a process's relative and absolute paths begin.
+struct Places {
+    root: Option<std::os::fd::OwnedFd>,
+    directories: Vec<PathBuf>,
+}
+
+impl Places {
+    /// `began` is the directory in which it was started, as its environment tells it.
+    fn of(pid: i32, began: Option<&Vec<u8>>) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).ok();
+        let directory = link(&format!("/proc/{pid}/cwd")).ok();
+        let began = began.filter(|path| path.starts_with(b"/")).cloned();
+        let directories = directory.into_iter().chain(began).map(|path| PathBuf::from(OsString::from_vec(path)));
+        Self { root, directories: directories.collect() }
+    }
+
+    /// The file or directory at a path as the process would find it.
+    fn find(&self, path: &OsStr) -> Option<Executed> {
+        let path = Path::new(path);
+        if path.is_absolute() {
+            return self.open(path);
+        }
+        self.directories.iter().find_map(|directory| self.open(&directory.join(path)))
+    }
+
+    fn open(&self, path: &Path) -> Option<Executed> {
+        let found = read::open_in_root(self.root.as_ref()?, path, OFlags::PATH | OFlags::CLOEXEC).ok()?;
+        let stat = rustix::fs::fstat(&found).ok()?;
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&found);
+        Some(Executed { path: link(&format!("/proc/self/fd/{fd}")).ok()?, file: Some((stat.st_dev, stat.st_ino)) })
+    }
+}
+
+/// Whether the first line of a file names the executable as its interpreter, by itself or through `env`, and
+/// with these arguments.
+fn names_interpreter(script: &Executed, exe: &Executed, arguments: &[OsString]) -> bool {
+    let Ok(file) = read::open_file(Path::new(OsStr::from_bytes(&script.path))) else { return false };
+    let mut start = [0; 256];
+    let Ok(count) = rustix::io::read(&file, &mut start) else { return false };
+    let start = start.get(..count).unwrap_or_default();
+    let is_named = interpreters(start).any(|named| {
+        let is_path =
+            named.starts_with(b"/") && exe.file.is_some() && identity(&String::from_utf8_lossy(named)) == exe.file;
+        is_path || command::base_name(named) == command::base_name(&exe.path)
+    });
+    is_named && gives(start, arguments)
+}
+
+/// Whether a script's first line gives its interpreter these arguments: all that follows the interpreter's
+/// path as one, or, through `env -S`, single words.
+fn gives(start: &[u8], arguments: &[OsString]) -> bool {
+    let line = first_line(start).trim_ascii();
+    let rest = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).and_then(|at| line.get(at..));
+    let rest = rest.unwrap_or_default().trim_ascii();
+    let is_word = |argument: &OsString| words(rest).any(|word| word == argument.as_bytes());
+    matches!(arguments, [one] if one.as_bytes() == rest) || arguments.iter().all(is_word)
+}
+
+/// The words of a script's first line that may name its interpreter.
+pub(crate) fn interpreters(start: &[u8]) -> impl Iterator<Item = &[u8]> {
+    words(first_line(start)).filter(|word| !word.starts_with(b"-"))
+}
+
+fn first_line(start: &[u8]) -> &[u8] {
+    start.strip_prefix(b"#!").unwrap_or_default().split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
+}
+
+fn identity(path: &str) -> Option<Identity> {
+    rustix::fs::stat(path).ok().map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+fn user(pid: i32) -> Option<u32> {
+    let status = read_proc(&format!("/proc/{pid}/status"), 16 << 10).ok()?;
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    // Real, effective, saved, file system.
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Variables of the environment that a process was started with.
+fn environment(pid: i32, probe: &mut Probe) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let path = format!("/proc/{pid}/environ");
+    let bytes = probe.ask(move || read_proc(&path, ENVIRONMENT_BYTES_MAX).unwrap_or_default()).unwrap_or_default();
+    let pair = |entry: &[u8]| {
+        let at = entry.iter().position(|byte| *byte == b'=')?;
+        Some((entry.get(..at)?.to_vec(), entry.get(at + 1..)?.to_vec()))
+    };
+    bytes.split(|byte| *byte == 0).filter_map(pair).collect()
+}
+
+fn open_files(pid: i32) -> Vec<Executed> {
+    let listing = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().take(OPEN_FILES_MAX);
+    let file = |entry: std::fs::DirEntry| {
+        let content = format!("/proc/{pid}/fd/{}", entry.file_name().to_string_lossy());
+        let stat = rustix::fs::stat(&content).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let path = link(&content).ok().filter(|_| is_file)?;
+        Some(Executed { path, file: Some((stat.st_dev, stat.st_ino)) })
+    };
+    listing.filter_map(file).collect()
+}
+
+/// What a process maps, in time.
+pub(crate) fn mapped(pid: i32, probe: &mut Probe) -> Result<Mapped, Why> {
+    probe.ask(move || maps::maps(pid).map(|maps| Mapped::of(&maps))).unwrap_or(Err(Why::TimedOut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_a_script_names_its_interpreter() {
+        let words =
+            |text: &str| interpreters(text.as_bytes()).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+        assert_eq!(words("#!/bin/sh\nexit"), "/bin/sh");
+        assert_eq!(words("#! /usr/bin/env -S python3 -u\n"), "/usr/bin/env python3");
+        assert_eq!(words("echo /bin/sh"), "");
+    }
+
+    #[test]
+    fn a_script_stands_behind_what_its_first_line_gives() {
+        let gives = |line: &str, arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            gives(format!("{line}\ntext\n").as_bytes(), &arguments)
+        };
+        assert!(gives("#!/opt/run", &[]));
+        assert!(gives("#!/opt/run -a -b", &["-a -b"]));
+        assert!(gives("#! /usr/bin/env -S run -a -b", &["-a", "-b"]));
+        assert!(!gives("#!/opt/run", &["/home/other"]));
+        assert!(!gives("#!/opt/run -a", &["-a", "/home/other"]));
+    }
+}

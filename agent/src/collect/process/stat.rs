@@ -1,0 +1,103 @@
+//! `/proc/PID/stat`: who a process is, and which image it runs.
+//!
+//! Field numbers are those of proc_pid_stat(5).
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::read_proc;
+
+/// The most that is read of one `stat` file.
+const STAT_BYTES_MAX: u64 = 4096;
+/// The process was forked and has not executed anything since (`PF_FORKNOEXEC` of the kernel).
+const FORKED_WITHOUT_EXEC: u64 = 0x40;
+/// A kernel thread (`PF_KTHREAD`).
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// What the kernel tells everybody of one process, and its layout where it may be looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Its parent (field 4).
+    pub(crate) parent: i32,
+    /// Whether it has ended and waits for its parent to ask (field 3: `Z`, `X`).
+    pub(crate) has_ended: bool,
+    /// Whether it is a thread of the kernel (field 9).
+    pub(crate) is_kernel: bool,
+    /// Whether it has executed nothing since it was forked (field 9).
+    pub(crate) is_fork: bool,
+    /// Start in ticks since boot (field 22).
+    pub(crate) start: u64,
+    /// Bytes of address space (field 23): another number where something was mapped since.
+    pub(crate) address_space: u64,
+    /// Where its image lies; nothing where it may not be looked into.
+    pub(crate) layout: Option<Layout>,
+}
+
+/// Where the kernel has laid an image out in memory: code, stack, data and heap (fields 26 to 28, 45
+/// to 47). Not its arguments and environment, which a program may move to show another title.
+///
+/// With address space randomisation two executions practically never have the same one, and a fork has
+/// its parent's until it executes something. A change of it is an exec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Layout(pub(crate) [u64; 6]);
+
+/// Reads the `stat` of a process.
+///
+/// # Errors
+/// As the kernel answers: `ENOENT` or `ESRCH` once it is gone; `EIO` for a text that is none.
+pub(crate) fn stat(pid: i32) -> Result<Stat, Errno> {
+    parse(&read_proc(&format!("/proc/{pid}/stat"), STAT_BYTES_MAX)?).ok_or(Errno::IO)
+}
+
+fn parse(bytes: &[u8]) -> Option<Stat> {
+    // The name in parentheses may hold anything, parentheses and line ends too: fields count from
+    // behind the last one.
+    let behind = bytes.iter().rposition(|byte| *byte == b')').and_then(|at| bytes.get(at + 1..))?;
+    let text = std::str::from_utf8(behind).ok()?;
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    // The first field behind the name is the third.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let number = |at: usize| field(at)?.parse::<u64>().ok();
+    let flags = number(9)?;
+    let addresses = [26, 27, 28, 45, 46, 47].map(number);
+    let layout = addresses.into_iter().collect::<Option<Vec<u64>>>().and_then(|all| all.try_into().ok());
+    Some(Stat {
+        parent: field(4)?.parse().ok()?,
+        has_ended: matches!(field(3)?, "Z" | "X" | "x"),
+        is_kernel: flags & KERNEL_THREAD != 0,
+        is_fork: flags & FORKED_WITHOUT_EXEC != 0,
+        start: number(22)?,
+        address_space: number(23)?,
+        // Hidden numbers are zeros, and so is the stack's start while an exec is under way.
+        layout: layout.map(Layout).filter(|Layout(at)| at[0] > 1 && at[2] > 1),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "123 (a) b (c) S 7 123 123 0 -1 4194368 1 2 3 4 5 6 7 8 20 0 1 0 4711 1048576 99 \
+        18446744073709551615 4096 8192 140000 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 9000 9100 9200 9300 9400 9500 9600 0\n";
+
+    #[test]
+    fn fields_count_from_behind_the_name() {
+        let stat = parse(LINE.as_bytes()).unwrap();
+        assert_eq!((stat.parent, stat.start, stat.address_space), (7, 4711, 1_048_576));
+        assert!(stat.is_fork && !stat.is_kernel && !stat.has_ended);
+        assert_eq!(stat.layout, Some(Layout([4096, 8192, 140_000, 9000, 9100, 9200])));
+    }
+
+    #[test]
+    fn a_hidden_layout_is_none() {
+        let hidden = LINE.replace("4096 8192 140000", "1 1 0");
+        assert_eq!(parse(hidden.as_bytes()).unwrap().layout, None);
+        assert_eq!(parse(b"1 (x"), None);
+    }
+
+    #[test]
+    fn this_process_has_a_layout_and_no_parent_s() {
+        let ours = stat(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(ours.layout.is_some() && !ours.has_ended && !ours.is_kernel);
+    }
+}
