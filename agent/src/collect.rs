@@ -20,6 +20,7 @@ mod remembered;
 mod setting;
 mod stamp;
 mod tree;
+mod unclear;
 mod wanted;
 mod watch_set;
 mod way;
@@ -45,6 +46,7 @@ use manifests::version::Version;
 
 pub use capture::{CaptureError, Captured, capture, links_out};
 use config_file::{Cache, ConfigRead};
+pub use config_file::{Heard, Said};
 use followed::Followed;
 use history::History;
 use in_force::{Asked, NoAnswer};
@@ -59,6 +61,7 @@ use read::Bounds;
 use remembered::{KnownImage, Name, OwnerRecord, Remembered, VERSION};
 use setting::Sealer;
 pub use tree::Scope;
+pub use unclear::{Cause, Unclear, unclear};
 use wanted::{Wanted, concerns};
 pub use watch_set::WatchSet;
 use way::Mount;
@@ -93,6 +96,8 @@ pub struct Collector {
     prefix: Prefix,
     index: Index,
     history: History,
+    /// What configuration files said in the last pass.
+    configs: Cache,
     followed: Followed,
     table: Table,
     /// What tells programs' images from others, as the newest passes saw them: two baselines may be looked
@@ -128,6 +133,7 @@ impl Collector {
             prefix: Prefix::new(prefix),
             index: Index::default(),
             history: History::default(),
+            configs: Cache::default(),
             followed: Followed::default(),
             table: Table::default(),
             specs: Vec::new(),
@@ -278,7 +284,7 @@ impl Collector {
         // Of a file that a process can write to through its memory no time tells.
         self.index.distrust(self.table.writable());
 
-        let configs = Configs::read(baseline, host, &self.prefix, deadline);
+        let configs = Configs::read(baseline, host, &self.prefix, &mut self.configs, deadline);
         for config in configs.0.values() {
             for layer in &config.layers {
                 self.history.saw(&layer.path, layer.bytes.ok());
@@ -560,13 +566,12 @@ fn in_force(
 struct Configs(BTreeMap<ItemId, ConfigRead>);
 
 impl Configs {
-    fn read(baseline: &Baseline, host: Option<&Host>, prefix: &Prefix, deadline: Instant) -> Self {
-        let mut cache = Cache::default();
+    fn read(baseline: &Baseline, host: Option<&Host>, prefix: &Prefix, cache: &mut Cache, deadline: Instant) -> Self {
+        cache.begin_pass();
         let concerned = baseline.configs.iter().filter(|config| concerns(&config.concerns, host));
-        Self(
-            concerned
-                .map(|config| (config.id.clone(), ConfigRead::new(config, prefix, &mut cache, deadline)))
-                .collect(),
-        )
+        let read =
+            concerned.map(|config| (config.id.clone(), ConfigRead::new(config, prefix, cache, deadline))).collect();
+        cache.end_pass();
+        Self(read)
     }
 }

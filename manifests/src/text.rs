@@ -245,6 +245,7 @@ mod tests {
         for code in Code::ALL {
             wanted.extend(["", ".short", ".action"].map(|part| format!("reason-{code}{part}")));
         }
+        wanted.extend(crate::evidence::Odd::ALL.iter().map(|(code, _)| format!("odd-{code}")));
         wanted.extend(OUTCOMES.iter().map(|v| named("outcome", v)));
         wanted.extend([Verdict::Issue, Verdict::Hold].iter().map(|v| named("verdict", v)));
         wanted.extend(
