@@ -13,7 +13,7 @@ use crate::backoff::{Backoff, RETRY_MAX};
 use crate::client::Blocking;
 use crate::clock;
 use crate::parts::Parts;
-use crate::trust::TrustedSet;
+use crate::trust::{TrustError, TrustedSet};
 
 /// How often the repository is followed when nothing asks for it.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(600);
@@ -53,6 +53,17 @@ impl Parts {
         })
     }
 
+    /// A set is refused. One that is for newer agents rules all the same: the set in use is no longer what
+    /// was signed, so that this host holds until it has a newer agent.
+    pub fn refused(&self, what: &str, error: &TrustError) {
+        if error.asks_for_newer(&self.identity.agent) {
+            self.trouble(&format!("agent-too-old: this agent is {}; {what}", self.identity.agent.version), error);
+            self.step(Event::AgentTooOld);
+        } else {
+            self.trouble(what, error);
+        }
+    }
+
     /// Follows the repository once.
     async fn follow_once(self: Arc<Self>) -> bool {
         let parts = Arc::clone(&self);
@@ -73,10 +84,7 @@ impl Parts {
                 true
             }
             Ok(Err(error)) => {
-                self.trouble(&format!("the signed set cannot be followed ({})", error.code()), &error);
-                if error.asks_for_newer(&self.identity.agent) {
-                    self.step(Event::AgentTooOld);
-                }
+                self.refused(&format!("the signed set cannot be followed ({})", error.code()), &error);
                 if error.is_damage() {
                     self.step(Event::Damaged(Damage::Trust, chain(&error)));
                 }

@@ -181,12 +181,7 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
         Ok(Some(set)) if parts.is_news(&set) => parts.set_verified(set),
         Ok(_) => {}
         // It was refused when it came, and is not in use.
-        Err(error) if error.is_refusal() => {
-            parts.trouble("the newest signed set is refused", &error);
-            if error.asks_for_newer(&parts.identity.agent) {
-                parts.step(Event::AgentTooOld);
-            }
-        }
+        Err(error) if error.is_refusal() => parts.refused("the newest signed set is refused", &error),
         Err(error) => {
             let what = format!("{}: {}", parts.config.state.join("trust").display(), chain(&error));
             warn!("{what}");
