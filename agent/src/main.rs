@@ -153,10 +153,13 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
                 print_links(&collect::links_out(&path, &scope)?)?;
             } else {
                 let Captured { list, out } = collect::capture(&path, &scope)?;
-                for (link, target) in &out {
-                    eprintln!("{}", leads_out(link, target));
-                }
                 eprintln!("{} entries, {}", list.len(), list.digest());
+                if !out.is_empty() {
+                    eprintln!(
+                        "{} links lead out of the tree: what lies there does not count; --links tells",
+                        out.len()
+                    );
+                }
                 std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
             }
         }
@@ -189,14 +192,6 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// One link that leads out, for a person. Names are escaped: they come from outside.
-fn leads_out(link: &Path, target: &Path) -> String {
-    format!(
-        "{link:?} leads out of the tree, to {target:?}: what lies there does not count. \
-         Make it count with --follow, or leave the link out with --exclude"
-    )
 }
 
 fn print_links(links: &BTreeMap<PathBuf, PathBuf>) -> anyhow::Result<()> {
