@@ -286,7 +286,6 @@ fn a_fact_outside_its_values_is_unknown() {
     assert_eq!(fact("l.bad", two), FactSeen::Unknown(Why::UnexpectedValue));
     assert_eq!(fact("l.bad", ""), known("unheard", 4));
     assert_eq!(fact("l.none", two), FactSeen::Unknown(Why::KeyAbsent));
-    let twice = FactSeen::Ambiguous { file: file.clone(), lines: vec![6, 8], odd: Odd::Duplicate };
     let unclear = |lines: &[u32], odd| FactSeen::Ambiguous { file: file.clone(), lines: lines.to_vec(), odd };
     assert_eq!(fact("m.x", ""), unclear(&[6, 8], Odd::Duplicate));
     // What a program takes out of this nobody can say; guessing would make a fix not applicable.
