@@ -54,8 +54,8 @@ use index::Index;
 pub use journal::{Happened, Journal};
 use loaded::{Disk, Kept, Loads};
 use prefix::Prefix;
-pub use process::Processes;
 use process::{Owner, Probe, Recalled, Spec, Table};
+pub use process::{Processes, Unseen};
 use program::{KnownNames, TreeRead};
 use read::Bounds;
 use remembered::{KnownImage, Name, OwnerRecord, Remembered, VERSION};
@@ -148,6 +148,11 @@ impl Collector {
     /// What the watch tells is noted here.
     pub fn journal(&self) -> Journal {
         self.history.journal().clone()
+    }
+
+    /// Why not every process of the host can be seen.
+    pub fn unseen(&self) -> Option<Unseen> {
+        self.table.unseen()
     }
 
     /// What is known of running processes in the boot `boot_id`, as JSON, with the file lists that it

@@ -81,7 +81,7 @@ impl<'a> Disk<'a> {
         for config in self.concerning() {
             all.readers.insert(config.id.clone(), Gathered::default());
         }
-        let unseen = listed.err().or(kept.table.unseen());
+        let unseen = listed.err().or(kept.table.unseen().map(|_| Why::ProcessUnreadable));
         let outside = self.outside();
         for (program, spec) in self.baseline.programs.iter().zip(self.specs) {
             let Some(tree) = self.trees.get(&program.id) else { continue };
