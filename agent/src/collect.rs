@@ -40,7 +40,7 @@ use manifests::evidence::{
     RequiredFile, SettingSeen, State, TreeSeen, Why,
 };
 use manifests::id::ItemId;
-use manifests::registry::Host;
+use manifests::registry::{Host, ProcessView};
 use manifests::tree::FileList;
 use manifests::version::Version;
 
@@ -248,6 +248,9 @@ impl Collector {
                 set.file(&if exe.is_absolute() { self.prefix.on_host(exe) } else { root.join(exe) });
             }
         }
+        for path in baseline.programs.iter().flat_map(|program| &program.loads) {
+            set.file(&self.prefix.on_host(path));
+        }
         for config in baseline.configs.iter().filter(|config| concerns(&config.concerns, host)) {
             for file in &config.files {
                 set.file(&self.prefix.on_host(file));
@@ -331,7 +334,10 @@ impl Collector {
         self.specify(baseline, &mut trees);
         settle();
         let listed = self.refresh(true, limits, deadline).map_err(|_| Why::ProcessUnreadable);
-        if listed.is_err() || self.table.unseen().is_some() {
+        let is_container = host.is_some_and(|host| host.processes == ProcessView::Container);
+        let unseen = self.table.unseen().filter(|_| !is_container).map(|_| Why::ProcessUnreadable);
+        let unseen = listed.err().or(unseen);
+        if unseen.is_some() {
             gaps.insert(Gap { what: "/proc".to_owned(), why: Why::ProcessUnreadable });
         }
         let disk = Disk {
@@ -352,7 +358,7 @@ impl Collector {
             names: &mut self.names,
             probe: &mut self.probe,
         };
-        let mut loaded = disk.compare(&mut kept, listed);
+        let mut loaded = disk.compare(&mut kept, unseen);
 
         let mut state = State::default();
         for program in &baseline.programs {
@@ -447,9 +453,7 @@ impl Collector {
     /// Files outside of its tree that a program loads.
     fn loads(&mut self, program: &Program, limits: &Limits, deadline: Instant, gaps: &mut BTreeSet<Gap>) -> Loads {
         let mut loads = Loads::default();
-        let written: &[String] = &[]; // TODO: program.loads
-        let _ = program;
-        for pattern in written {
+        for pattern in &program.loads {
             let pattern = self.prefix.on_host(pattern);
             match config_file::expand(&pattern) {
                 Ok(paths) => {
@@ -524,7 +528,7 @@ impl Collector {
 
 /// What of a program's tree counts.
 fn scope(program: &Program) -> Scope {
-    Scope::new(&program.exclude)
+    Scope::new(&program.exclude).following(&program.follow)
 }
 
 /// `root/path`, bytes that are not UTF-8 replaced.

@@ -13,7 +13,7 @@ use crate::backoff::{Backoff, RETRY_MAX};
 use crate::client::Blocking;
 use crate::clock;
 use crate::parts::Parts;
-use crate::trust::TrustedSet;
+use crate::trust::{TrustError, TrustedSet};
 
 /// How often the repository is followed when nothing asks for it.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(600);
@@ -22,7 +22,6 @@ impl Parts {
     /// A set was verified: it is in use at once if it is the first or only its dates, registry or
     /// lifts are new; otherwise it waits beside the one in use.
     pub fn set_verified(&self, set: TrustedSet) {
-        let _order = self.order();
         let effects = self.take_up(set);
         self.carry_out(effects);
     }
@@ -36,6 +35,7 @@ impl Parts {
     fn take_up(&self, set: TrustedSet) -> Vec<Effect> {
         let event = Event::SetVerified { set: gate::Set::from(&*set), lifts: set.lifts.clone() };
         let set = Arc::new(set);
+        let _holding = self.holding_sets();
         {
             let mut shared = self.shared();
             shared.sets.insert(set.reference.digest(), Arc::clone(&set));
@@ -51,6 +51,17 @@ impl Parts {
                 || old.reference.digest() != new.reference.digest()
                 || old.lifts != new.lifts
         })
+    }
+
+    /// A set is refused. One that is for newer agents rules all the same: the set in use is no longer what
+    /// was signed, so that this host holds until it has a newer agent.
+    pub fn refused(&self, what: &str, error: &TrustError) {
+        if error.asks_for_newer(&self.identity.agent) {
+            self.trouble(&format!("agent-too-old: this agent is {}; {what}", self.identity.agent.version), error);
+            self.step(Event::AgentTooOld);
+        } else {
+            self.trouble(what, error);
+        }
     }
 
     /// Follows the repository once.
@@ -73,10 +84,7 @@ impl Parts {
                 true
             }
             Ok(Err(error)) => {
-                self.trouble(&format!("the signed set cannot be followed ({})", error.code()), &error);
-                if error.asks_for_newer(&self.identity.agent) {
-                    self.step(Event::AgentTooOld);
-                }
+                self.refused(&format!("the signed set cannot be followed ({})", error.code()), &error);
                 if error.is_damage() {
                     self.step(Event::Damaged(Damage::Trust, chain(&error)));
                 }

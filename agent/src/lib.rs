@@ -28,3 +28,4 @@ pub mod state;
 pub mod status;
 pub mod trust;
 pub mod watch;
+pub mod writer;

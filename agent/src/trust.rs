@@ -81,11 +81,12 @@ impl TrustError {
         matches!(self, TrustError::Tuf(TufError::StoreDamaged { .. }))
     }
 
-    /// Whether a signed baseline is refused that asks for an agent newer than `agent`.
+    /// Whether a signed baseline or registry is refused because `agent` is too old: the baseline asks for
+    /// a newer one, or one of them is of a schema that `agent` does not read yet.
     pub fn asks_for_newer(&self, agent: &Agent) -> bool {
         match self {
-            TrustError::Set(SetError::Refused { min_agent, .. }) => {
-                min_agent.as_ref().is_some_and(|least| agent.version.cmp_precedence(least).is_lt())
+            TrustError::Set(SetError::Refused { min_agent, is_newer, .. }) => {
+                *is_newer || min_agent.as_ref().is_some_and(|least| agent.version.cmp_precedence(least).is_lt())
             }
             TrustError::Set(_) | TrustError::Tuf(_) | TrustError::Keep(_) | TrustError::Directory { .. } => false,
         }

@@ -194,7 +194,7 @@ impl Repository {
     pub fn earlier_baseline(&self, digest: &Digest) -> Result<Reference, RepositoryError> {
         let path = format!("{}/baseline.toml", self.identity.product);
         let text = self.named_by(&path, digest)?;
-        let refused = |problems| SetError::Refused { path: path.clone(), problems, min_agent: None };
+        let refused = |problems| SetError::Refused { path: path.clone(), problems, min_agent: None, is_newer: false };
         let baseline = source::baseline_from_bytes(&text).map_err(refused)?;
         let mut lists = BTreeMap::new();
         for list in Reference::lists_needed(&baseline) {

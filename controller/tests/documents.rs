@@ -5,8 +5,9 @@ mod support;
 
 use data_encoding::BASE64;
 use manifests::api::{self, FleetView, HostView, Next};
+use manifests::digest::Digest;
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
-use manifests::evidence::Evidence;
+use manifests::evidence::{Evidence, Held, ProcessesSeen, ProgramSeen, TreeSeen};
 use manifests::key::SigningKey;
 use manifests::outcome::Verdict;
 use reqwest::Method;
@@ -28,6 +29,39 @@ async fn evidence_is_answered_with_a_permit_that_its_key_verifies() {
     assert_eq!(drifted.verdict, Verdict::Hold);
     let view: HostView = world.see(&format!("{}/{OTHER}", api::HOSTS)).await;
     assert_eq!(view.appraisal.items[0].details[0].line, Some(3));
+}
+
+#[tokio::test]
+async fn what_should_run_and_does_not_is_told_of_host_and_site_and_holds_nobody() {
+    let world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    let mut draft = world.draft();
+    draft.targets_version = 2;
+    let tree = Digest::of(b"a file list");
+    draft.baseline = support::baseline("2.0.0").replace("schema = 1", "schema = 2")
+        + &format!(
+            "\n[[program]]\nid = \"server\"\nroot = \"/opt/server\"\nprocess = {{ exe = \"bin/server\" }}\n\
+             expect_running = true\nroles = [\"ap\"]\nenforce = \"hold\"\nowner = \"o\"\nremediation = {{ en = \"r\" }}\n\
+             [[program.release]]\nversion = \"1.0.0\"\ntree = \"{tree}\"\n"
+        );
+    assert_eq!(world.publish(&draft).await.status(), 200);
+    other.baseline.clone_from(&draft.baseline);
+    let mut shown = async |processes| {
+        let mut evidence = Evidence { cover: other.cover(), state: state("exclusive") };
+        let (loaded, tree) = (Held::default(), TreeSeen::Digest(tree));
+        let program = ProgramSeen { tree, processes, loaded, trees: vec![], findings: vec![] };
+        evidence.state.programs.insert("server".parse().unwrap(), program);
+        let receipt = world.receipt(&Sealed::seal(&evidence, &other.key).unwrap()).await;
+        let fleet: FleetView = world.see(api::SITES).await;
+        let row = fleet.sites.into_iter().find(|row| row.code == *other.id.site()).unwrap();
+        let view: HostView = world.see(&format!("{}/{OTHER}", api::HOSTS)).await;
+        assert_eq!((&row.warnings, &view.host.warnings), (&view.appraisal.warnings, &view.appraisal.warnings));
+        let warnings: Vec<String> = row.warnings.iter().map(ToString::to_string).collect();
+        (receipt.permit.unwrap().claimed().unwrap().verdict, warnings)
+    };
+    let warning = vec!["not-running server".to_owned()];
+    assert_eq!(shown(ProcessesSeen::NotRunning).await, (Verdict::Issue, warning));
+    assert_eq!(shown(ProcessesSeen::Running).await, (Verdict::Issue, vec![]));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::reason::{Code, Reason};
 use crate::stop::{Scope, Stop, StopRef};
 use crate::text::{self, Lang};
 use crate::time::Time;
+use crate::warning::Warning;
 
 /// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
 pub const ENROLMENTS: &str = "/v1/enrolments";
@@ -183,6 +184,9 @@ pub struct SiteRow {
     pub verdict: Verdict,
     /// Why hold, over all hosts.
     pub reasons: Vec<Reason>,
+    /// What else people are told, over all hosts; it holds nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// Hosts listed.
     pub hosts: u32,
     /// Since when the standing is what it is.
@@ -204,6 +208,9 @@ pub struct HostRow {
     pub verdict: Verdict,
     /// Why hold.
     pub reasons: Vec<Reason>,
+    /// What else people are told; it holds nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// What it may do now: its own verdict, its neighbours', the stops, and its newest permit.
     pub allowed: Allowed,
     /// When the controller last heard from it.

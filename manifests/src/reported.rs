@@ -8,3 +8,4 @@ pub mod outcome;
 pub mod permit;
 pub mod reason;
 pub mod stop;
+pub mod warning;

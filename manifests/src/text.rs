@@ -1,7 +1,7 @@
 //! Text for people, in English and Japanese, from the Fluent files in `manifests/locale`.
 //!
 //! The texts are compiled in. Keys: `reason-CODE` (with the attributes `.short` and `.action`),
-//! `outcome-…`, `verdict-…`, `standing-…`, `kind-…`, `gate-…` and those of the screens. A key
+//! `warning-CODE` (likewise), `outcome-…`, `verdict-…`, `standing-…`, `kind-…`, `gate-…` and those of the screens. A key
 //! nobody wrote a text for comes back as it is: an odd word on the screen, never a failure.
 
 use std::borrow::Cow;
@@ -13,6 +13,7 @@ use unic_langid::LanguageIdentifier;
 
 use crate::baseline::Localized;
 use crate::reason::{Code, Reason};
+use crate::warning::Warning;
 
 /// A language that people are spoken to in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -165,6 +166,27 @@ pub fn reason_action(lang: Lang, code: Code) -> String {
     text(lang, &format!("reason-{code}.action"))
 }
 
+/// A warning as a sentence, with its item.
+pub fn warning(lang: Lang, warning: &Warning) -> String {
+    let sentence = text(lang, &format!("warning-{}", warning.code));
+    text_with(lang, "reason-about", &[("sentence", sentence.into()), ("about", warning.item.as_str().into())])
+}
+
+/// A warning in a few words, for a table.
+pub fn warning_short(lang: Lang, warning: &Warning) -> String {
+    let key = format!("warning-{}.short", warning.code);
+    let short = text(lang, &key);
+    // Of a code of a later version there are no words here.
+    let short = if short == key { warning.code.to_string() } else { short };
+    format!("{short} {}", warning.item)
+}
+
+/// What to do about a warning; nothing is known of a code of a later version.
+pub fn warning_action(lang: Lang, warning: &Warning) -> Option<String> {
+    let key = format!("warning-{}.action", warning.code);
+    Some(text(lang, &key)).filter(|action| *action != key)
+}
+
 impl Localized {
     /// The text in `lang`; English where nobody wrote it in Japanese.
     pub fn text(&self, lang: Lang) -> &str {
@@ -177,6 +199,7 @@ impl Localized {
 
 #[cfg(test)]
 mod tests {
+    use crate::warning::WarningCode;
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
@@ -246,6 +269,9 @@ mod tests {
             wanted.extend(["", ".short", ".action"].map(|part| format!("reason-{code}{part}")));
         }
         wanted.extend(crate::evidence::Odd::ALL.iter().map(|(code, _)| format!("odd-{code}")));
+        for code in WarningCode::ALL {
+            wanted.extend(["", ".short", ".action"].map(|part| format!("warning-{code}{part}")));
+        }
         wanted.extend(OUTCOMES.iter().map(|v| named("outcome", v)));
         wanted.extend([Verdict::Issue, Verdict::Hold].iter().map(|v| named("verdict", v)));
         wanted.extend(

@@ -25,13 +25,24 @@ use manifests::time::Time;
 /// to append.
 fn judged(baseline: &str, host: &str, seen: &str, now: Time) -> Appraisal {
     let text = match baseline.split_once(" => ") {
-        Some((old, new)) => {
-            assert!(fleet::BASELINE.contains(old), "{old:?} is not in the baseline");
-            fleet::BASELINE.replacen(old, new, 1)
-        }
+        Some(_) => changed(fleet::BASELINE, &[baseline]),
         None => format!("{}\n{baseline}", fleet::BASELINE),
     };
-    let reference = fleet::reference(&text);
+    judged_by(&text, host, seen, now)
+}
+
+/// The text with these changes, each `old => new`.
+fn changed(text: &str, changes: &[&str]) -> String {
+    changes.iter().fold(text.to_owned(), |text, change| {
+        let (old, new) = change.split_once(" => ").unwrap_or_else(|| panic!("{change:?} has no ` => `"));
+        assert!(text.contains(old), "{old:?} is not in the baseline");
+        text.replacen(old, new, 1)
+    })
+}
+
+/// Judges `host` by a baseline.
+fn judged_by(text: &str, host: &str, seen: &str, now: Time) -> Appraisal {
+    let reference = fleet::reference(text);
     let registry = fleet::registry();
     let mut evidence = fleet::evidence(host, &reference);
     seen::apply(&mut evidence, seen);

@@ -6,7 +6,9 @@ mod keys;
 #[path = "common/signed_set.rs"]
 mod signed_set;
 
+use manifests::baseline;
 use manifests::digest::Digest;
+use manifests::registry;
 use manifests::set::SetError;
 use manifests::stop::Lift;
 use manifests::tuf::TufError;
@@ -216,9 +218,35 @@ fn a_baseline_that_cannot_be_read_still_says_for_whom_it_is() {
     let mut set = SignedSet::new();
     set.baseline = set.baseline.replace("schema = 1\n", "schema = 99\nmin_agent = \"7.0.0\"\n");
     let error = set.read().unwrap_err();
-    let SetError::Refused { min_agent, .. } = &error else { panic!("{error}") };
+    let SetError::Refused { min_agent, is_newer: true, .. } = &error else { panic!("{error}") };
     assert_eq!(min_agent.as_ref().map(ToString::to_string).as_deref(), Some("7.0.0"));
     // Of one unit's signatures nothing counts.
     set.units = ["a", "a", "b"];
     assert_eq!(set.read().unwrap_err().code(), "one-unit");
+}
+
+#[test]
+fn a_baseline_or_registry_of_a_later_schema_says_that_the_reader_is_too_old() {
+    fn refused(change: impl Fn(&mut SignedSet)) -> (String, bool) {
+        let mut set = SignedSet::new();
+        change(&mut set);
+        match set.read().unwrap_err() {
+            SetError::Refused { path, is_newer, .. } => (path, is_newer),
+            error => panic!("{error}"),
+        }
+    }
+    let later = |text: &str, schema: u32| text.replace("schema = 1\n", &format!("schema = {schema}\n"));
+    let baseline = baseline_path(PRODUCT);
+    assert_eq!(refused(|set| set.baseline = later(&set.baseline, baseline::SCHEMA + 1)), (baseline.clone(), true));
+    assert_eq!(refused(|set| set.baseline = later(&set.baseline, 0)), (baseline.clone(), false));
+    assert_eq!(refused(|set| set.baseline += "odd = 1\n"), (baseline, false));
+    let registry = |schema| move |set: &mut SignedSet| set.registry = Some(later(&set.registry(), schema));
+    assert_eq!(refused(registry(registry::SCHEMA + 1)), (REGISTRY.to_owned(), true));
+    assert_eq!(refused(registry(0)), (REGISTRY.to_owned(), false));
+    for schema in 1..=registry::SCHEMA {
+        let mut set = SignedSet::new();
+        set.registry = Some(later(&set.registry(), schema));
+        set.baseline = later(&set.baseline, schema);
+        set.read().unwrap();
+    }
 }

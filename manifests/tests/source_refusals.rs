@@ -61,6 +61,38 @@ fn a_key_of_a_later_schema_is_unknown_and_the_hint_says_which() {
 }
 
 #[test]
+fn what_a_program_follows_and_loads_and_that_it_should_run_are_keys_of_schema_2() {
+    let keys = "follow = [\"lib/*.so\"]\nloads = [\"/usr/lib/issuing/*.so\"]\nexpect_running = true";
+    let with = |keys: &str| SAMPLE.replacen("exclude = [", &format!("{keys}\nexclude = ["), 1);
+    let program = source::baseline(&with(keys)).unwrap().programs[0].clone();
+    assert!(program.follow.excludes(std::path::Path::new("lib/a.so"), false) && program.expect_running);
+    assert_eq!(program.loads, ["/usr/lib/issuing/*.so"]);
+    let none = source::baseline(SAMPLE).unwrap().programs[0].clone();
+    assert!(none.follow.sources().is_empty() && none.loads.is_empty() && !none.expect_running);
+    let before = source::baseline(&with(keys).replacen("schema = 2 ", "schema = 1 ", 1)).unwrap_err();
+    let unknown: Vec<_> = before.iter().map(|problem| (problem.code, problem.key.as_str())).collect();
+    let key = |key| ("unknown-key", key);
+    assert_eq!(unknown, [key("program[0].follow"), key("program[0].loads"), key("program[0].expect_running")]);
+    for (mistaken, code) in [
+        ("follow = [\"a[\"]", "bad-glob"),
+        ("follow = \"lib\"", "wrong-type"),
+        ("loads = [\"lib/a.so\"]", "bad-path"),
+        ("loads = [\"/opt/issuing/lib/a.so\"]", "bad-path"),
+        ("loads = [\"/usr/*/a.so\"]", "bad-glob"),
+        ("loads = [\"/a\", \"/a\"]", "duplicate-value"),
+        ("expect_running = \"yes\"", "wrong-type"),
+    ] {
+        let problems = source::baseline(&with(mistaken)).unwrap_err();
+        assert_eq!(problems.iter().map(|p| p.code).collect::<Vec<_>>(), [code], "{mistaken}");
+    }
+    assert!(source::baseline(&with("loads = [\"/opt/issuing-common/a.so\"]")).is_ok());
+    let process = SAMPLE.lines().find(|line| line.starts_with("process = ")).unwrap();
+    let nobody = with("expect_running = true").replacen(process, "", 1);
+    let problems = source::baseline(&nobody).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.code == "no-process"), "{problems:#?}");
+}
+
+#[test]
 fn a_reader_reads_the_formats_it_is_known_for() {
     let formats = ["toml", "ini", "properties", "xml", "json", "yaml", "env", "keyvalue"];
     for format in formats {

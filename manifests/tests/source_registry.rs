@@ -1,6 +1,6 @@
 //! What a registry must be, and how it is looked up.
 
-use manifests::registry::Topology;
+use manifests::registry::{ProcessView, Registry, Topology};
 use manifests::source;
 use manifests::time::Time;
 
@@ -16,7 +16,8 @@ fn check(sound: &str, mistaken: &str, expected: &[(u32, &str)]) {
 
 #[test]
 fn a_registry_that_could_not_be_relied_on_is_refused() {
-    check("schema = 1", "schema = 2\nnew_key = true", &[(1, "unsupported-schema")]);
+    check("schema = 1", "schema = 3\nnew_key = true", &[(1, "unsupported-schema")]);
+    check("schema = 1", "schema = 2\nnew_key = true", &[(2, "unknown-key")]);
     check("schema = 1", "", &[(1, "missing-key")]);
     check("code = \"131211\"", "code = \"402206\"", &[(31, "duplicate-id")]);
     check("id = \"402206-db1\"", "id = \"402206-ap1\"", &[(39, "duplicate-id")]);
@@ -38,6 +39,22 @@ fn a_registry_that_could_not_be_relied_on_is_refused() {
     check("[[host]]", "[host]", &[(34, "wrong-type"), (38, "duplicate-key"), (43, "duplicate-key")]);
     check("en = \"Adachi\"", "en = \"Adachi\\u001b[2J\"", &[(32, "bad-text")]);
     check("[[controller]]\nid = \"main\"", "[[contoller]]\nid = \"main\"", &[(17, "unknown-key")]);
+}
+
+#[test]
+fn a_host_says_whose_processes_its_agent_sees_under_schema_2() {
+    let with = |schema: u32, word: &str| {
+        let text = SAMPLE.replacen("schema = 1", &format!("schema = {schema}"), 1);
+        source::registry(&text.replacen("roles = [\"db\"]", &format!("roles = [\"db\"]\nprocesses = \"{word}\""), 1))
+    };
+    let view = |registry: Registry, id: &str| registry.hosts.iter().find(|h| h.id.as_str() == id).unwrap().processes;
+    let registry = with(2, "container").unwrap();
+    assert_eq!(view(registry.clone(), "402206-db1"), ProcessView::Container);
+    assert_eq!(view(registry, "402206-ap1"), ProcessView::Host);
+    assert_eq!(view(with(2, "host").unwrap(), "402206-db1"), ProcessView::Host);
+    assert_eq!(with(2, "guest").unwrap_err()[0].code, "bad-word");
+    let problems = with(1, "container").unwrap_err();
+    assert_eq!((problems[0].code, problems[0].key.as_str()), ("unknown-key", "host[0].processes"));
 }
 
 #[test]

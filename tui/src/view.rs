@@ -11,6 +11,7 @@ use crate::cells;
 use crate::event::NoContact;
 use crate::keymap::{self, Place};
 use crate::model::{Link, Model, ROWS_ABOVE, SIZE_MIN};
+use crate::page::Tone;
 use crate::standing::Shown;
 use crate::theme::Theme;
 use crate::words;
@@ -118,6 +119,10 @@ fn counts<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
             // Green only when every site is: a green word beside a red one is what the eye believes.
             let own = if shown == Shown::Verified && !good { theme.title() } else { theme.state(shown) };
             left.push(Span::styled(words, style(own)));
+        }
+        if let Some(warned) = words::warned(model.lang, fleet) {
+            left.push(Span::styled(theme.separator(), style(Style::new())));
+            left.push(Span::styled(format!("{} {warned}", theme.mark(Tone::Warn)), style(theme.tone(Tone::Warn))));
         }
     }
     let used: usize = left.iter().map(Span::width).sum();

@@ -5,6 +5,7 @@ use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
 use manifests::time::{Span, Time};
+use manifests::warning::Warning;
 
 use crate::cells;
 use crate::standing::Shown;
@@ -128,6 +129,43 @@ pub fn reasons(lang: Lang, reasons: &[Reason], cells: usize) -> String {
     let room = cells.saturating_sub(cells::width(&more));
     let named = if about.is_empty() { short } else { format!("{short} {about}") };
     format!("{}{more}", cells::cut(&named, room))
+}
+
+/// How many sites have warnings; nothing if none has.
+pub fn warned(lang: Lang, fleet: &FleetView) -> Option<String> {
+    let count = fleet.sites.iter().filter(|row| !row.warnings.is_empty()).count();
+    (count > 0).then(|| text_with(lang, "count-warned", &[("count", count.into())]))
+}
+
+/// The first warning as a sentence behind its mark, and how many others there are.
+fn warned_of(lang: Lang, mark: &str, warnings: &[Warning]) -> Option<String> {
+    let (first, others) = warnings.split_first()?;
+    let more = match others.len() {
+        0 => String::new(),
+        others => format!(" {}", text_with(lang, "more-reasons", &[("count", others.into())])),
+    };
+    Some(format!("{mark} {}{more}", text::warning(lang, first)))
+}
+
+/// The main reason and the first warning as sentences.
+pub fn sentences(lang: Lang, mark: &str, reasons: &[Reason], warnings: &[Warning]) -> String {
+    let reason = Some(sentence(lang, reasons)).filter(|sentence| !sentence.is_empty());
+    reason.into_iter().chain(warned_of(lang, mark, warnings)).collect::<Vec<_>>().join(" ")
+}
+
+/// The first warning in at most `cells`.
+pub fn warning(lang: Lang, warnings: &[Warning], cells: usize) -> String {
+    let Some((first, others)) = warnings.split_first() else { return String::new() };
+    let more = match others.len() {
+        0 => String::new(),
+        others => format!(" {}", text_with(lang, "more-reasons", &[("count", others.into())])),
+    };
+    let sentence = format!("{}{more}", text::warning(lang, first));
+    if cells >= SENTENCE_CELLS_MIN && cells::width(&sentence) <= cells {
+        return sentence;
+    }
+    let room = cells.saturating_sub(cells::width(&more));
+    format!("{}{more}", cells::cut(&text::warning_short(lang, first), room))
 }
 
 /// Whom a stop stops.

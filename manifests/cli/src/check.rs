@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use manifests::baseline::{Baseline, Requirement, Requires};
+use manifests::baseline::{Baseline, Program, Requirement, Requires};
 use manifests::digest::Digest;
 use manifests::registry::Registry;
 use manifests::source::{self, PROBLEMS_MAX, Problem, SOURCE_BYTES_MAX};
@@ -14,6 +14,7 @@ use manifests::tree::FileList;
 use crate::directory::{BASELINE, Directory, REGISTRY, read_regular};
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
+use crate::links;
 use crate::people::People;
 use crate::roots::Roots;
 
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
         }
         match directory(&opened, now)? {
             Ok(checked) => {
-                for warning in unmet(&checked.baseline) {
+                for warning in unmet(&checked.baseline).into_iter().chain(links_out(&checked)) {
                     eprintln!("warning: {}: {warning}", opened.place(BASELINE).display());
                 }
                 Vec::new()
@@ -158,7 +159,8 @@ pub(crate) fn directory(
         files.push((digest, bytes));
     }
     if let Ok((baseline, _, text)) = &baseline {
-        let problems = file_lists(baseline, &files, text);
+        let mut problems = file_lists(baseline, &files, text);
+        problems.extend(executables(baseline, &files, text));
         mistakes.extend(located(&directory.place(BASELINE), problems));
     }
     if let Ok(registry) = &registry {
@@ -191,6 +193,55 @@ fn unmet(baseline: &Baseline) -> Vec<String> {
         }
     }
     warnings
+}
+
+// No mistake of a release that was signed before: what is installed is what was captured.
+fn links_out(checked: &CheckedDirectory) -> Vec<String> {
+    let list = |tree: &Digest| {
+        let (_, bytes) = checked.files.iter().find(|(digest, _)| digest == tree)?;
+        FileList::parse(bytes).ok()
+    };
+    let of_program = |program: &Program| -> Vec<String> {
+        let releases = program.releases.iter();
+        releases
+            .filter_map(|release| links::warning(program, &release.version.to_string(), &list(&release.tree)?))
+            .collect()
+    };
+    checked.baseline.programs.iter().flat_map(of_program).collect()
+}
+
+// Of an executable that no release has no process can ever be found.
+fn executables(baseline: &Baseline, files: &[(Digest, Vec<u8>)], text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for program in &baseline.programs {
+        let Some(process) = &program.process else { continue };
+        let exe = match process.exe.strip_prefix(&program.root).and_then(|rest| rest.strip_prefix('/')) {
+            Some(inside) => inside,
+            None if process.exe.starts_with('/') => continue, // An interpreter of the host.
+            None => process.exe.as_str(),
+        };
+        let lists: Vec<FileList> = program
+            .releases
+            .iter()
+            .filter_map(|release| files.iter().find(|(digest, _)| *digest == release.tree))
+            .filter_map(|(_, bytes)| FileList::parse(bytes).ok())
+            .collect();
+        let brought = program.patches.iter().any(|patch| patch.replaces.contains_key(exe));
+        if lists.is_empty() || brought || lists.iter().any(|list| has(list, exe)) {
+            continue;
+        }
+        let (line, column) = place_of(text, &format!("{:?}", process.exe));
+        let message = format!("no release of {} has {exe}, so that its process would never be found", program.id);
+        let hint = Some("name the executable as the file lists in files/ do, relative to the root".to_owned());
+        problems.push(Problem { line, column, code: "exe-not-listed", message, hint, key: String::new() });
+    }
+    problems
+}
+
+// As a file or link, or below a link, behind which the list does not say what is.
+fn has(list: &FileList, path: &str) -> bool {
+    let is_link = |path: &Path| list.digest_of(format!("{}//", path.display()).as_bytes()).is_some();
+    list.digest_of(path.as_bytes()).is_some() || Path::new(path).ancestors().any(is_link)
 }
 
 // A patch says what it replaces, and the rest of the tree is the release's; where a host differs, only

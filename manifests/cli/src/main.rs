@@ -12,6 +12,7 @@ mod init;
 mod key_file;
 mod keygen;
 mod lift;
+mod links;
 mod people;
 mod publish;
 mod remote;

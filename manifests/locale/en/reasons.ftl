@@ -120,3 +120,8 @@ reason-no-fix = No fix exists yet, and its due date has passed.
 
 # A reason that names its item or another host.
 reason-about = { $sentence } ({ $about })
+
+# What people are told and holds nobody.
+warning-not-running = A program that should run does not.
+    .short = not running
+    .action = Start it, unless somebody stopped it on purpose.

@@ -6,6 +6,7 @@ count-held = { $count } held
 count-silent = { $count } silent
 count-stopped = { $count } stopped
 count-lapsed = { $count } unknown
+count-warned = { $count } with warnings
 count-hosts = { $count ->
     [one] { $count } host
    *[other] { $count } hosts
@@ -195,6 +196,8 @@ help-state-held = An item is not as it must be, or evidence is refused.
 help-state-silent = A host has not shown evidence in time.
 help-state-stopped = A stop covers the site.
 help-state-verified = May issue, verified as of its evidence.
+help-warned-word = warning sign
+help-warned = Beside a state: there is something to look at, and it holds nobody.
 help-state-lapsed = The last evidence has run out while this screen heard nothing newer.
 key-up = up
 key-down = down

@@ -120,3 +120,8 @@ reason-no-fix = 修正がまだなく、提供期日を過ぎています。
 
 # A reason that names its item or another host.
 reason-about = { $sentence }({ $about })
+
+# 発行を止めない注意。
+warning-not-running = 稼働しているはずのプログラムが停止しています。
+    .short = 非稼働
+    .action = 意図した停止でなければ、起動してください。

@@ -416,8 +416,15 @@ pub struct Program {
     pub root: String,
     /// Paths below the root that do not count.
     pub exclude: Globs,
+    /// Symbolic links of the tree that lead out of it and whose target's content counts.
+    pub follow: Globs,
+    /// Files outside of the tree that the program reads and closes: absolute, `*` and `?` in the last
+    /// component.
+    pub loads: Vec<String>,
     /// The process that runs it.
     pub process: Option<Process>,
+    /// Whether a host on which it does not run is warned of. It never holds.
+    pub expect_running: bool,
     /// Which hosts must have it. On any other its presence is a finding.
     pub concerns: Concerns,
     /// How its versions are ordered.

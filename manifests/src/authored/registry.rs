@@ -7,7 +7,7 @@ use crate::time::Time;
 
 /// The schema of a registry that this library writes; it reads all since 1. The baseline's is numbered
 /// apart ([`crate::baseline::SCHEMA`]).
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// A whole registry, checked: every host's site is listed, no id or key stands twice.
 ///
@@ -70,6 +70,18 @@ pub struct Host {
     pub joined: Time,
     /// From here on it is not any more.
     pub left: Option<Time>,
+    /// Whose processes its agent sees.
+    pub processes: ProcessView,
+}
+
+/// Whose processes an agent sees, and so when it may say that a program does not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProcessView {
+    /// Those of the whole host: a program is not running where every one of them was looked at.
+    #[default]
+    Host,
+    /// Those of the PID namespace that the agent itself is in: there is nothing else to see.
+    Container,
 }
 
 impl Host {

@@ -79,6 +79,16 @@ pub fn min_agent(bytes: &[u8]) -> Option<semver::Version> {
     root.get("min_agent")?.get_ref().as_str()?.parse().ok()
 }
 
+/// The schema that a baseline or registry says it is of, also of one that is refused.
+///
+/// One above the newest that this program reads is no mistake of its writer, either.
+pub fn schema(bytes: &[u8]) -> Option<i64> {
+    check_size(bytes.len()).ok()?;
+    let (_, root) = Sheet::parse(std::str::from_utf8(bytes).ok()?);
+    let number = root.get("schema")?.get_ref().as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
 /// Reads a registry.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ use crate::reference::Reference;
 use crate::registry::{Entry, Topology};
 use crate::time::{Span, Time};
 use crate::value::Value;
+use crate::warning::Warning;
 
 /// How far the wall clocks of host and controller may lie apart.
 pub const CLOCK_SKEW_MAX: Span = Span::from_s(60);
@@ -37,6 +38,7 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
         return Appraisal {
             verdict: Verdict::Hold,
             reasons: vec![Reason::of(Code::NotListed)],
+            warnings: Vec::new(),
             items: Vec::new(),
             changes_at: None,
         };
@@ -46,7 +48,7 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
     let max_age = baseline.gate.evidence_max_age;
     let fresh = evidence.filter(|e| now <= e.cover.pass_started.after(max_age));
 
-    let mut reasons = Vec::new();
+    let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
     let (items, changes_at) = match fresh {
         Some(evidence) => {
             reasons.extend(whole_host(reference, evidence, now).map(Reason::of));
@@ -54,6 +56,7 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
             if !judged.any_concerns {
                 reasons.push(Reason::of(Code::NothingJudged));
             }
+            warnings = judged.warnings;
             (judged.items, judged.changes_at.into_iter().chain(own_ends(&evidence.cover, max_age, now)).min())
         }
         None => {
@@ -71,7 +74,7 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
     let host = if reasons.is_empty() { Verdict::Issue } else { Verdict::Hold };
     let verdict = Verdict::worst(items.iter().map(|judged| judged.verdict).chain([host]));
     let changes_at = changes_at.into_iter().chain(entry.changes_at).min();
-    Appraisal { verdict, reasons, items, changes_at }
+    Appraisal { verdict, reasons, warnings, items, changes_at }
 }
 
 /// What makes fresh evidence as a whole not count.
@@ -111,6 +114,7 @@ fn own_ends(cover: &Cover, max_age: Span, now: Time) -> impl Iterator<Item = Tim
 /// All items of one host.
 struct AllItems {
     items: Vec<Judged>,
+    warnings: Vec<Warning>,
     /// Whether any item is known to concern the host.
     any_concerns: bool,
     /// The next moment at which one of them is judged otherwise.
@@ -127,7 +131,7 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn all_items(&self) -> AllItems {
-        let mut all = AllItems { items: Vec::new(), any_concerns: false, changes_at: None };
+        let mut all = AllItems { items: Vec::new(), warnings: Vec::new(), any_concerns: false, changes_at: None };
         for item in self.baseline().items() {
             let finding = match item {
                 Item::Fix(fix) => self.fix(fix),
@@ -136,6 +140,9 @@ impl<'a> Judge<'a> {
                 Item::Config(config) => self.pinned(config),
             };
             all.any_concerns |= finding.concerns;
+            if let Item::Program(program) = item {
+                all.warnings.extend(self.not_running(program));
+            }
             let (judged, changes_at) = self.finish(item, finding);
             all.changes_at = all.changes_at.into_iter().chain(changes_at).min();
             all.items.push(judged);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::ItemId;
 use crate::reason::{Code, Reason};
 use crate::time::Time;
+use crate::warning::Warning;
 
 /// How one item stands on one host, best first: a host is as its worst item, [`Ord`]'s maximum.
 ///
@@ -122,6 +123,9 @@ pub struct Appraisal {
     pub verdict: Verdict,
     /// Why hold, in the order of [`Code`]; empty for issue.
     pub reasons: Vec<Reason>,
+    /// What people are told and holds nobody, in the order of items.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// Every item of the baseline, in its order: fixes, settings, programs, pinned configurations.
     pub items: Vec<Judged>,
     /// The next moment at which this answer can change without new evidence.

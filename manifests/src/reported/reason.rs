@@ -76,7 +76,7 @@ codes! {
     NoBaseline = "no-baseline",
     /// Past the expiry of targets or root plus the grace.
     BaselineExpired = "baseline-expired",
-    /// The baseline asks for a newer agent.
+    /// The baseline asks for a newer agent, or it or the registry is of a schema that only a newer one reads.
     AgentTooOld = "agent-too-old",
     /// The host is not in the registry, or outside its dates.
     NotListed = "not-listed",

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::baseline;
 use crate::chain::chain;
 use crate::digest::Digest;
 use crate::id::ProductId;
 use crate::key::{KeyId, PublicKey};
 use crate::reference::{Reference, ReferenceError};
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::source::{self, Problem};
 use crate::stop::Lift;
 use crate::succession::only_unit;
@@ -62,6 +63,8 @@ pub enum SetError {
         problems: Vec<Problem>,
         /// Of a baseline, the agent version that it asks for: one that is older may be at fault itself.
         min_agent: Option<semver::Version>,
+        /// It is of a schema above the newest that this program reads: a newer one may read it.
+        is_newer: bool,
     },
     /// Another product's.
     #[error("the set is for product {found}, not {expected}")]
@@ -167,6 +170,7 @@ where
         path: REGISTRY.to_owned(),
         problems,
         min_agent: None,
+        is_newer: is_newer(&registry_bytes, registry::SCHEMA),
     })?;
     let path = baseline_path(product.as_str());
     let baseline_bytes = target(&path)?;
@@ -181,6 +185,7 @@ where
         path,
         problems,
         min_agent: source::min_agent(&baseline_bytes),
+        is_newer: is_newer(&baseline_bytes, baseline::SCHEMA),
     })?;
     is_of(&baseline.product)?;
     let mut lists = BTreeMap::new();
@@ -198,6 +203,10 @@ where
         expires: trusted.root().expires.min(trusted.targets().expires),
         timestamp: trusted.timestamp().version,
     })
+}
+
+fn is_newer(bytes: &[u8], newest: u32) -> bool {
+    source::schema(bytes).is_some_and(|schema| schema > i64::from(newest))
 }
 
 fn read_lifts(

@@ -100,6 +100,28 @@ fn what_a_process_holds_is_what_counts() {
 }
 
 #[test]
+fn a_program_that_should_run_and_does_not_is_warned_of_and_holds_nobody() {
+    let expected =
+        "[[program]]\nid = \"issuing-server\" => [[program]]\nexpect_running = true\nid = \"issuing-server\"";
+    let of_schema_2 = |change: &str| crate::changed(fleet::BASELINE, &["schema = 1 => schema = 2", change]);
+    let warned = |host: &str, baseline: &str, seen: &str| {
+        let appraisal = crate::judged_by(&of_schema_2(baseline), host, seen, fleet::now());
+        appraisal.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let asleep = "loaded issuing-server = not-running; running lock.print-wait = not-running";
+    assert_eq!(warned(fleet::AP, expected, asleep), ["not-running issuing-server"]);
+    let appraisal = crate::judged_by(&of_schema_2(expected), fleet::AP, asleep, fleet::now());
+    assert_eq!(crate::verdict(&appraisal), "issue");
+    // Nobody asked; it runs; nobody knows, which holds by itself; it is not for this host.
+    let none: [&str; 0] = [];
+    assert_eq!(warned(fleet::AP, "version = \"2026.10.1\" => version = \"2026.10.1\"", asleep), none);
+    assert_eq!(warned(fleet::AP, expected, ""), none);
+    assert_eq!(warned(fleet::AP, expected, "loaded issuing-server = unreadable"), none);
+    assert_eq!(warned(fleet::AP, expected, &format!("{asleep}; pass age = 1h")), none);
+    assert_eq!(warned(fleet::DB, expected, ""), none);
+}
+
+#[test]
 fn a_value_that_is_not_as_expected_has_drifted() {
     check("", "setting lock.print-wait = shared", "lock.print-wait drifted: lock-drifted");
     check("", "running lock.print-wait = shared", "lock.print-wait drifted: lock-drifted");

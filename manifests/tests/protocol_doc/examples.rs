@@ -27,6 +27,7 @@ use manifests::tree::FileList;
 use manifests::tuf::repository::{self, LIFTS, REGISTRY, baseline_path, file_path, lift_path};
 use manifests::tuf::{MetaFile, ROOT, Root, SNAPSHOT, Signed, TARGETS, TIMESTAMP, Targets};
 use manifests::value::Value;
+use manifests::warning::{Warning, WarningCode};
 use serde::Serialize;
 use serde_json::json;
 
@@ -344,12 +345,14 @@ fn stop_view() -> StopView {
 
 fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
     let missing = Reason::item(Code::FixMissing, &"FIX-2019-0007".parse().unwrap());
+    let not_running = Warning { code: WarningCode::NotRunning, item: "issuing-server".parse().unwrap() };
     let site_row = SiteRow {
         code: site(),
         name: Localized { en: "Munakata".to_owned(), ja: Some("宗像市".to_owned()) },
         standing: Standing::Held,
         verdict: Verdict::Hold,
         reasons: vec![missing.clone()],
+        warnings: vec![not_running.clone()],
         hosts: 1,
         since: time("2026-10-01T08:59:30.000Z"),
         verified_at: Some(time("2026-10-01T09:00:02.900Z")),
@@ -369,6 +372,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         roles: vec!["ap".parse().unwrap()],
         verdict: Verdict::Hold,
         reasons: vec![missing.clone()],
+        warnings: vec![not_running.clone()],
         allowed: Allowed { verdict: Verdict::Hold, reasons: vec![missing.clone()] },
         heard: Some(time("2026-10-01T09:00:03.300Z")),
         evidence: Some(time("2026-10-01T09:00:02.900Z")),
@@ -403,6 +407,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
     let appraisal = Appraisal {
         verdict: Verdict::Hold,
         reasons: vec![missing],
+        warnings: vec![not_running],
         items: vec![judged],
         changes_at: Some(time("2026-10-01T09:10:02.901Z")),
     };

@@ -10,6 +10,7 @@ use manifests::time::Time;
 use super::table::{self, Align};
 use super::{End, Style, print_as};
 use crate::args::Form;
+use crate::page::Tone;
 use crate::words;
 
 /// Prints the hosts; ages are as of `now`.
@@ -53,7 +54,7 @@ fn people(hosts: &[HostRow], style: Style, now: Time, out: &mut impl Write) -> i
                 host.agent.clone().unwrap_or_else(|| "-".to_owned()),
                 permit
                     .map_or_else(|| "-".to_owned(), |p| format!("{} {}", verdict(&p.verdict), words::moment(p.until))),
-                words::sentence(lang, &host.allowed.reasons),
+                words::sentences(lang, style.theme.mark(Tone::Warn), &host.allowed.reasons, &host.warnings),
             ]
         })
         .collect();

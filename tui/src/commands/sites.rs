@@ -8,6 +8,7 @@ use manifests::text::{text, text_with};
 use super::table::{self, Align};
 use super::{End, Style, print_as};
 use crate::args::Form;
+use crate::page::Tone;
 use crate::standing::Shown;
 use crate::words;
 
@@ -25,7 +26,7 @@ fn people(fleet: &FleetView, style: Style, out: &mut impl Write) -> io::Result<(
     let shown = |row: &SiteRow| Shown::of(row.standing, row.verified_until, fleet.time);
     let lapsed = fleet.sites.iter().filter(|row| shown(row) == Shown::Lapsed).count();
     let counts = words::counts(lang, fleet, u32::try_from(lapsed).unwrap_or(u32::MAX));
-    let counts: Vec<String> = counts.into_iter().map(|(_, words)| words).collect();
+    let counts: Vec<String> = counts.into_iter().map(|(_, words)| words).chain(words::warned(lang, fleet)).collect();
     let baseline = match &fleet.baseline {
         Some(baseline) => text_with(lang, "baseline-version", &[("version", baseline.version.as_str().into())]),
         None => text(lang, "baseline-none"),
@@ -50,7 +51,7 @@ fn people(fleet: &FleetView, style: Style, out: &mut impl Write) -> io::Result<(
                 row.hosts.to_string(),
                 words::moment(row.since),
                 state.until(row).map_or_else(|| "-".to_owned(), words::moment),
-                words::sentence(lang, &state.reasons(row)),
+                words::sentences(lang, theme.mark(Tone::Warn), &state.reasons(row), &row.warnings),
             ]
         })
         .collect();

@@ -25,6 +25,7 @@ pub fn lines(model: &Model) -> Vec<Line> {
         let meaning = text(model.lang, &shown.key().replace("standing-", "help-state-"));
         define(&mut lines, width, &format!("{} {}", shown.letter(), words::state(model.lang, shown)), &meaning);
     }
+    define(&mut lines, width, &text(model.lang, "help-warned-word"), &text(model.lang, "help-warned"));
     lines
 }
 

@@ -127,6 +127,12 @@ impl PageWriter<'_> {
             self.push_marked(INDENT, Tone::Bad, &text::reason(self.model.lang, reason));
             self.action(&text::reason_action(self.model.lang, reason.code));
         }
+        for warning in &row.warnings {
+            self.push_marked(INDENT, Tone::Warn, &text::warning(self.model.lang, warning));
+            if let Some(action) = text::warning_action(self.model.lang, warning) {
+                self.action(&action);
+            }
+        }
         self.items(&view.appraisal.items);
     }
 

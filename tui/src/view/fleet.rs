@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 use super::WIDE;
 use crate::cells::{fit, fit_right};
 use crate::model::Model;
+use crate::page::Tone;
 use crate::theme::Theme;
 use crate::words;
 
@@ -100,10 +101,16 @@ fn site<'a>(model: &Model, theme: Theme, columns: &Columns, row: &SiteRow, chose
     } else {
         (theme.state(shown), Style::new())
     };
+    let warning_style = if model.is_old() { theme.old() } else { theme.tone(Tone::Warn) };
     let mut rest = vec![fit(row.code.as_str(), CODE), fit(row.name.text(model.lang), columns.name)];
     rest.extend(columns.name_en.map(|cells| fit(&row.name.en, cells)));
     let reasons = shown.reasons(row);
-    rest.push(fit(&words::reasons(model.lang, &reasons, columns.reason), columns.reason));
+    let why = if reasons.is_empty() {
+        words::warning(model.lang, &row.warnings, columns.reason)
+    } else {
+        words::reasons(model.lang, &reasons, columns.reason)
+    };
+    rest.push(fit(&why, columns.reason));
     if columns.hosts {
         rest.push(fit_right(&row.hosts.to_string(), HOSTS));
     }
@@ -115,6 +122,8 @@ fn site<'a>(model: &Model, theme: Theme, columns: &Columns, row: &SiteRow, chose
     Line::from(vec![
         Span::styled(if chosen { ">" } else { " " }, Style::new().add_modifier(Modifier::BOLD)),
         Span::styled(fit(&super::state_text(model.lang, theme, shown), STATE), state_style),
-        Span::styled(format!(" {}", rest.join(" ")), style),
+        // One cell: a warning beside the state, whatever the state is.
+        if row.warnings.is_empty() { Span::raw(" ") } else { Span::styled(theme.mark(Tone::Warn), warning_style) },
+        Span::styled(rest.join(" "), style),
     ])
 }

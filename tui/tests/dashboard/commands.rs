@@ -47,6 +47,29 @@ fn sites_are_a_table_aligned_for_kanji() {
 }
 
 #[test]
+fn sites_and_hosts_tell_warnings_and_end_as_without_them() {
+    let mut fleet = fixture::warned();
+    let (text, _) = printed(|out| sites::print(&fleet, Form::Table, style(Lang::En), out));
+    assert!(text.lines().next().is_some_and(|line| line.ends_with(" · 2 with warnings")), "{text}");
+    let row = |code: &str| text.lines().find(|line| line.contains(code)).unwrap();
+    let warning = "⚠ A program that should run does not. (issuing-server)";
+    assert!(row("011002").ends_with(&format!("{warning} +1")), "{text}");
+    assert!(row("402206").ends_with(&format!("(FIX-2019-0007) +1 {warning}")), "{text}");
+    let (json, _) = printed(|out| sites::print(&fleet, Form::Json, style(Lang::En), out));
+    assert_eq!(serde_json::from_str::<FleetView>(&json).unwrap(), fleet);
+    fleet.counts = Counts { sites: 7, verified: 7, ..Counts::default() };
+    let (_, end) = printed(|out| sites::print(&fleet, Form::Table, style(Lang::En), out));
+    assert_eq!(end, End::Good);
+    let mut host = fixture::hosts()[0].clone();
+    host.warnings = vec![fixture::not_running()];
+    let now = fixture::at("2023-05-09T14:00:00+09:00");
+    let (text, end) = printed(|out| hosts::print(&[host.clone()], Form::Table, style(Lang::Ja), now, out));
+    assert_eq!(end, End::Good);
+    let warning = "⚠ 稼働しているはずのプログラムが停止しています。(issuing-server)";
+    assert!(text.trim_end().ends_with(warning), "{text}");
+}
+
+#[test]
 fn json_is_what_the_controller_sent() {
     let fleet = fixture::fleet();
     let (text, end) = printed(|out| sites::print(&fleet, Form::Json, style(Lang::Ja), out));

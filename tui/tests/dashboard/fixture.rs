@@ -12,6 +12,7 @@ use manifests::reason::{Code, Reason};
 use manifests::stop::{Scope, StopRef};
 use manifests::text::Lang;
 use manifests::time::Time;
+use manifests::warning::{Warning, WarningCode};
 use tui::effect::Effect;
 use tui::event::{Event, Fetched, FetchedSite, NoContact};
 use tui::model::Model;
@@ -38,6 +39,7 @@ fn row(code: &str, en: &str, ja: &str, standing: Standing, reasons: Vec<Reason>)
         standing,
         verdict: if verified { Verdict::Issue } else { Verdict::Hold },
         reasons,
+        warnings: vec![],
         hosts: 1,
         since: at("2023-05-09T09:15:00+09:00"),
         verified_at: (standing != Standing::Silent).then(|| at("2023-05-09T13:59:30+09:00")),
@@ -78,6 +80,20 @@ pub(crate) fn fleet() -> FleetView {
     }
 }
 
+/// That a program which should run does not.
+pub(crate) fn not_running() -> Warning {
+    Warning { code: WarningCode::NotRunning, item: "issuing-server".parse().unwrap() }
+}
+
+/// The fleet with warnings at a site that is verified and at one that is held.
+pub(crate) fn warned() -> FleetView {
+    let mut fleet = fleet();
+    let later = Warning { code: WarningCode::Unrecognized("later".to_owned()), item: "print".parse().unwrap() };
+    fleet.sites[0].warnings = vec![not_running(), later];
+    fleet.sites[2].warnings = vec![not_running()];
+    fleet
+}
+
 fn host(id: &str, role: &str, reasons: Vec<Reason>) -> HostRow {
     let verdict = if reasons.is_empty() { Verdict::Issue } else { Verdict::Hold };
     HostRow {
@@ -86,6 +102,7 @@ fn host(id: &str, role: &str, reasons: Vec<Reason>) -> HostRow {
         roles: vec![role.parse().unwrap()],
         verdict,
         reasons,
+        warnings: vec![],
         heard: Some(at("2023-05-09T13:59:48+09:00")),
         evidence: Some(at("2023-05-09T13:59:30+09:00")),
         agent: Some("0.1.0".to_owned()),
@@ -166,10 +183,19 @@ pub(crate) fn site() -> SiteView {
     SiteView {
         site: fleet.sites[2].clone(),
         hosts: vec![
-            HostView { host: ap, appraisal: Appraisal { verdict: Verdict::Hold, reasons, items, changes_at: None } },
+            HostView {
+                host: ap,
+                appraisal: Appraisal { verdict: Verdict::Hold, reasons, warnings: vec![], items, changes_at: None },
+            },
             HostView {
                 host: db,
-                appraisal: Appraisal { verdict: Verdict::Issue, reasons: vec![], items: good, changes_at: None },
+                appraisal: Appraisal {
+                    verdict: Verdict::Issue,
+                    reasons: vec![],
+                    warnings: vec![],
+                    items: good,
+                    changes_at: None,
+                },
             },
         ],
         stops: vec![stop],

@@ -113,6 +113,29 @@ fn a_site() {
     each(COLOUR, "site", open_site);
 }
 
+fn warned(lang: Lang, size: (u16, u16)) -> Driver {
+    let mut driver = Driver::live(lang, size);
+    driver.later(40_000);
+    driver.fetched(crate::fixture::warned());
+    driver
+}
+
+#[test]
+fn warnings_stand_beside_the_state_and_hold_nobody() {
+    each(COLOUR, "warned", warned);
+    check("warned-ascii-ja-80x24", &warned(Lang::Ja, (80, 24)).model, ASCII);
+    let mut driver = warned(Lang::En, (80, 24));
+    driver.press(KeyCode::Enter);
+    let mut site = site();
+    site.hosts[1].host.warnings = vec![crate::fixture::not_running()];
+    driver.fetched_site(Some(site));
+    let lines: Vec<String> = tui::page::site::lines(&driver.model).into_iter().map(|line| line.text).collect();
+    let host = lines.iter().position(|line| line.contains("402206-db1")).unwrap();
+    let warning = lines.iter().position(|line| line.contains("A program that should run does not. (issuing-server)"));
+    assert!(warning.is_some_and(|warning| warning > host), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("Start it, unless")), "{lines:#?}");
+}
+
 #[test]
 fn a_site_in_ascii() {
     check("site-ascii-ja-80x24", &open_site(Lang::Ja, (80, 24)).model, ASCII);

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use manifests::digest::Digest;
+use manifests::tree::FileList;
 
 use crate::desk::{BASELINE, Desk, FILE_LIST, check, run};
 
@@ -91,6 +92,50 @@ fn the_file_list_of_every_release_must_be_at_hand_and_whole() {
     check(&desk.check(), 0, &["no mistakes"]);
     desk.replace("d/baseline.toml", "[[setting]]", &format!("{patch}\n[[setting]]"));
     check(&desk.check(), 1, &["file-list-missing", &other.hex()]);
+}
+
+#[test]
+fn an_executable_that_no_release_has_is_a_mistake() {
+    let desk = Desk::new();
+    let mut list = FileList::new();
+    list.insert_file(b"bin/issuingd", Digest::of(b"issuingd"));
+    list.insert_link(b"current", b"bin");
+    let process = |exe: &str, tree: &FileList| {
+        let text = BASELINE.replace("roles = [\"ap\"]\nenforce", &format!("process = {{ exe = \"{exe}\" }}\nenforce"));
+        desk.write("d/baseline.toml", &text.replace(&Digest::of(b"").to_string(), &tree.digest().to_string()));
+        desk.write(&format!("d/files/{}", tree.digest().hex()), &String::from_utf8(tree.to_bytes()).unwrap());
+    };
+    for exe in ["bin/issuingd", "/opt/issuing/bin/issuingd", "current/issuingd", "/usr/bin/java"] {
+        process(exe, &list);
+        check(&desk.check(), 0, &["no mistakes"]);
+    }
+    for exe in ["bin/isuingd", "/opt/issuing/bin", "bin/issuingd/x"] {
+        process(exe, &list);
+        let inside = exe.trim_start_matches("/opt/issuing/");
+        check(&desk.check(), 1, &["exe-not-listed", &format!("has {inside},"), "issuing-server", "baseline.toml:23:"]);
+        check(&desk.sign("a"), 1, &["exe-not-listed"]);
+    }
+}
+
+#[test]
+fn links_of_signed_releases_that_lead_out_are_warned_of() {
+    let desk = Desk::new();
+    let mut list = FileList::new();
+    list.insert_file(b"bin/issuingd", Digest::of(b"issuingd"));
+    list.insert_link(b"bin/current", b"issuingd");
+    list.insert_link(b"lib/java", b"/usr/bin/java");
+    desk.write(&format!("d/files/{}", list.digest().hex()), &String::from_utf8(list.to_bytes()).unwrap());
+    let with = |more: &str| {
+        let text = BASELINE.replace("schema = 1", "schema = 2").replacen("enforce", &format!("{more}\nenforce"), 1);
+        desk.write("d/baseline.toml", &text.replace(&Digest::of(b"").to_string(), &list.digest().to_string()));
+        check(&desk.check(), 0, &["no mistakes"])
+    };
+    let text = with("");
+    assert!(
+        text.contains("warning") && text.contains("release 3.4.1 of issuing-server") && text.contains("\"lib/java\"")
+    );
+    assert!(!text.contains("bin/current"), "{text}");
+    assert!(!with("follow = [\"lib/java\"]").contains("warning"));
 }
 
 #[test]

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::LIST_MAX;
 use super::condition::condition;
 use super::item::{about, concerns};
 use super::names::Scope;
 use super::reader::{Node, Table, tables};
 use super::sheet::printable;
 use super::text::{
-    SCHEMES, absolute_path, any_id, digest, executable, glob, globs, item_id, label, prose, relative_path_fault,
-    version,
+    SCHEMES, absolute_path, any_id, digest, executable, glob, globs, item_id, label, layer, prose, relative_path_fault,
+    set, version,
 };
+use super::{GLOBS_MAX, LIST_MAX};
 use crate::baseline::{Patch, Process, Program, Release};
 use crate::digest::Digest;
 use crate::exclude::Globs;
@@ -22,12 +22,22 @@ use crate::version::{Scheme, Version};
 /// The most files that a patch may replace.
 pub(super) const REPLACED_MAX: usize = 100_000;
 
+/// The most paths and patterns of files that a program loads from elsewhere.
+pub(super) const LOADS_MAX: usize = 1000;
+
 /// One program.
 pub(super) fn program(t: &mut Table<'_>, scope: &Scope) -> Option<Program> {
     let id = t.required("id", |n| item_id(&n));
     let root = t.required("root", |n| absolute_path(&n));
     let exclude = t.optional("exclude", globs).or_else(|| Globs::new(Vec::new()).ok());
+    let follow = t.optional_since(2, "follow", follow).or_else(|| Globs::new(Vec::new()).ok());
+    let loads =
+        t.optional_since(2, "loads", |n| set(&n, LOADS_MAX, |n| loaded(n, root.as_deref()))).unwrap_or_default();
     let process = t.optional("process", process);
+    let expect_running = t.optional_since(2, "expect_running", |n| n.boolean()).unwrap_or_default();
+    if expect_running && !t.has("process") {
+        t.refuse_key("expect_running", "no-process", "without `process` nobody looks whether the program runs");
+    }
     // What is not read of the tree cannot be compared with what runs.
     let exe = process.as_ref().and_then(|process| match root.as_deref() {
         _ if !process.exe.starts_with('/') => Some(process.exe.as_str()),
@@ -57,8 +67,37 @@ pub(super) fn program(t: &mut Table<'_>, scope: &Scope) -> Option<Program> {
     let versions: Option<Vec<&Version>> = versions.map(Iterator::collect);
     let patches = tables(t, "patch", |t| patch(t, scheme, versions.as_deref(), exclude.as_ref()));
     let about = about(t);
-    let (id, root, exclude, scheme) = (id?, root?, exclude?, scheme?);
-    Some(Program { id, root, exclude, process, concerns, scheme, releases, patches, about })
+    let (id, root, exclude, follow, scheme) = (id?, root?, exclude?, follow?, scheme?);
+    Some(Program {
+        id,
+        root,
+        exclude,
+        follow,
+        loads,
+        process,
+        expect_running,
+        concerns,
+        scheme,
+        releases,
+        patches,
+        about,
+    })
+}
+
+// Unlike `exclude` it may name everything: what is not a link that leads out is not concerned.
+fn follow(node: Node<'_>) -> Option<Globs> {
+    let sources = node.list(GLOBS_MAX, glob)?;
+    match Globs::new(sources) {
+        Ok(globs) => Some(globs),
+        Err((_, error)) => node.refuse("bad-glob", printable(&error)),
+    }
+}
+
+// What lies below the root counts by itself.
+fn loaded(node: Node<'_>, root: Option<&str>) -> Option<String> {
+    let path = layer(node.clone())?;
+    let is_inside = root.and_then(|root| path.strip_prefix(root)).is_some_and(|rest| rest.starts_with('/'));
+    if is_inside { node.refuse("bad-path", "lies below the root, where everything counts already") } else { Some(path) }
 }
 
 fn process(node: Node<'_>) -> Option<Process> {

@@ -10,7 +10,7 @@ use super::text::{any_id, host_id, label, localized, product_id, set, site_code}
 use super::{CONTROLLERS_MAX, HOSTS_MAX, ROLES_MAX, SIGNERS_MAX, SITES_MAX};
 use crate::id::{ControllerId, Role};
 use crate::key::{KeyError, PublicKey};
-use crate::registry::{Controller, Host, Registry, SCHEMA, Signer, Site};
+use crate::registry::{Controller, Host, ProcessView, Registry, SCHEMA, Signer, Site};
 
 /// Lines of what must not stand twice, by its text.
 #[derive(Default)]
@@ -35,6 +35,8 @@ impl Lines {
         }
     }
 }
+
+const PROCESS_VIEWS: [(&str, ProcessView); 2] = [("host", ProcessView::Host), ("container", ProcessView::Container)];
 
 /// The whole document.
 pub(super) fn document(sheet: &Sheet<'_>, root: &DeTable<'_>) -> Option<Registry> {
@@ -148,7 +150,8 @@ fn host(t: &mut Table<'_>, ids: &mut Lines, codes: Option<&Lines>) -> Option<Hos
         }
         Some(left)
     });
-    Some(Host { id: id?, roles: roles?, joined: joined?, left })
+    let processes = t.optional_since(2, "processes", |n| n.word(&PROCESS_VIEWS)).unwrap_or_default();
+    Some(Host { id: id?, roles: roles?, joined: joined?, left, processes })
 }
 
 // A key in two places would let one holder stand for two.

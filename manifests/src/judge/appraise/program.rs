@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::evidence::{ProcessesSeen, ProgramSeen, TreeSeen, Why};
 use crate::outcome::{Detail, Outcome};
 use crate::reference::Recognized;
+use crate::warning::{Warning, WarningCode};
 
 /// What may be said of a program beyond the release it is.
 pub(super) enum Asked<'a> {
@@ -39,6 +40,14 @@ impl Judge<'_> {
         }
         let beyond_waivers = finding.beyond_waivers.max(Some(Outcome::Unknown));
         Finding { beyond_waivers, may_be_denied: true, ..finding }
+    }
+
+    /// That no process runs of a program that should run where it concerns, or may concern, the host.
+    pub(super) fn not_running(&self, program: &Program) -> Option<Warning> {
+        let seen = self.state.programs.get(&program.id)?;
+        let stands_still = seen.processes == ProcessesSeen::NotRunning;
+        let warned = program.expect_running && stands_still && self.concerned(&program.concerns) != Truth::False;
+        warned.then(|| Warning { code: WarningCode::NotRunning, item: program.id.clone() })
     }
 
     /// Whether evidence leaves open that a known-bad release of the program is here.

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen};
 use crate::id::{HostId, ProductId};
 use crate::reference::Reference;
-use crate::registry::{Host, Registry, Site};
+use crate::registry::{Host, ProcessView, Registry, Site};
 use crate::time::{Span, Time};
 use crate::value::{Expect, Value};
 
@@ -123,7 +123,13 @@ pub(super) fn registry(hosts: &[&str]) -> Registry {
     sites.dedup_by(|a, b| a.code == b.code);
     let mut hosts: Vec<&str> = hosts.to_vec();
     hosts.sort_unstable();
-    let entry = |id: &&str| Host { id: host(id), roles: vec!["ap".parse().unwrap()], joined: at(-86_400), left: None };
+    let entry = |id: &&str| Host {
+        id: host(id),
+        roles: vec!["ap".parse().unwrap()],
+        joined: at(-86_400),
+        left: None,
+        processes: ProcessView::Host,
+    };
     Registry {
         product: product(),
         signers: vec![],

@@ -43,8 +43,13 @@ pub struct FleetHost {
 impl Default for FleetHost {
     fn default() -> Self {
         let reasons = vec![Reason::of(Code::Stale)];
-        let appraisal =
-            Appraisal { verdict: Verdict::Hold, reasons: reasons.clone(), items: Vec::new(), changes_at: None };
+        let appraisal = Appraisal {
+            verdict: Verdict::Hold,
+            reasons: reasons.clone(),
+            warnings: Vec::new(),
+            items: Vec::new(),
+            changes_at: None,
+        };
         Self {
             key: None,
             record: HostRecord::default(),

@@ -1,6 +1,6 @@
 //! What operators are shown. Each answer costs a pass over what it shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fleet, FleetHost, FleetStop};
 use crate::api::{
@@ -130,8 +130,11 @@ impl Fleet {
         let (entry, site) = (policy.registry.site(code)?, self.sites.get(code)?);
         let mut hosts = 0_u32;
         let mut verified_at = Some(Time::MAX);
+        let mut warnings = BTreeSet::new();
         for listed in policy.registry.hosts_of(code, now) {
             hosts = hosts.saturating_add(1);
+            let host = self.hosts.get(&listed.id);
+            warnings.extend(host.into_iter().flat_map(|host| host.appraisal.warnings.iter().cloned()));
             verified_at = verified_at.min(self.hosts.get(&listed.id).and_then(FleetHost::seen));
         }
         let verified_at = verified_at.filter(|_| hosts > 0);
@@ -142,6 +145,7 @@ impl Fleet {
             standing: site.standing,
             verdict: site.verdict,
             reasons: site.reasons.clone(),
+            warnings: warnings.into_iter().collect(),
             hosts,
             since: site.since,
             verified_at,
@@ -178,6 +182,7 @@ impl Fleet {
             roles: entry.host.roles.clone(),
             verdict: host.verdict,
             reasons: host.reasons.clone(),
+            warnings: host.appraisal.warnings.clone(),
             allowed: self.allowed_now(id, host, now),
             heard: host.record.heard,
             evidence: host.seen(),
