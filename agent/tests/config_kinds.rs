@@ -1,7 +1,5 @@
 //! Kinds of odd files, a line each: what a reader makes of them, and what nobody can tell.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
-
 use agent::collect::{Heard, Said};
 use manifests::baseline::{Encoding, Format, Reader};
 use manifests::evidence::{Odd, Why};

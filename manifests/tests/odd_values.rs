@@ -27,7 +27,7 @@ fn number_oddly(number: i64) -> impl Strategy<Value = String> {
     let (sign, digits) = if number < 0 { ("-", number.unsigned_abs().to_string()) } else { ("", plain.clone()) };
     let forms = vec![
         plain.clone(),
-        format!("+{plain}"),
+        if sign.is_empty() { format!("+{plain}") } else { format!("-00{digits}") },
         format!("{sign}0{digits}"),
         format!("{sign}000{digits}"),
         format!("{plain}.0"),

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use manifests::baseline::{Config, Encoding, Format, Reader};
@@ -146,12 +146,31 @@ impl Reading {
         values
     }
 
-    /// How many entries are kept with it.
+    /// How many entries it has.
     fn weight(&self) -> usize {
         match self {
             Reading::One(document) => document.entries.len(),
             Reading::Strict(strict) => strict.weight(),
         }
+    }
+}
+
+/// A reading, and what is made of it once.
+#[derive(Debug)]
+struct Kept {
+    reading: Reading,
+    values: OnceLock<BTreeMap<String, BTreeSet<Found>>>,
+}
+
+impl Kept {
+    /// Every key as a baseline writes it, with the values it is given, but for what is none.
+    fn values(&self) -> &BTreeMap<String, BTreeSet<Found>> {
+        self.values.get_or_init(|| {
+            let is_value = |found: &&Found| !matches!(found, Found::Nothing | Found::Refused);
+            let all = self.reading.values().into_iter();
+            let all = all.map(|(key, found)| (key, found.into_iter().filter(is_value).cloned().collect()));
+            all.filter(|(_, found): &(String, BTreeSet<Found>)| !found.is_empty()).collect()
+        })
     }
 }
 
@@ -164,7 +183,7 @@ pub(crate) struct Layer {
     pub(crate) path: PathBuf,
     /// Its content.
     pub(crate) bytes: Result<(Digest, Stamp), Why>,
-    reading: Result<Arc<Reading>, Why>,
+    reading: Result<Arc<Kept>, Why>,
 }
 
 /// What a file's content is read as.
@@ -175,9 +194,9 @@ type ReadAs = (Digest, Format, Reader, Option<Encoding>);
 #[derive(Default)]
 pub(crate) struct Cache {
     bytes: HashMap<PathBuf, Result<Bytes, Why>>,
-    said: HashMap<ReadAs, Result<Arc<Reading>, Why>>,
+    said: HashMap<ReadAs, Result<Arc<Kept>, Why>>,
     /// What the last pass met and this one has not met yet.
-    before: HashMap<ReadAs, Result<Arc<Reading>, Why>>,
+    before: HashMap<ReadAs, Result<Arc<Kept>, Why>>,
 }
 
 /// A file's content, its digest and its stamp.
@@ -246,7 +265,7 @@ impl ConfigRead {
     }
 
     /// The layers that were read, the one that wins first.
-    fn winning_first(&self) -> Vec<(&Layer, &Reading)> {
+    fn winning_first(&self) -> Vec<(&Layer, &Kept)> {
         let mut layers: Vec<_> =
             self.layers.iter().filter_map(|layer| Some((layer, layer.reading.as_ref().ok()?.as_ref()))).collect();
         if !self.first_wins {
@@ -263,10 +282,10 @@ impl ConfigRead {
         if self.layers.is_empty() {
             return Winner::NoFile;
         }
-        for (layer, reading) in self.winning_first() {
+        for (layer, kept) in self.winning_first() {
             let unlisted = |include: &Include| !include.is_listed(&layer.path, &self.patterns);
             let file = layer.file.clone();
-            return match reading.find(key, unlisted, self.first_wins) {
+            return match kept.reading.find(key, unlisted, self.first_wins) {
                 Answer::Absent => continue,
                 Answer::Unclear { lines, odd } => Winner::Ambiguous { file, lines, odd },
                 Answer::Unknown(why) => Winner::Unknown(why),
@@ -279,17 +298,14 @@ impl ConfigRead {
 
     /// Every key with the distinct values that its winning file gives it; nothing where a layer
     /// could not be read.
-    pub(crate) fn values(&self) -> Option<BTreeMap<String, BTreeSet<&Found>>> {
+    pub(crate) fn values(&self) -> Option<BTreeMap<&str, &BTreeSet<Found>>> {
         if self.unknown().is_some() {
             return None;
         }
-        let mut values: BTreeMap<String, BTreeSet<&Found>> = BTreeMap::new();
-        for (_, reading) in self.winning_first() {
-            for (key, mut found) in reading.values() {
-                found.retain(|found| !matches!(found, Found::Nothing | Found::Refused));
-                if !found.is_empty() {
-                    values.entry(key).or_insert(found);
-                }
+        let mut values = BTreeMap::new();
+        for (_, kept) in self.winning_first() {
+            for (key, found) in kept.values() {
+                values.entry(key.as_str()).or_insert(found);
             }
         }
         Some(values)
@@ -322,7 +338,7 @@ impl Cache {
     pub(crate) fn end_pass(&mut self) {
         self.bytes.clear();
         self.before.clear();
-        let weight = |said: &Result<Arc<Reading>, Why>| said.as_ref().map_or(1, |reading| reading.weight());
+        let weight = |said: &Result<Arc<Kept>, Why>| said.as_ref().map_or(1, |kept| kept.reading.weight());
         let mut kept = 0;
         self.said.retain(|_, said| {
             kept += weight(said);
@@ -330,13 +346,16 @@ impl Cache {
         });
     }
 
-    fn said(&mut self, bytes: &[u8], read_as: ReadAs) -> Result<Arc<Reading>, Why> {
+    fn said(&mut self, bytes: &[u8], read_as: ReadAs) -> Result<Arc<Kept>, Why> {
         if let Some(said) = self.said.get(&read_as) {
             return said.clone();
         }
         let (_, format, reader, encoding) = read_as;
         let before = self.before.remove(&read_as);
-        let said = before.unwrap_or_else(|| Reading::new(bytes, format, reader, encoding).map(Arc::new));
+        let said = before.unwrap_or_else(|| {
+            let reading = Reading::new(bytes, format, reader, encoding)?;
+            Ok(Arc::new(Kept { reading, values: OnceLock::new() }))
+        });
         self.said.insert(read_as, said.clone());
         said
     }

@@ -88,7 +88,7 @@ pub(crate) fn print(config: &Config, read: &ConfigRead, sealed: &BTreeSet<&str>,
         let mut pairs = Vec::new();
         let sealed: BTreeSet<String> = sealed.iter().map(|key| alike(key)).collect();
         for (key, found) in values {
-            let sealed = config.sensitive || sealed.contains(&alike(&key));
+            let sealed = config.sensitive || sealed.contains(&alike(key));
             let mut texts: Vec<serde_json::Value> = Vec::new();
             for value in found {
                 let value = match value {

@@ -10,6 +10,9 @@ use serde_json::Value as Json;
 /// Where the little programs around the implementations lie.
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers");
 
+/// Keys with the values they are given, if any.
+pub(crate) type Pairs = Vec<(String, Option<String>)>;
+
 /// Documents as files in a directory of their own.
 pub(crate) struct Files {
     pub(crate) directory: tempfile::TempDir,
@@ -105,7 +108,7 @@ pub(crate) fn java(source: &str, library: Option<&str>, files: &Files) -> Option
 }
 
 /// `git config --list`: key and value, of each file; nothing where git refuses it.
-pub(crate) fn git(files: &Files) -> Option<Vec<Option<Vec<(String, Option<String>)>>>> {
+pub(crate) fn git(files: &Files) -> Option<Vec<Option<Pairs>>> {
     if !has("git") {
         skipped("git", "git is not installed");
         return None;
