@@ -14,11 +14,6 @@ use crate::state::envelope_json;
 pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
     let mut backoff = Backoff::new(RETRY_MAX);
     loop {
-        let unstored = std::mem::take(&mut parts.shared().unstored);
-        if !unstored.is_empty() {
-            let _order = parts.order();
-            unstored.into_iter().for_each(|stop| parts.store_stop(stop));
-        }
         let outstanding = parts.shared().unacknowledged.first().cloned();
         let wait = match outstanding {
             None if parts.shared().unstored.is_empty() => Duration::MAX,
@@ -33,9 +28,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                         backoff.reset();
                         let done = kept.stop.digest();
                         parts.shared().unacknowledged.retain(|other| other.stop.digest() != done);
-                        if let Err(error) = parts.state.store_stop(&kept.stop, &kept.key, true) {
-                            parts.trouble("the acknowledgement will be sent again after a restart", &error);
-                        }
+                        parts.writer.acknowledged(kept);
                         continue;
                     }
                     Err(error) => {
@@ -56,7 +49,11 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = parts.acknowledge.notified() => {}
-            () = sleep(wait) => {}
+            () = sleep(wait) => {
+                // Not at once: a disk that took nothing a moment ago takes nothing now.
+                let unstored = std::mem::take(&mut parts.shared().unstored);
+                unstored.into_iter().for_each(|stop| parts.store_stop(stop));
+            }
         }
     }
 }

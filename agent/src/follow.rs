@@ -22,7 +22,6 @@ impl Parts {
     /// A set was verified: it is in use at once if it is the first or only its dates, registry or
     /// lifts are new; otherwise it waits beside the one in use.
     pub fn set_verified(&self, set: TrustedSet) {
-        let _order = self.order();
         let effects = self.take_up(set);
         self.carry_out(effects);
     }
@@ -36,6 +35,7 @@ impl Parts {
     fn take_up(&self, set: TrustedSet) -> Vec<Effect> {
         let event = Event::SetVerified { set: gate::Set::from(&*set), lifts: set.lifts.clone() };
         let set = Arc::new(set);
+        let _holding = self.holding_sets();
         {
             let mut shared = self.shared();
             shared.sets.insert(set.reference.digest(), Arc::clone(&set));

@@ -6,6 +6,7 @@
 
 pub mod acknowledge;
 pub mod backoff;
+pub mod check;
 pub mod client;
 pub mod clock;
 pub mod collect;
@@ -27,3 +28,4 @@ pub mod state;
 pub mod status;
 pub mod trust;
 pub mod watch;
+pub mod writer;

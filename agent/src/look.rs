@@ -9,6 +9,7 @@ use manifests::evidence::{Evidence, InForceSeen, Why};
 use manifests::gate::{Event, Local};
 use manifests::time::{Span, Time};
 use rustix::event::{PollFd, PollFlags};
+use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,9 @@ const PASS_MAX: Duration = Duration::from_secs(30);
 /// After a look at a program that does not tell a value in force it is asked again; twice as long each
 /// time, up to 32 times this.
 const ANSWER_AGAIN: Duration = Duration::from_secs(1);
+/// How long services that start behind this agent wait for its watch. On a slow disk it may take longer; then
+/// they start unwatched, and what they have read counts by the times of the files.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks while files keep changing, so that other work gets its turn.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
@@ -73,6 +77,7 @@ impl Eyes {
         let watched = self.watched(parts, &sets);
         // The watch first, then the look: no change can fall between them.
         self.set_watch(parts, &watched);
+        parts.watch_stands.notify_one();
         self.processes = None;
         self.changes_at = None;
         let mut is_unanswered = false;
@@ -136,13 +141,11 @@ impl Eyes {
     /// Keeps what is known of running processes for the next start of this agent.
     fn keep(&mut self, parts: &Parts) {
         let (json, lists) = self.collector.remembered(&parts.identity.boot_id);
-        if json == self.kept {
+        if json == self.kept && !parts.writer.have_processes_failed() {
             return;
         }
-        match parts.state.store_processes(&json, &lists) {
-            Ok(()) => self.kept = json,
-            Err(error) => parts.trouble("what running processes have loaded is not kept for the next start", &error),
-        }
+        self.kept.clone_from(&json);
+        parts.writer.processes(json, lists);
     }
 
     fn set_watch(&mut self, parts: &Parts, set: &WatchSet) {
@@ -199,6 +202,10 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         warn!("file events cannot be had: looking every {UNWATCHED_PASS:?} instead");
     }
     let watched = queued.is_some();
+    tokio::spawn(say_ready(Arc::clone(&parts)));
+    if parts.sets().is_empty() {
+        parts.watch_stands.notify_one(); // There is nothing to watch yet.
+    }
     let (watch, journal) = (Arc::clone(&eyes.watch), eyes.journal.clone());
     let mut eyes = eyes;
     let mut next_pass = Instant::now();
@@ -229,6 +236,7 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         }
         if parts.sets().is_empty() {
             next_pass = Instant::now() + PASS_MAX; // A set's arrival asks for a look.
+            notify(NotifyState::Watchdog);
             continue;
         }
         let shared = Arc::clone(&parts);
@@ -263,7 +271,8 @@ pub async fn run(parts: Arc<Parts>, eyes: Eyes, pending: Option<Pending>, shutdo
         };
         let until_change = eyes.changes_at.map(|at| at.since(clock::now().wall).to_std());
         next_pass = Instant::now() + until_change.unwrap_or(interval).min(interval);
-        notify_watchdog();
+        // From here alone: a supervisor ends an agent that no longer looks.
+        notify(NotifyState::Watchdog);
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
@@ -307,7 +316,16 @@ fn pass_interval(baseline: &Baseline) -> Duration {
     quarter.to_std().clamp(Duration::from_secs(1), PASS_MAX * 20)
 }
 
-// Fed from the looking task: a supervisor ends an agent that no longer looks.
-fn notify_watchdog() {
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);
+/// Tells the supervisor that the watch stands, so that services may start: what they read from here on is
+/// seen. The gate holds until a look has been made.
+async fn say_ready(parts: Arc<Parts>) {
+    if tokio::time::timeout(READY_WITHIN, parts.watch_stands.notified()).await.is_err() {
+        warn!("the watch does not stand yet: services are not kept waiting for it");
+    }
+    notify(NotifyState::Ready);
+}
+
+fn notify(state: NotifyState<'_>) {
+    // Nobody to tell, where no supervisor asked for it.
+    let _ = sd_notify::notify(&[state]);
 }

@@ -9,10 +9,11 @@ use agent::collect::{self, Captured, Scope};
 use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
-use agent::{dry_run, enrol, run};
+use agent::{check, dry_run, enrol, run};
 use anyhow::Context;
 use clap::{ArgGroup, Parser, Subcommand};
 use manifests::exclude::Globs;
+use manifests::text::Lang;
 use tokio_util::sync::CancellationToken;
 
 /// Exit codes: usage and configuration errors as in sysexits(3), the gate's as systemd reads them.
@@ -84,6 +85,15 @@ enum Command {
         #[arg(long, required = true)]
         dry_run: bool,
     },
+    /// List what the rules of this version leave unclear in this host's configurations: exit 0 nothing, 1 something.
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// A baseline.toml to ask by, in the place of the one that is stored.
+        #[arg(long)]
+        baseline: Option<PathBuf>,
+    },
     /// Show what a running agent knows.
     Status {
         /// The configuration file, which names the socket.
@@ -143,16 +153,32 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
                 print_links(&collect::links_out(&path, &scope)?)?;
             } else {
                 let Captured { list, out } = collect::capture(&path, &scope)?;
-                for (link, target) in &out {
-                    eprintln!("{}", leads_out(link, target));
-                }
                 eprintln!("{} entries, {}", list.len(), list.digest());
+                if !out.is_empty() {
+                    eprintln!(
+                        "{} links lead out of the tree: what lies there does not count; --links tells",
+                        out.len()
+                    );
+                }
                 std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
             }
         }
         Command::Collect { config, dry_run: _ } => {
             let evidence = dry_run::evidence(&Config::read(&config)?)?;
             println!("{}", serde_json::to_string_pretty(&evidence)?);
+        }
+        Command::Check { config, baseline } => {
+            let lang = Lang::from_tag(&sys_locale::get_locale().unwrap_or_default());
+            let config = Config::read(&config)?;
+            let is_something = check::check(&config, baseline.as_deref(), lang, &mut std::io::stdout().lock());
+            return match is_something {
+                Ok(is_something) => Ok(ExitCode::from(u8::from(is_something))),
+                // 1 would say that something is unclear.
+                Err(error) => {
+                    eprintln!("sekisho-agent: {:#}", anyhow::Error::from(error));
+                    Ok(ExitCode::from(UNKNOWN))
+                }
+            };
         }
         Command::Status { config } => {
             let config = Config::read(&config)?;
@@ -166,14 +192,6 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// One link that leads out, for a person. Names are escaped: they come from outside.
-fn leads_out(link: &Path, target: &Path) -> String {
-    format!(
-        "{link:?} leads out of the tree, to {target:?}: what lies there does not count. \
-         Make it count with --follow, or leave the link out with --exclude"
-    )
 }
 
 fn print_links(links: &BTreeMap<PathBuf, PathBuf>) -> anyhow::Result<()> {

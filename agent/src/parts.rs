@@ -23,12 +23,13 @@ use crate::identity::Identity;
 use crate::keeper::Keeper;
 use crate::state::{KeptStop, Sent, StateDirectory};
 use crate::trust::{Trust, TrustedSet};
+use crate::writer::{self, Writer};
 
 /// Everything the tasks of one agent share.
 pub struct Parts {
     /// Checked configuration.
     pub config: Config,
-    /// What is kept on disk.
+    /// The state directory. While tasks run, the writer alone writes to it.
     pub state: StateDirectory,
     /// The gate.
     pub keeper: Arc<Keeper>,
@@ -42,6 +43,8 @@ pub struct Parts {
     pub identity: Identity,
     /// Asks for a look at the host.
     pub look: Notify,
+    /// Tells that everything is watched that the sets name.
+    pub watch_stands: Notify,
     /// Asks for a document to be sent.
     pub report: Notify,
     /// Asks for the repository to be followed.
@@ -51,9 +54,10 @@ pub struct Parts {
     /// Bearer of the newest receipt.
     pub session: watch::Sender<Option<String>>,
     shared: Mutex<Shared>,
-    /// Effects are carried out one after the other, by what the gate says then: what is on disk is
-    /// never older than what was there before.
-    order: Mutex<()>,
+    /// What is kept on disk.
+    pub writer: Writer,
+    /// Held while sets come and go: one that is new must not be dropped before the gate names it.
+    sets: Mutex<()>,
 }
 
 /// What changes while the agent runs.
@@ -126,7 +130,10 @@ impl Seen {
 }
 
 impl Parts {
-    /// Parts with nothing seen or trusted yet.
+    /// Parts with nothing seen or trusted yet, and their writing thread.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
     pub fn new(
         config: Config,
         state: StateDirectory,
@@ -135,8 +142,9 @@ impl Parts {
         trust: Trust,
         key: Option<SigningKey>,
         identity: Identity,
-    ) -> Self {
-        Self {
+    ) -> std::io::Result<Arc<Self>> {
+        let (writer, jobs) = writer::new();
+        let parts = Arc::new(Self {
             config,
             state,
             keeper,
@@ -145,13 +153,17 @@ impl Parts {
             key,
             identity,
             look: Notify::new(),
+            watch_stands: Notify::new(),
             report: Notify::new(),
             follow: Notify::new(),
             acknowledge: Notify::new(),
             session: watch::channel(None).0,
             shared: Mutex::new(Shared::default()),
-            order: Mutex::new(()),
-        }
+            writer,
+            sets: Mutex::new(()),
+        });
+        jobs.start(Arc::downgrade(&parts))?;
+        Ok(parts)
     }
 
     /// What changes. Each change is whole when the lock is given back, so a panic elsewhere harms nothing here.
@@ -189,9 +201,9 @@ impl Parts {
         })
     }
 
-    /// For as long as it is held, nobody else carries out effects.
-    pub fn order(&self) -> MutexGuard<'_, ()> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    /// For as long as it is held, no set comes or goes. Nothing is written to a disk under it.
+    pub fn holding_sets(&self) -> MutexGuard<'_, ()> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The controllers' keys for permits and stops.
@@ -236,19 +248,17 @@ impl Parts {
         }
     }
 
-    /// Lets something happen to the gate and carries out what follows.
+    /// Lets something happen to the gate and carries out what follows. Waits for no disk.
     pub fn step(&self, event: Event) {
-        // The gate first: closing waits for no disk.
         let effects = self.keeper.step(event);
-        let _order = self.order();
         self.carry_out(effects);
     }
 
-    /// Carries out effects; the caller holds [`Parts::order`].
+    /// Carries out effects, or has them carried out.
     pub fn carry_out(&self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::StorePermit(_) => self.store_permit(),
+                Effect::StorePermit(_) => self.writer.permit(),
                 Effect::StoreStop(stop) => self.store_stop(stop),
                 Effect::Switch(_) => self.switch(),
                 Effect::Collect => self.look.notify_one(),
@@ -257,44 +267,27 @@ impl Parts {
         }
     }
 
-    // A permit that could not be stored still counts until the next start.
-    fn store_permit(&self) {
-        let Some(held) = self.keeper.read(|gate| gate.permit().cloned()).flatten() else { return };
-        if let Err(error) = self.state.store_permit(&held, &self.identity.boot_id) {
-            self.trouble("the permit counts now, and not after a restart", &error);
-        }
-    }
-
-    /// Stores a stop. It acts at once, and is acknowledged only when it is on disk. The caller holds
-    /// [`Parts::order`].
+    /// Has a stop stored. It acts already, and is acknowledged only when it is on disk.
     pub fn store_stop(&self, stop: Verified<Stop>) {
         let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
-        match self.state.store_stop(&stop, &key, false) {
-            Ok(()) => {
-                self.shared().unacknowledged.push(KeptStop { stop, key, acknowledged: false });
-                self.acknowledge.notify_one();
-            }
-            Err(error) => {
-                self.trouble("the stop counts now, and cannot be acknowledged yet", &error);
-                self.shared().unstored.push(stop);
-                self.acknowledge.notify_one();
-            }
-        }
+        self.writer.stop(stop, key);
     }
 
     fn switch(&self) {
-        let named = self.named_sets();
-        let set = {
+        {
+            let _holding = self.holding_sets();
+            let named = self.named_sets();
             let mut shared = self.shared();
             shared.sets.retain(|baseline, _| named.contains(baseline));
             shared.seen.retain(|baseline, _| named.contains(baseline));
-            named.first().and_then(|baseline| shared.sets.get(baseline).cloned())
-        };
-        let Some(set) = set else { return };
-        match self.trust.activate(&set) {
-            Ok(()) => info!(version = %set.reference.baseline().version, "baseline in use"),
-            Err(error) => self.trouble("the set in use cannot be kept", &error),
         }
+        self.writer.activate();
+    }
+
+    /// The set in use at this moment.
+    pub fn set_in_use_now(&self) -> Option<Arc<TrustedSet>> {
+        let baseline = self.keeper.read(|gate| gate.active().map(|set| set.baseline)).flatten()?;
+        self.shared().sets.get(&baseline).cloned()
     }
 
     /// An acknowledgement of a stop on disk, sealed with the host's key; none before enrolment.

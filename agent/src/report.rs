@@ -119,7 +119,7 @@ impl Reporter {
         let permit = parts.keeper.read(Gate::permit_number).unwrap_or_default();
         let sent = Sent { sequence, permit };
         // A disk that takes nothing silences nobody: after a restart this host resumes.
-        if let Err(error) = parts.state.store_sent(sent) {
+        if let Err(error) = parts.writer.sent(sent).await {
             parts.trouble("the sequence is not kept; after a restart the controller is resumed from", &error);
         }
         self.sequence = sequence;
@@ -139,7 +139,7 @@ impl Reporter {
             (false, false) => sealed(&Heartbeat { cover, state, since }, key)?,
         };
         if self.resumed {
-            if let Err(error) = parts.state.store_resuming(&body) {
+            if let Err(error) = parts.writer.resuming(Some(body.clone())).await {
                 parts.trouble("the document by which this host resumes is not kept", &error);
             }
             self.resuming = Some(body.clone());
@@ -181,7 +181,7 @@ impl Reporter {
             Err(error) => return Err(ReportError::Client(error)),
         }
         self.resuming = None;
-        parts.state.remove_resuming().map_err(ReportError::State)
+        parts.writer.resuming(None).await.map_err(ReportError::State)
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {

@@ -31,6 +31,9 @@ use crate::watch::Watch;
 /// How often the wall clock is stored, so that it cannot be set back unnoticed over a restart.
 const FLOOR_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// How long the end waits for what is still to be written.
+const FLUSHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Why an agent cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,8 +53,8 @@ pub enum StartError {
     /// A task ended that runs as long as the agent does; the log says why.
     #[error("a task of the agent ended: it must be started again")]
     TaskEnded,
-    /// `/proc` or the agent's own file cannot be read.
-    #[error("cannot read {what}")]
+    /// The system gives not what an agent needs: `/proc`, its own file, a thread.
+    #[error("cannot have {what}")]
     System {
         /// What.
         what: &'static str,
@@ -104,8 +107,8 @@ pub async fn run(
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
     let pending = watch.as_ref().map(Watch::pending);
     let keeper = Arc::new(Keeper::new(gate, pending.clone()));
-    let parts = Parts::new(config, state, Arc::clone(&keeper), client, trust, key, identity);
-    let parts = Arc::new(parts);
+    let no_thread = |source| StartError::System { what: "a thread that writes", source };
+    let parts = Parts::new(config, state, Arc::clone(&keeper), client, trust, key, identity).map_err(no_thread)?;
 
     // Before the first question: what was stored, each thing verified as if it had just arrived.
     take_up(&parts, sent, &mut damaged);
@@ -145,6 +148,8 @@ pub async fn run(
         parts.step(Event::Changed);
         error!("a task of the agent ended");
     }
+    // A stop that has just come is to be known after the next start.
+    parts.writer.flush(FLUSHED_WITHIN).await;
     let _ = std::fs::remove_file(&parts.config.socket);
     if ended {
         return Err(StartError::TaskEnded);
@@ -201,9 +206,6 @@ async fn store_floor(parts: Arc<Parts>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(FLOOR_INTERVAL) => {}
         }
-        let Some(floor) = parts.keeper.read(Gate::floor) else { return };
-        if let Err(error) = parts.state.store_floor(floor) {
-            parts.trouble("the time cannot be stored", &error);
-        }
+        parts.writer.floor();
     }
 }

@@ -67,6 +67,12 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
     },
+    /// The disk takes very long. What was to be kept may be kept later.
+    #[error("the disk has not taken it within {after:?}")]
+    Slow {
+        /// How long was waited.
+        after: std::time::Duration,
+    },
     /// No random numbers, or no key from them.
     #[error("cannot make a key")]
     Key(#[source] KeyError),

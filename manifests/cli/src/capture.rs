@@ -2,6 +2,8 @@
 //!
 //! The agent is the only walker and reader there is: what is captured is what it will later compare.
 
+mod links;
+
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -18,7 +20,9 @@ use crate::exit::{CommandError, Exit, Fatal};
 
 /// Takes a tree as a release of a program: stores its file list and adds a [[program.release]] to the baseline.
 ///
-/// Comments of the baseline are kept. Paths that the program's `exclude` names are left out.
+/// Comments of the baseline are kept. Paths that the program's `exclude` names are left out. Symbolic links that
+/// lead out of the tree are added to the program's `follow` under schema 2, and told; what lies behind them counts
+/// then.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Root of the tree, as installed.
@@ -41,6 +45,10 @@ pub(crate) struct Args {
     variant: Option<String>,
 }
 
+/// How often the agent is asked which links lead out: behind one that is followed there may be more. It follows
+/// eight, one behind the other.
+const LINK_ROUNDS_MAX: usize = 10;
+
 /// Why nothing was taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CaptureError {
@@ -53,6 +61,15 @@ pub(crate) enum CaptureError {
     /// The agent said why on stderr.
     #[error("{} capture {} failed ({status}); nothing was taken", agent.display(), path.display())]
     Agent { agent: PathBuf, path: PathBuf, status: ExitStatus },
+    /// The agent wrote something else.
+    #[error("{} does not tell which links lead out; is it as new as this program?", agent.display())]
+    Links { agent: PathBuf, source: serde_json::Error },
+    /// Each answer named new ones.
+    #[error("{} has links that lead out, behind links that lead out, and so on: exclude some of them", path.display())]
+    Endless { path: PathBuf },
+    /// The links are written in a form that cannot be added to.
+    #[error("`follow` of {program} is no list; write it as follow = [\"lib/print.mod\"], then capture again")]
+    Follow { program: ItemId },
     /// More than a list may have.
     #[error("the file list of {} is larger than {TARGET_FILE_BYTES_MAX} bytes", path.display())]
     TooLarge { path: PathBuf },
@@ -107,14 +124,14 @@ pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
         return Err(CaptureError::NoTree { path: args.path.clone() }.into());
     }
     let directory = Directory::open(&args.directory)?;
-    let text = directory.text(BASELINE)?;
-    let excludes = excludes(&text, &args.program)?;
+    let before = directory.text(BASELINE)?;
+    let text = followed(args, &directory, &before)?;
     // Before anybody waits for a tree to be read; the tree itself is looked at below.
     let (id, variant) = (&args.program, args.variant.as_deref());
     if let Ok(Merged::Added(text)) = merge(&text, id, &args.version, variant, Digest::of(b"not known yet")) {
         refuse_mistakes(&text, id, &args.version, variant)?;
     }
-    let bytes = list(args, &excludes)?;
+    let bytes = ask(args, &text, &[])?;
     let list = FileList::parse(&bytes).map_err(|source| CaptureError::List { agent: args.agent.clone(), source })?;
     if list.is_empty() {
         return Err(CaptureError::Empty { path: args.path.clone() }.into());
@@ -137,7 +154,73 @@ pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
             println!("{BASELINE}: added release {release} of {}:", args.program);
             print!("{}", table(&args.version, args.variant.as_deref(), tree));
         }
-        Merged::Listed => println!("{BASELINE}: release {release} of {} is listed with this tree", args.program),
+        Merged::Listed => {
+            if text != before {
+                directory.write(BASELINE, text.as_bytes())?;
+            }
+            println!("{BASELINE}: release {release} of {} is listed with this tree", args.program);
+        }
+    }
+    Ok(())
+}
+
+/// The baseline's text in which the program follows every link that leads out of the tree, under schema 2;
+/// under schema 1 nothing can be followed. Each link is told.
+fn followed(args: &Args, directory: &Directory, text: &str) -> Result<String, CommandError> {
+    let mut text = text.to_owned();
+    let can_follow = links::schema(&text)? >= 2;
+    let mut told: Vec<links::Link> = Vec::new();
+    for _ in 0..LINK_ROUNDS_MAX {
+        let found = links::parse(&ask(args, &text, &["--links"])?)
+            .map_err(|source| CaptureError::Links { agent: args.agent.clone(), source })?;
+        let mut globs = Vec::new();
+        for link in found.into_iter().filter(|link| !told.contains(link)).collect::<Vec<_>>() {
+            match link.glob().filter(|_| can_follow) {
+                Some(glob) => {
+                    eprintln!(
+                        "{:?} leads out of the tree, to {:?}. It is in `follow` of {} now, so that what lies there counts. \
+                         If it does not matter, take {glob:?} out of `follow`, write it under `exclude`, and capture again",
+                        link.link, link.leads_to, args.program
+                    );
+                    tell_older(args, directory, &text, &link.link)?;
+                    globs.push(glob);
+                }
+                None if can_follow => eprintln!(
+                    "{:?} leads out of the tree, to {:?}, and what lies there does not count: no glob can name it alone. \
+                     Name it by a wider one in `follow`, or exclude it",
+                    link.link, link.leads_to
+                ),
+                None => eprintln!(
+                    "{:?} leads out of the tree, to {:?}, and what lies there does not count. Exclude the link if that \
+                     is right; with schema = 2 `follow` makes it count",
+                    link.link, link.leads_to
+                ),
+            }
+            told.push(link);
+        }
+        if globs.is_empty() {
+            return Ok(text);
+        }
+        text = links::with_follow(&text, &args.program, &globs)?;
+    }
+    Err(CaptureError::Endless { path: args.path.clone() }.into())
+}
+
+/// Tells of releases that were captured before the link was followed: no host has their trees any more.
+fn tell_older(args: &Args, directory: &Directory, text: &str, link: &str) -> Result<(), CommandError> {
+    let mut document: DocumentMut = text.parse().map_err(CaptureError::Toml)?;
+    let releases = program(&mut document, &args.program)?.get("release").and_then(Item::as_array_of_tables);
+    for release in releases.into_iter().flat_map(ArrayOfTables::iter) {
+        let text_of = |key| release.get(key).and_then(Item::as_str);
+        let Some(tree) = text_of("tree").and_then(|tree| tree.parse::<Digest>().ok()) else { continue };
+        let list = directory.read_if_there(&format!("files/{}", tree.hex()))?;
+        if list.and_then(|bytes| FileList::parse(&bytes).ok()).is_some_and(|list| links::lacks(&list, link)) {
+            let name = release_name(text_of("version").unwrap_or_default(), text_of("variant"));
+            eprintln!(
+                "  Release {name} has this link, and was captured without what lies behind it: a host that has it is \
+                 `altered` until you remove that release and capture it again"
+            );
+        }
     }
     Ok(())
 }
@@ -146,15 +229,17 @@ fn release_name(version: &str, variant: Option<&str>) -> String {
     variant.map_or_else(|| version.to_owned(), |variant| format!("{version} ({variant})"))
 }
 
-fn list(args: &Args, excludes: &[String]) -> Result<Vec<u8>, CaptureError> {
+/// What the agent writes of the tree, under the program's own globs: under others it would compute another digest.
+fn ask(args: &Args, text: &str, more: &[&str]) -> Result<Vec<u8>, CaptureError> {
     let failed = |source| CaptureError::Run { agent: args.agent.clone(), source };
     // Absolute, so that no path is taken for an option.
     let path = std::path::absolute(&args.path).map_err(failed)?;
     let mut command = Command::new(&args.agent);
     command.arg("capture").arg(path).stdin(Stdio::null()).stdout(Stdio::piped());
-    for glob in excludes {
-        command.arg(format!("--exclude={glob}"));
+    for key in ["exclude", "follow"] {
+        command.args(globs(text, &args.program, key)?.iter().map(|glob| format!("--{key}={glob}")));
     }
+    command.args(more);
     let mut child = command.spawn().map_err(failed)?;
     let mut bytes = Vec::new();
     let read = match child.stdout.take() {
@@ -174,12 +259,11 @@ fn list(args: &Args, excludes: &[String]) -> Result<Vec<u8>, CaptureError> {
     }
 }
 
-// The program's own globs: under others agents would compute another digest.
-fn excludes(text: &str, id: &ItemId) -> Result<Vec<String>, CaptureError> {
+fn globs(text: &str, id: &ItemId, key: &str) -> Result<Vec<String>, CaptureError> {
     let mut document: DocumentMut = text.parse().map_err(CaptureError::Toml)?;
     let program = program(&mut document, id)?;
     Ok(program
-        .get("exclude")
+        .get(key)
         .and_then(Item::as_array)
         .map(|globs| globs.iter().filter_map(|glob| glob.as_str().map(str::to_owned)).collect())
         .unwrap_or_default())

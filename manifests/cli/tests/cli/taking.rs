@@ -11,7 +11,10 @@ use crate::desk::{Desk, check, run};
 
 fn capture(desk: &Desk, script: &str, arguments: &[&str]) -> Output {
     let agent = desk.path("agent");
-    fs::write(&agent, format!("#!/bin/sh\n{script}\n")).unwrap();
+    // Without links that lead out, unless the script says otherwise.
+    let links = "case \" $* \" in *' --links '*) echo '{\"links\": []}'; exit;; esac";
+    let links = if script.contains("--links") { "" } else { links };
+    fs::write(&agent, format!("#!/bin/sh\n{links}\n{script}\n")).unwrap();
     fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
     let (agent, directory) = (desk.text("agent"), desk.text("d"));
     let mut all = vec!["capture", "/opt/issuing", "--agent", &agent, "--dir", &directory, "--program"];
@@ -92,4 +95,85 @@ fn an_agent_that_fails_or_writes_something_else_changes_nothing() {
     check(&run(&[&arguments[..], &release].concat()), 74, &["/nowhere"]);
     assert_eq!(desk.read("d/baseline.toml"), baseline);
     assert_eq!(fs::read_dir(desk.path("d/files")).unwrap().count(), 1);
+}
+
+/// An agent that finds two links, one of them behind the other, until both are followed.
+fn agent_with_links(desk: &Desk) -> (String, FileList) {
+    let mut list = FileList::new();
+    list.insert_file(b"bin/issuingd", Digest::of(b"1"));
+    list.insert_link(b"modules", b"/opt/shared/modules");
+    fs::write(desk.path("list"), list.to_bytes()).unwrap();
+    list.insert_file(b"modules///a", Digest::of(b"a"));
+    list.insert_link(b"modules///other", b"../other");
+    list.insert_file(b"modules///other///c", Digest::of(b"c"));
+    fs::write(desk.path("followed"), list.to_bytes()).unwrap();
+    let answer = |link: &str| {
+        format!("echo '{{\"links\": [{{\"link\": \"{link}\", \"leads_to\": \"/opt/shared\", \"is_text\": true}}]}}'")
+    };
+    let script = format!(
+        "echo \"$@\" >> {}\ncase \" $* \" in\n\
+         *'--follow=/modules/other --links '*) echo '{{\"links\": []}}';;\n\
+         *'--follow=/modules --links '*) {};;\n\
+         *' --links '*) {};;\n\
+         *'--follow=/modules/other'*) cat {};;\n\
+         *) cat {};;\nesac",
+        desk.text("seen"),
+        answer("modules/other"),
+        answer("modules"),
+        desk.text("followed"),
+        desk.text("list")
+    );
+    (script, list)
+}
+
+#[test]
+fn links_that_lead_out_are_followed_under_schema_2_and_told() {
+    let desk = Desk::new();
+    desk.replace("d/baseline.toml", "schema = 1", "schema = 2");
+    let (script, followed) = agent_with_links(&desk);
+    let release = ["issuing-server", "--version", "3.4.2"];
+    let said = ["\"modules\" leads out", "\"modules/other\" leads out", "exclude", "added release 3.4.2", "5 entries"];
+    check(&capture(&desk, &script, &release), 0, &said);
+    let baseline = desk.read("d/baseline.toml");
+    assert!(baseline.contains("# reviewed on Fridays"), "{baseline}");
+    assert!(baseline.contains("follow = [\"/modules\", \"/modules/other\"]"), "{baseline}");
+    assert!(baseline.contains(&followed.digest().to_string()), "{baseline}");
+
+    // What is followed already is not told again; a release from before is.
+    let said = check(&capture(&desk, &script, &release), 0, &["is listed with this tree"]);
+    assert!(!said.contains("leads out"), "{said}");
+    let before = FileList::parse(&fs::read(desk.path("list")).unwrap()).unwrap();
+    fs::write(desk.path(&format!("d/files/{}", before.digest().hex())), before.to_bytes()).unwrap();
+    desk.replace("d/baseline.toml", &followed.digest().to_string(), &before.digest().to_string());
+    desk.replace("d/baseline.toml", "follow = [\"/modules\", \"/modules/other\"]\n", "");
+    let release = ["issuing-server", "--version", "3.4.3"];
+    let said = check(&capture(&desk, &script, &release), 0, &["Release 3.4.2 has this link", "capture it again"]);
+    assert!(!said.contains("Release 3.4.1"), "{said}");
+}
+
+#[test]
+fn links_that_lead_out_are_told_under_schema_1_and_nothing_else_changes() {
+    let desk = Desk::new();
+    let (script, _) = agent_with_links(&desk);
+    let release = ["issuing-server", "--version", "3.4.2"];
+    check(&capture(&desk, &script, &release), 0, &["\"modules\" leads out", "does not count", "2 entries"]);
+    assert!(!desk.read("d/baseline.toml").contains("follow"));
+    assert!(!desk.read("seen").contains("--follow"));
+}
+
+#[test]
+fn an_agent_that_does_not_tell_links_changes_nothing() {
+    let desk = Desk::new();
+    let baseline = desk.read("d/baseline.toml");
+    let release = ["issuing-server", "--version", "3.4.2"];
+    for (script, words) in [
+        ("case \"$*\" in *--links) exit 64;; *) echo;; esac", "failed"),
+        ("case \"$*\" in *--links) echo tree;; *) echo;; esac", "does not tell which links lead out"),
+    ] {
+        check(&capture(&desk, script, &release), 1, &[words]);
+    }
+    desk.replace("d/baseline.toml", "schema = 1", "schema = 2");
+    let endless = "case \"$*\" in *--links) echo \"{\\\"links\\\": [{\\\"link\\\": \\\"$#\\\", \\\"leads_to\\\": \\\"/\\\", \\\"is_text\\\": true}]}\";; esac";
+    check(&capture(&desk, endless, &release), 1, &["exclude some of them"]);
+    assert_eq!(desk.read("d/baseline.toml"), baseline.replace("schema = 1", "schema = 2"));
 }
