@@ -2,7 +2,8 @@
 //!
 //! The same function judges in the controller, in the agent, in the release manager's preview and
 //! in an audit, so they cannot disagree. Pure and total; the same input gives the same answer.
-//! Leaving anything out of evidence never turns *hold* into *issue*.
+//! Leaving anything out of evidence never turns *hold* into *issue*. The rules stand in
+//! `docs/appraisal.md`, exact enough to be written down again: change page and [`RULES`] with them.
 
 mod finding;
 mod finish;
@@ -24,6 +25,9 @@ use crate::registry::{Entry, Topology};
 use crate::time::{Span, Time};
 use crate::value::Value;
 use crate::warning::Warning;
+
+/// The edition of the rules that `docs/appraisal.md` states. It grows with every change of an answer.
+pub const RULES: u32 = 1;
 
 /// How far the wall clocks of host and controller may lie apart.
 pub const CLOCK_SKEW_MAX: Span = Span::from_s(60);

@@ -10,6 +10,7 @@ use manifests::evidence::{
 use manifests::reference::Reference;
 use manifests::source;
 use manifests::time::Span;
+use manifests::tree::FileList;
 use manifests::value::Value;
 use proptest::collection::vec;
 use proptest::option;
@@ -28,6 +29,15 @@ fn condition() -> BoxedStrategy<String> {
         "{ fact = \"f\", equals = \"a\" }",
         "{ fact = \"f\", one_of = [\"a\", \"b\"] }",
         "{ fact = \"g\", at_least = 3 }",
+        "{ fact = \"g\", at_most = 4 }",
+        "{ fact = \"g\", equals = 3 }",
+        "{ fact = \"g\", equals = \"3\" }",
+        "{ fact = \"g\", equals = true }",
+        "{ fact = \"g\", equals = \"yes\" }",
+        "{ fact = \"g\", one_of = [\"three\", 3, false] }",
+        "{ fact = \"g\", matches = \"[0-9]+|三\" }",
+        "{ fact = \"n\", one_of = [3, 4] }",
+        "{ fact = \"n\", at_most = 3 }",
     ])
     .prop_map(str::to_owned);
     leaf.prop_recursive(2, 6, 2, |inner| {
@@ -48,15 +58,20 @@ fn about(lock: bool) -> BoxedStrategy<String> {
     (roles, when, select(enforce)).prop_map(|(roles, when, enforce)| format!("{roles}{when}{enforce}")).boxed()
 }
 
-fn fix(id: &'static str) -> BoxedStrategy<String> {
+fn fix(id: &'static str, waivable: &'static str) -> BoxedStrategy<String> {
     let requirement = select(vec![
         "{ program = \"p\", fixed_in = \">=2.0.0\" }",
         "{ program = \"p\", fixed_in = \">=2.0.0\", or_patch = \"P1\" }",
+        "{ program = \"p\", fixed_in = \">1.0.0, <=2.0.0\", or_patch = \"P4\" }",
         "{ program = \"q\", fixed_in = \">=1.0.0\" }",
+        "{ program = \"v\", fixed_in = \">=V1L20A, <V02L00\" }",
         "{ setting = \"lock\" }",
         "{ setting = \"s\" }",
+        "{ setting = \"t\" }",
         "{ file = \"/f\", sha256 = [\"@good@\"] }",
         "{ package = \"k\", database = \"dpkg\", at_least = \"2\" }",
+        "{ package = \"k\", database = \"dpkg\", at_least = \"1:2.0~rc1-3\" }",
+        "{ package = \"r\", database = \"rpm\", at_least = \"2.0-1.el9\" }",
     ]);
     let requires = prop_oneof![
         4 => vec(requirement, 1..4).prop_map(|all| format!("requires = [{}]\n", all.join(", "))),
@@ -65,12 +80,12 @@ fn fix(id: &'static str) -> BoxedStrategy<String> {
     let from = option::of(select(TIMES.to_vec()))
         .prop_map(|from| from.map_or(String::new(), |from| format!("required_from = {from}\n")));
     (requires, from, about(false))
-        .prop_map(move |(requires, from, about)| format!("[[fix]]\nid = \"{id}\"\n{requires}{from}{about}"))
+        .prop_map(move |(requires, from, about)| format!("[[fix]]\nid = \"{id}\"\n{waivable}{requires}{from}{about}"))
         .boxed()
 }
 
 /// Items that a waiver may name.
-pub(crate) const WAIVABLE: [&str; 6] = ["F1", "F2", "s", "p", "q", "c"];
+pub(crate) const WAIVABLE: [&str; 7] = ["F1", "F2", "s", "p", "q", "v", "c"];
 
 pub(crate) fn waiver() -> BoxedStrategy<String> {
     let hosts = select(vec![fleet::AP, fleet::AP, fleet::DB]);
@@ -81,16 +96,73 @@ pub(crate) fn waiver() -> BoxedStrategy<String> {
         .boxed()
 }
 
-const HEAD: &str = "schema = 1\nproduct = \"convenience-issuance\"\nversion = \"1.0.0\"\nmin_agent = \"0.2.0\"\n";
+const HEAD: &str = "schema = 2\nproduct = \"convenience-issuance\"\nversion = \"1.0.0\"\nmin_agent = \"0.2.0\"\n";
 
-fn program(id: &str, when: Option<String>, about: &str) -> String {
+fn release(version: &str, tree: &str, more: &str) -> String {
+    format!("[[program.release]]\nversion = \"{version}\"\ntree = \"@{tree}@\"\n{more}")
+}
+
+/// A program with a release that belongs somewhere, one that belongs everywhere, and one that is known bad.
+fn program(id: &str, versions: [(&str, &str); 3], when: Option<String>, about: &str) -> String {
     let when = when.map_or(String::new(), |when| format!("when = {when}\n"));
+    let [new, old, bad] = versions;
     format!(
-        "[[program]]\nid = \"{id}\"\nroot = \"/{id}\"\n{about}\
-         [[program.release]]\nversion = \"2.0.0\"\ntree = \"@2.0.0@\"\n{when}\
-         [[program.release]]\nversion = \"1.0.0\"\ntree = \"@1.0.0@\"\n\
-         [[program.release]]\nversion = \"0.9.0\"\ntree = \"@0.9.0@\"\ndenied = \"bad\"\n"
+        "[[program]]\nid = \"{id}\"\nroot = \"/{id}\"\n{about}{}{}{}",
+        release(new.0, new.1, &when),
+        release(old.0, old.1, ""),
+        release(bad.0, bad.1, "denied = \"bad\"\n")
     )
+}
+
+/// Versions and trees of the programs `p` and `q`, and of `v`.
+const VERSIONS: [(&str, &str); 3] = [("2.0.0", "2.0.0"), ("1.0.0", "1.0.0"), ("0.9.0", "0.9.0")];
+const LEVELS: [(&str, &str); 3] = [("V01L20A", "7.2.0"), ("V01L20", "7.1.0"), ("V01L09", "7.0.0")];
+
+/// Patches of `p`. Two that bring the same, two that exclude each other, one that changes nothing, and one that
+/// makes of the known-bad release what another patch makes of the good one.
+fn patches() -> BoxedStrategy<String> {
+    let was = |path: &str| Digest::of(format!("1.0.0 {path}").as_bytes());
+    let all = [
+        "id = \"P2\"\nover = [\"1.0.0\", \"0.9.0\"]\nreplaces = { \"lib/print_queue.so\" = \"@HF-0043@\" }\n"
+            .to_owned(),
+        "id = \"P3\"\nover = [\"1.0.0\"]\nreplaces = { \"lib/net.so\" = \"@net@\" }\n".to_owned(),
+        format!("id = \"P5\"\nover = [\"1.0.0\"]\nreplaces = {{ \"lib/net.so\" = \"{}\" }}\n", was("lib/net.so")),
+        format!(
+            "id = \"P6\"\nover = [\"0.9.0\"]\nreplaces = {{ \"bin/issuingd\" = \"{}\", \"lib/net.so\" = \"@net@\", \
+             \"lib/print_queue.so\" = \"{}\", \"share/form.xml\" = \"{}\" }}\n",
+            was("bin/issuingd"),
+            was("lib/print_queue.so"),
+            was("share/form.xml")
+        ),
+    ];
+    let always = [
+        "id = \"P1\"\nover = [\"1.0.0\"]\nreplaces = { \"lib/net.so\" = \"@net@\" }\n",
+        "id = \"P4\"\nover = [\"1.0.0\"]\nreplaces = { \"lib/net.so\" = \"@HF-0043@\" }\n",
+    ];
+    vec(any::<bool>(), all.len())
+        .prop_map(move |chosen| {
+            let some = all.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(patch, _)| patch.as_str());
+            always.into_iter().chain(some).map(|patch| format!("[[program.patch]]\n{patch}")).collect()
+        })
+        .boxed()
+}
+
+/// What the setting `s` must be; `3` in most of them.
+fn expect() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "{ at_most = 3 }",
+        "{ at_most = 3 }",
+        "{ at_least = 3 }",
+        "{ equals = 3 }",
+        "{ equals = \"3\" }",
+        "{ equals = true }",
+        "{ one_of = [3, \"three\", true] }",
+        "{ one_of = [\"exclusive\", 4] }",
+        "{ matches = \"[0-9]|three\" }",
+        "{ present = true }",
+        "{ absent = true }",
+        "{ absent = true }",
+    ])
 }
 
 /// The text of a baseline, without waivers.
@@ -102,67 +174,97 @@ pub(crate) fn baseline() -> BoxedStrategy<String> {
              sensitive = {sensitive}\n{program}"
         )
     };
-    let configs = (select(vec!["restart", "live"]), any::<bool>(), select(vec![None, Some("p")]));
-    let programs = (option::of(condition()), about(false), about(false));
-    let settings = (about(true), about(false), any::<bool>(), any::<bool>());
+    let reload = || select(vec!["restart", "live"]);
+    let configs = (reload(), any::<bool>(), select(vec![None, Some("p")]), reload());
+    let programs = (option::of(condition()), about(false), about(false), about(false), patches());
+    let orders = (select(vec!["semver", "dpkg", "rpm"]), any::<bool>());
+    let settings = (about(true), about(false), about(false), any::<bool>(), expect());
     let pinned = option::of(about(false));
     // Without any program or setting now and then: then little or nothing is judged.
     let parts = (any::<bool>(), any::<bool>());
-    (configs, programs, settings, pinned, fix("F1"), fix("F2"), parts)
+    let fixes = (fix("F1", ""), fix("F2", ""), option::weighted(0.3, fix("F3", "waivable = false\n")));
+    (configs, programs, orders, settings, pinned, fixes, parts)
         .prop_map(
-            move |((reload, sensitive, reader), (when, p, q), (lock, s, in_force, absent), pinned, f1, f2, parts)| {
+            move |(
+                (reload, sensitive, reader, c_reload),
+                (when, p, q, v, patches),
+                (scheme, expected),
+                (lock, s, t, in_force, expect),
+                pinned,
+                (f1, f2, f3),
+                parts,
+            )| {
                 let in_force = if in_force && !sensitive {
                     "in_force = { url = \"http://127.0.0.1:1/\", pointer = \"/a\" }\n"
                 } else {
                     ""
                 };
-                let expect = if absent { "{ absent = true }" } else { "{ at_most = 3 }" };
                 let mut text = HEAD.to_owned();
                 text.push_str(&config(reload, sensitive, reader));
-                text.push_str("[[config]]\nid = \"c\"\nfiles = [\"/c\"]\nformat = \"ini\"\n");
+                text.push_str(&format!(
+                    "[[config]]\nid = \"c\"\nfiles = [\"/c\"]\nformat = \"ini\"\nreload = \"{c_reload}\"\n"
+                ));
                 text.push_str(
                     &pinned
                         .map_or("pinned = [\"@x@\"]\n".to_owned(), |about| format!("pinned = [\"@good@\"]\n{about}")),
                 );
                 text.push_str("[[fact]]\nid = \"f\"\nconfig = \"conf\"\nkey = \"f\"\none_of = [\"a\", \"b\", \"c\"]\n");
                 text.push_str("[[fact]]\nid = \"g\"\nconfig = \"conf\"\nkey = \"g\"\n");
+                text.push_str("[[fact]]\nid = \"n\"\nconfig = \"c\"\nkey = \"n\"\none_of = [2, 3, 4]\n");
                 text.push_str("[[fact]]\nid = \"topology\"\nregistry = \"topology\"\n");
                 let narrow = if parts.0 { "" } else { "sites = [\"131211\"]\n" };
-                let process = "process = { exe = \"bin/p\" }\n";
-                text.push_str(&program("p", when, &format!("{process}{p}{narrow}")));
-                text.push_str(
-                    "[[program.patch]]\nid = \"P1\"\nover = [\"1.0.0\"]\nreplaces = { \"lib/net.so\" = \"@net@\" }\n",
-                );
-                text.push_str(&program("q", None, &format!("{q}{narrow}")));
+                let process = format!("process = {{ exe = \"bin/p\" }}\nexpect_running = {expected}\n");
+                text.push_str(&program("p", VERSIONS, when.clone(), &format!("{process}{p}{narrow}")));
+                text.push_str(&patches);
+                text.push_str(&program("q", VERSIONS, None, &format!("scheme = \"{scheme}\"\n{q}{narrow}")));
+                text.push_str(&program("v", LEVELS, when, &format!("scheme = \"vl\"\n{v}{narrow}")));
                 let narrow = if parts.1 { "" } else { "sites = [\"131211\"]\n" };
                 text.push_str(&format!(
                     "[[setting]]\nid = \"lock\"\nkind = \"exclusive-lock\"\nconfig = \"conf\"\nkey = \"l\"\n\
                  expect = {{ equals = \"exclusive\" }}\n{in_force}{lock}{narrow}"
                 ));
                 text.push_str(&format!(
-                    "[[setting]]\nid = \"s\"\nconfig = \"conf\"\nkey = \"s\"\nexpect = {expect}\n{s}{narrow}"
+                    "[[setting]]\nid = \"s\"\nconfig = \"conf\"\nkey = \"s\"\nexpect = {expect}\n{in_force}{s}{narrow}"
                 ));
-                text + &f1 + &f2
+                text.push_str(&format!(
+                    "[[setting]]\nid = \"t\"\nconfig = \"c\"\nkey = \"t\"\nsensitive = true\nexpect = {{ present = true }}\n\
+                     enforce = \"warn\"\nwaivable = false\n{}{narrow}",
+                    t.replace("enforce = \"warn\"\n", "")
+                ));
+                text + &f1 + &f2 + &f3.unwrap_or_default()
             },
         )
         .boxed()
+}
+
+/// The file lists of releases that patches go over.
+pub(crate) fn lists() -> BTreeMap<Digest, FileList> {
+    ["1.0.0", "0.9.0"].map(tree).into_iter().map(|list| (list.digest(), list)).collect()
 }
 
 /// Ready to judge by, under one identity whatever the text says.
 pub(crate) fn reference(text: &str) -> Reference {
     let text = fleet::filled(text);
     let baseline = source::baseline(&text).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
-    let lists: BTreeMap<_, _> = [tree("1.0.0")].map(|list| (list.digest(), list)).into();
-    Reference::new(baseline, digest("baseline"), &lists).unwrap()
+    Reference::new(baseline, digest("baseline"), &lists()).unwrap()
+}
+
+fn odd() -> impl Strategy<Value = Odd> {
+    select(Odd::ALL.map(|(_, odd)| odd).to_vec())
 }
 
 fn why() -> impl Strategy<Value = Why> {
     select(vec![Why::Unreadable, Why::FileAbsent, Why::Ambiguous])
 }
 
-fn program_seen() -> BoxedStrategy<ProgramSeen> {
+/// Trees of `p` and `q`, and of `v`; one of each is no release.
+const TREES: [&str; 8] =
+    ["2.0.0", "1.0.0", "1.0.0+HF-0044", "1.0.0+HF-0043", "1.0.0+HF-0043+HF-0044", "0.9.0", "0.9.0+HF-0043", "5.0.0"];
+const LEVEL_TREES: [&str; 4] = ["7.2.0", "7.1.0", "7.0.0", "5.0.0"];
+
+fn program_seen(trees: &'static [&'static str]) -> BoxedStrategy<ProgramSeen> {
     let tree = prop_oneof![
-        6 => select(vec!["2.0.0", "1.0.0", "1.0.0+HF-0044", "0.9.0", "5.0.0"]).prop_map(|t| TreeSeen::Digest(digest(t))),
+        6 => select(trees.to_vec()).prop_map(|t| TreeSeen::Digest(digest(t))),
         1 => Just(TreeSeen::Absent),
         1 => why().prop_map(TreeSeen::Unknown),
     ];
@@ -171,11 +273,11 @@ fn program_seen() -> BoxedStrategy<ProgramSeen> {
         2 => Just(ProcessesSeen::NotRunning),
         1 => why().prop_map(ProcessesSeen::Unknown),
     ];
-    let trees = prop_oneof![
+    let running = prop_oneof![
         12 => Just(Vec::new()),
-        1 => vec(select(vec!["2.0.0", "1.0.0+HF-0044", "0.9.0", "5.0.0"]).prop_map(digest), 1..3),
+        1 => vec(select(trees.to_vec()).prop_map(digest), 1..3),
     ];
-    (tree, processes, held(), trees)
+    (tree, processes, held(), running)
         .prop_map(|(tree, processes, loaded, trees)| ProgramSeen {
             tree,
             processes,
@@ -202,8 +304,31 @@ pub(crate) fn held() -> BoxedStrategy<Held> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
+    // Numbers to some readers, and texts that are read as others.
+    let odd = vec![
+        "04",
+        "+3",
+        " 3",
+        "3e0",
+        "0x3",
+        "３",
+        "3.0",
+        "-0",
+        "true",
+        "TRUE",
+        "yes",
+        "no",
+        "three",
+        "Three ",
+        "三",
+        "A",
+        "",
+        "1_000",
+        "99999999999999999999",
+    ];
     prop_oneof![
         3 => select(vec!["exclusive", "a", "3", "shared"]).prop_map(|text| Value::Text(text.to_owned())),
+        3 => select(odd).prop_map(|text| Value::Text(text.to_owned())),
         1 => (2_i64..5).prop_map(Value::Integer),
         1 => any::<bool>().prop_map(Value::Boolean),
     ]
@@ -219,7 +344,7 @@ fn setting_seen(good: &'static str) -> BoxedStrategy<SettingSeen> {
             ValueSeen::Sealed { keyed: digest("k"), as_expected, file: file(), line: 1 }
         }),
         1 => Just(ValueSeen::Absent),
-        1 => Just(ValueSeen::Ambiguous { file: file(), lines: vec![1, 2], odd: Odd::Duplicate }),
+        1 => odd().prop_map(move |odd| ValueSeen::Ambiguous { file: file(), lines: vec![1, 2], odd }),
         1 => why().prop_map(ValueSeen::Unknown),
     ];
     let in_force = option::of(prop_oneof![
@@ -239,7 +364,7 @@ fn fact_seen() -> BoxedStrategy<FactSeen> {
     prop_oneof![
         4 => value.prop_map(|value| FactSeen::Value { value, file: "/conf".to_owned(), line: 3 }),
         2 => why().prop_map(FactSeen::Unknown),
-        1 => Just(FactSeen::Ambiguous { file: "/conf".to_owned(), lines: vec![3], odd: Odd::Readers }),
+        1 => odd().prop_map(|odd| FactSeen::Ambiguous { file: "/conf".to_owned(), lines: vec![3], odd }),
     ]
     .boxed()
 }
@@ -258,32 +383,65 @@ pub(crate) fn state() -> BoxedStrategy<State> {
     ];
     let file = (file, held()).prop_map(|(content, loaded)| RequiredFile { content, loaded });
     let readers = (often(held()), often(held()));
-    let package = prop_oneof![
-        4 => Just(PackageSeen::Version("2.1".to_owned())),
-        1 => Just(PackageSeen::Version("1.9".to_owned())),
-        1 => Just(PackageSeen::Absent),
-        1 => why().prop_map(PackageSeen::Unknown),
+    let versions = vec![
+        "1.9",
+        "2.1",
+        "2",
+        "1:2.0~rc1-3",
+        "1:2.0~rc1-3.1",
+        "1:2",
+        "0:3",
+        "2.0-1.el9",
+        "2.0-1",
+        "2.0-1.el9_2.1",
+        "2.0^1-1",
+        "2.0~a",
+        "1-2:3",
+        "1:",
+        "99999999999:1",
+        "2.a",
+        "2.a0",
+        "2 0",
+        "",
+        "a_b",
+        "-",
+        "2..1",
+        "2.01",
+        "02.1",
     ];
+    let package = || {
+        prop_oneof![
+            4 => Just(PackageSeen::Version("1:2.1-1".to_owned())),
+            3 => select(versions.clone()).prop_map(|version| PackageSeen::Version(version.to_owned())),
+            1 => Just(PackageSeen::Absent),
+            1 => why().prop_map(PackageSeen::Unknown),
+        ]
+    };
     let content = prop_oneof![
         4 => Just(ConfigContent::Digest(digest("good"))),
         1 => Just(ConfigContent::Digest(digest("x"))),
         1 => Just(ConfigContent::Absent),
         1 => why().prop_map(ConfigContent::Unknown),
     ];
-    let facts = (often(fact_seen()), often(fact_seen()), option::weighted(0.1, fact_seen()));
-    let settings = (often(setting_seen("exclusive")), often(setting_seen("3")));
-    let programs = (often(program_seen()), often(program_seen()));
-    (facts, settings, programs, readers, often(file), often(package), often(content), any::<bool>())
-        .prop_map(|((f, g, t), (lock, s), (p, q), (conf, c), file, package, content, gap)| {
+    let facts = (often(fact_seen()), often(fact_seen()), often(fact_seen()), option::weighted(0.1, fact_seen()));
+    let settings = (often(setting_seen("exclusive")), often(setting_seen("3")), often(setting_seen("x")));
+    let programs = (often(program_seen(&TREES)), often(program_seen(&TREES)), often(program_seen(&LEVEL_TREES)));
+    let packages = (often(package()), often(package()));
+    (facts, settings, programs, readers, often(file), packages, often(content), any::<bool>())
+        .prop_map(|((f, g, n, topology), (lock, s, t), (p, q, v), (conf, c), file, (k, r), content, gap)| {
             let mut state = State::default();
+            state.facts.extend(
+                [("f", f), ("g", g), ("n", n), ("topology", topology)]
+                    .into_iter()
+                    .filter_map(|(k, v)| Some((item(k), v?))),
+            );
             state
-                .facts
-                .extend([("f", f), ("g", g), ("topology", t)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
-            state.settings.extend([("lock", lock), ("s", s)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
-            state.programs.extend([("p", p), ("q", q)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
+                .settings
+                .extend([("lock", lock), ("s", s), ("t", t)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
+            state.programs.extend([("p", p), ("q", q), ("v", v)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
             state.readers.extend([("conf", conf), ("c", c)].into_iter().filter_map(|(k, v)| Some((item(k), v?))));
             state.files.extend(file.map(|file| ("/f".to_owned(), file)));
-            state.packages.extend(package.map(|package| ("k".to_owned(), package)));
+            state.packages.extend([("k", k), ("r", r)].into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))));
             state.configs.extend(content.map(|content| (item("c"), content)));
             state.coverage.extend(gap.then(|| Gap { what: "/f".to_owned(), why: Why::Unreadable }));
             state
@@ -296,12 +454,12 @@ fn good() -> State {
     let mut state = State::default();
     let text = |text: &str| Value::Text(text.to_owned());
     let at = |value: Value| ValueSeen::Value { value, file: "/conf".to_owned(), line: 1 };
-    for (fact, value) in [("f", text("a")), ("g", Value::Integer(3))] {
+    for (fact, value) in [("f", text("a")), ("g", Value::Integer(3)), ("n", text("3"))] {
         state.facts.insert(item(fact), FactSeen::Value { value, file: "/conf".to_owned(), line: 3 });
     }
-    for program in ["p", "q"] {
+    for (program, tree) in [("p", "2.0.0"), ("q", "2.0.0"), ("v", "7.2.0")] {
         let seen = ProgramSeen {
-            tree: TreeSeen::Digest(digest("2.0.0")),
+            tree: TreeSeen::Digest(digest(tree)),
             processes: ProcessesSeen::Running,
             loaded: Held::default(),
             trees: vec![],
@@ -309,20 +467,22 @@ fn good() -> State {
         };
         state.programs.insert(item(program), seen);
     }
-    for (setting, value) in [("lock", "exclusive"), ("s", "3")] {
+    for (setting, value) in [("lock", "exclusive"), ("s", "3"), ("t", "x")] {
         let in_force = Some(InForceSeen::Value(text(value)));
         state.settings.insert(item(setting), SettingSeen { value: at(text(value)), in_force });
     }
     state.readers.extend(["conf", "c"].map(|config| (item(config), Held::default())));
     state.files.insert("/f".to_owned(), FileSeen::Digest(digest("good")).into());
-    state.packages.insert("k".to_owned(), PackageSeen::Version("2.1".to_owned()));
+    for package in ["k", "r"] {
+        state.packages.insert(package.to_owned(), PackageSeen::Version("1:2.1-1".to_owned()));
+    }
     state.configs.insert(item("c"), ConfigContent::Digest(digest("good")));
     state
 }
 
 /// A good state with a few things of a random one: the border between issue and hold.
 fn spoiled() -> BoxedStrategy<State> {
-    (state(), vec(proptest::bool::weighted(0.12), 12))
+    (state(), vec(proptest::bool::weighted(0.12), 18))
         .prop_map(|(bad, spoil)| {
             let mut state = good();
             let mut spoil = spoil.into_iter().chain(std::iter::repeat(false));
@@ -335,8 +495,9 @@ fn spoiled() -> BoxedStrategy<State> {
                 }
             )*};
         }
-            spoil!(facts: item("f"), facts: item("g"), programs: item("p"), programs: item("q"), settings: item("lock"),
-            settings: item("s"), files: "/f".to_owned(), packages: "k".to_owned(), configs: item("c"), readers: item("conf"), readers: item("c"));
+            spoil!(facts: item("f"), facts: item("g"), facts: item("n"), facts: item("topology"), programs: item("p"),
+            programs: item("q"), programs: item("v"), settings: item("lock"), settings: item("s"), settings: item("t"),
+            files: "/f".to_owned(), packages: "k".to_owned(), packages: "r".to_owned(), configs: item("c"), readers: item("conf"), readers: item("c"));
             state
         })
         .boxed()

@@ -4,10 +4,11 @@ use regex::Regex;
 
 use super::{page, repository};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/architecture.md",
     "docs/protocol.md",
+    "docs/appraisal.md",
     "docs/guarantees.md",
     "docs/first-steps.md",
     "docs/decisions/README.md",
