@@ -513,7 +513,7 @@ impl Collector {
 
 /// What of a program's tree counts.
 fn scope(program: &Program) -> Scope {
-    Scope::new(&program.exclude)
+    Scope::new(&program.exclude).following(&program.follow)
 }
 
 /// `root/path`, bytes that are not UTF-8 replaced.
