@@ -83,6 +83,8 @@ struct World {
     live: Vec<Live>,
     started: u32,
     is_mounted: bool,
+    /// Something was mounted, now or before.
+    has_mounted: bool,
     agent: Watched,
     published: usize,
     told: Vec<String>,
@@ -134,6 +136,7 @@ impl World {
             live: Vec::new(),
             started: 0,
             is_mounted: false,
+            has_mounted: false,
             agent: Watched::new(),
             published: 0,
             told: Vec::new(),
@@ -259,6 +262,8 @@ impl World {
             }
             13 if rustix::process::geteuid().is_root() => {
                 self.mount(!self.is_mounted);
+                // The agent is told of a mount at once, and looks.
+                self.look();
                 format!("mounted: {}", self.is_mounted)
             }
             14 => {
@@ -279,6 +284,7 @@ impl World {
     }
 
     fn mount(&mut self, wanted: bool) {
+        self.has_mounted |= wanted;
         if self.is_mounted == wanted {
             return;
         }
@@ -337,6 +343,10 @@ impl World {
         replace(&self.at("one/lib/module"), b"1\n");
         let _ = fs::remove_file(self.at("etc/local.ini"));
         self.live.drain(..).for_each(Live::end);
+        // The agent is told of a mount at once, and what may have been mounted when a program began is not known.
+        if self.has_mounted {
+            self.look();
+        }
         next_tick();
         self.start();
         next_tick();
