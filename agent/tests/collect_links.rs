@@ -1,17 +1,25 @@
 //! Symbolic links that lead out of a tree: shown, or followed so that what lies behind them counts.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
+
+#[path = "support/baseline.rs"]
+mod baseline;
+#[path = "support/programs.rs"]
+mod programs;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agent::collect::{CaptureError, Captured, Scope, capture, links_out};
+use agent::collect::{CaptureError, Captured, Collector, Limits, Scope, capture, links_out};
+use agent::watch::{Change, Watch};
+use manifests::baseline::Baseline;
 use manifests::digest::Digest;
-use manifests::evidence::Why;
+use manifests::evidence::{FindingKind, TreeSeen, Why};
 use manifests::exclude::Globs;
 use manifests::tree::FileList;
+use programs::{Loaded, Talking, Watched, look, next_tick, replace};
 
 fn globs(sources: &[&str]) -> Globs {
     Globs::new(sources.iter().map(|source| (*source).to_owned()).collect()).unwrap()
@@ -222,4 +230,190 @@ fn the_commands_of_the_documentation_follow_the_same_links() {
             String::from_utf8_lossy(&host.capture(&["modules/deep/logs/**"], follow).list.to_bytes()).into_owned();
         assert_eq!(run(&arguments), ours, "{follow:?}");
     }
+}
+
+/// An agent's eyes on the tree.
+struct Agent {
+    collector: Collector,
+    watch: Watch,
+    baseline: Baseline,
+    base: PathBuf,
+}
+
+impl Agent {
+    fn new(host: &Host, follow: &str) -> Self {
+        let program = format!(
+            "[[program]]\nid = \"server\"\nroot = {:?}\nexclude = [\"modules/deep/logs/**\"]\n{follow}\nenforce = \"hold\"\n\
+             owner = \"o\"\nremediation = {{ en = \"r\" }}\n\
+             [[program.release]]\nversion = \"1.0.0\"\ntree = \"TREE\"\n",
+            host.at("root")
+        );
+        let baseline = baseline::baseline_of(2, &program);
+        let collector = Collector::new([7; 32], None);
+        Self { collector, watch: Watch::new().unwrap(), baseline, base: host.base.clone() }
+    }
+
+    /// Looks until the watch is what a look finds necessary, as the agent does; the tree, and links that lead out.
+    fn look(&mut self) -> (TreeSeen, Vec<String>) {
+        loop {
+            let set = self.collector.watch_set(&self.baseline, None);
+            self.watch.set(&set).unwrap();
+            drop(self.watch.drain());
+            let pass = self.collector.pass(&self.baseline, None, &Limits::default(), &|| {});
+            if self.collector.watch_set(&self.baseline, None) == set {
+                let program = &pass.state.programs[&"server".parse().unwrap()];
+                let out = program.findings.iter().filter(|finding| finding.kind == FindingKind::LeadsOut);
+                return (program.tree.clone(), out.map(|finding| finding.path.clone()).collect());
+            }
+        }
+    }
+
+    /// A change must be told the moment it is made, and change the tree.
+    #[track_caller]
+    fn check(&mut self, before: &mut TreeSeen, told: &str, change: impl FnOnce(&Path)) {
+        change(&self.base);
+        let changes = self.watch.drain();
+        let is_told = |change: &Change| matches!(change, Change::Path { path, .. } if *path == self.base.join(told));
+        assert!(changes.iter().any(is_told), "{told} is not in {:?}", &*changes);
+        drop(changes);
+        let (now, _) = self.look();
+        assert_ne!(now, *before, "{told}");
+        *before = now;
+    }
+}
+
+#[test]
+fn what_lies_behind_a_followed_link_is_looked_at_and_watched_like_a_root() {
+    let host = Host::new();
+    let mut agent = Agent::new(&host, "follow = [\"/lib/print.mod\", \"modules\", \"modules/other\"]");
+    let (mut tree, out) = agent.look();
+    assert_eq!(out, [""; 0]);
+    let captured = host.capture(&["modules/deep/logs/**"], &["/lib/print.mod", "modules", "modules/other"]);
+    assert_eq!(tree, TreeSeen::Digest(captured.list.digest()));
+    let write = |path: &'static str| move |base: &Path| fs::write(base.join(path), "changed").unwrap();
+    agent.check(&mut tree, "shared/print.mod", write("shared/print.mod"));
+    agent.check(&mut tree, "shared/modules/deep/b", write("shared/modules/deep/b"));
+    agent.check(&mut tree, "shared/other/c", write("shared/other/c"));
+    agent.check(&mut tree, "shared/modules/new", write("shared/modules/new"));
+    // A link that is turned, what it leads to then, and what is not there yet.
+    agent.check(&mut tree, "shared/modules/other", |base| {
+        fs::remove_file(base.join("shared/modules/other")).unwrap();
+        symlink("../later", base.join("shared/modules/other")).unwrap();
+    });
+    agent.check(&mut tree, "shared/later", |base| {
+        fs::create_dir(base.join("shared/later")).unwrap();
+        fs::write(base.join("shared/later/d"), "d").unwrap();
+    });
+    agent.check(&mut tree, "shared/later/d", write("shared/later/d"));
+    agent.check(&mut tree, "shared", |base| fs::rename(base.join("shared"), base.join("moved")).unwrap());
+    agent.check(&mut tree, "shared", |base| fs::rename(base.join("moved"), base.join("shared")).unwrap());
+    // What does not count there closes no gate.
+    fs::write(host.at("shared/modules/deep/logs/y.log"), "y").unwrap();
+    assert!(agent.watch.drain().is_empty());
+}
+
+#[test]
+fn a_link_that_leads_out_and_is_not_followed_is_a_finding_that_decides_nothing() {
+    let host = Host::new();
+    let mut agent = Agent::new(&host, "follow = [\"modules\"]");
+    let (tree, out) = agent.look();
+    assert_eq!(out, ["lib/print.mod", "modules/other"]);
+    fs::write(host.at("shared/print.mod"), "changed").unwrap();
+    assert!(agent.watch.drain().is_empty());
+    assert_eq!(agent.look().0, tree);
+}
+
+/// A program that runs from a tree with followed links: to a file, to a directory by a link that is switched.
+struct Site {
+    host: Host,
+    baseline: Baseline,
+}
+
+impl Site {
+    fn new() -> Self {
+        let host = Host::new();
+        fs::rename(host.at("shared/modules"), host.at("shared/v1")).unwrap();
+        assert!(
+            Command::new("cp").arg("-a").args([host.at("shared/v1"), host.at("shared/v2")]).status().unwrap().success()
+        );
+        fs::write(host.at("shared/v2/a"), "another").unwrap();
+        host.link("shared/modules", "v1");
+        let script =
+            format!("#!/bin/sh\n# {}\necho ready\nwhile read word; do echo \"$word\"; done\n", host.base.display());
+        fs::write(host.at("root/start"), script).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(host.at("root/start"), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = "process = { exe = \"start\" }\nfollow = [\"**\"]";
+        let baseline = Agent::new(&host, program).baseline;
+        Self { host, baseline }
+    }
+
+    fn start(&self) -> Talking {
+        Talking::start(&mut Command::new(self.host.at("root/start")))
+    }
+}
+
+type Step = fn(&Host);
+
+/// What changes what a process that is started anew finds behind the links.
+const CHANGES: [(&str, Step); 6] = [
+    ("a file written in place", |host| fs::write(host.at("shared/print.mod"), "changed").unwrap()),
+    ("a file replaced", |host| replace(&host.at("shared/v1/deep/b"), b"changed")),
+    ("a file that came", |host| fs::write(host.at("shared/v1/new"), "new").unwrap()),
+    ("a file removed", |host| fs::remove_file(host.at("shared/v1/deep/b")).unwrap()),
+    ("a link outside switched to a directory with old times", |host| {
+        host.link("next", "v2");
+        fs::rename(host.at("next"), host.at("shared/modules")).unwrap();
+    }),
+    ("a directory outside exchanged for one with old times", |host| {
+        fs::rename(host.at("shared/v1"), host.at("shared/old")).unwrap();
+        fs::rename(host.at("shared/v2"), host.at("shared/v1")).unwrap();
+    }),
+];
+
+#[test]
+fn what_a_process_had_read_behind_a_followed_link_is_not_loaded_until_a_restart() {
+    for (what, change) in CHANGES {
+        let site = Site::new();
+        let mut watched = Watched::new();
+        assert_eq!(watched.look(&site.baseline).loaded, Loaded::NotRunning, "{what}");
+        let running = site.start();
+        change(&site.host);
+        let newcomer = look(&mut Collector::new([7; 32], None), &site.baseline).loaded;
+        for (who, loaded) in [("a newcomer", newcomer), ("who watched", watched.look(&site.baseline).loaded)] {
+            assert!(matches!(loaded, Loaded::Older(_)), "{what}: {who} says {loaded:?}");
+        }
+        running.end();
+        let _running = site.start();
+        assert_eq!(watched.look(&site.baseline).loaded, Loaded::Current, "{what}: started again");
+        assert_eq!(look(&mut Collector::new([7; 32], None), &site.baseline).loaded, Loaded::Current, "{what}");
+    }
+}
+
+#[test]
+fn what_changed_behind_a_followed_link_while_a_process_is_watched_is_not_loaded() {
+    for (what, change) in CHANGES {
+        let site = Site::new();
+        let mut watched = Watched::new();
+        watched.look(&site.baseline);
+        let _running = site.start();
+        for _ in 0..2 {
+            assert_eq!(watched.look(&site.baseline).loaded, Loaded::Current, "{what}");
+        }
+        next_tick();
+        change(&site.host);
+        let loaded = watched.look(&site.baseline).loaded;
+        assert!(matches!(loaded, Loaded::Older(_)), "{what}: {loaded:?}");
+    }
+}
+
+#[test]
+fn what_lies_outside_ties_no_stranger_to_the_program() {
+    let host = Host::new();
+    fs::copy("/bin/sleep", host.at("shared/modules/sleep")).unwrap();
+    let baseline = Agent::new(&host, "process = { exe = \"lib/own\" }\nfollow = [\"**\"]").baseline;
+    let mut stranger = programs::Running(Command::new(host.at("shared/modules/sleep")).arg("1000").spawn().unwrap());
+    next_tick();
+    assert_eq!(look(&mut Collector::new([7; 32], None), &baseline).loaded, Loaded::NotRunning);
+    stranger.0.kill().unwrap();
 }

@@ -4,7 +4,7 @@
 //! every live process has read is what the disk has. Its twin: once everything is right and the program is
 //! started again, a look says so, always.
 //!
-//! `COLLECT_PROPERTY_SECONDS` says for how long sequences are tried (default: 60), `COLLECT_PROPERTY_SEED`
+//! `COLLECT_PROPERTY_SECONDS` says for how long sequences are tried (default: 15), `COLLECT_PROPERTY_SEED`
 //! names one sequence to be tried alone.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
@@ -83,6 +83,8 @@ struct World {
     live: Vec<Live>,
     started: u32,
     is_mounted: bool,
+    /// Something was mounted, now or before.
+    has_mounted: bool,
     agent: Watched,
     published: usize,
     told: Vec<String>,
@@ -134,6 +136,7 @@ impl World {
             live: Vec::new(),
             started: 0,
             is_mounted: false,
+            has_mounted: false,
             agent: Watched::new(),
             published: 0,
             told: Vec::new(),
@@ -259,6 +262,8 @@ impl World {
             }
             13 if rustix::process::geteuid().is_root() => {
                 self.mount(!self.is_mounted);
+                // The agent is told of a mount at once, and looks.
+                self.look();
                 format!("mounted: {}", self.is_mounted)
             }
             14 => {
@@ -279,6 +284,7 @@ impl World {
     }
 
     fn mount(&mut self, wanted: bool) {
+        self.has_mounted |= wanted;
         if self.is_mounted == wanted {
             return;
         }
@@ -337,6 +343,10 @@ impl World {
         replace(&self.at("one/lib/module"), b"1\n");
         let _ = fs::remove_file(self.at("etc/local.ini"));
         self.live.drain(..).for_each(Live::end);
+        // The agent is told of a mount at once, and what may have been mounted when a program began is not known.
+        if self.has_mounted {
+            self.look();
+        }
         next_tick();
         self.start();
         next_tick();
@@ -396,7 +406,7 @@ fn what_is_said_to_be_current_is_what_every_process_has_read() {
         try_one(seed);
         return;
     }
-    let until = Instant::now() + Duration::from_secs(number("COLLECT_PROPERTY_SECONDS").unwrap_or(60));
+    let until = Instant::now() + Duration::from_secs(number("COLLECT_PROPERTY_SECONDS").unwrap_or(15));
     let first = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let first = u64::try_from(first % 1_000_000_000_000).unwrap();
     let (mut sequences, mut current) = (0, 0);

@@ -373,12 +373,21 @@ impl History {
                 now.root.to_owned()
             }
         };
+        // The ways out of the tree, where its links are followed: what they led to then may be something else.
+        for (link, target) in &now.tree.followed {
+            let path = link.as_os_str().as_bytes();
+            if wanted(path)
+                && let Err(why) = self.way_out_is_old(dates, target)
+            {
+                uncertain.insert(path.to_vec(), why);
+            }
+        }
         let before = self.trees.get(now.root).filter(|seen| seen.read_by_ns <= dates.since_ns);
         for (path, changed_ns) in &now.tree.changed_ns {
             if changed_ns + MARGIN_NS <= dates.wall_ns || !wanted(path) {
                 continue;
             }
-            let place = resolved.join(OsStr::from_bytes(path));
+            let place = now.tree.place(&resolved, path);
             let stayed = before.is_some_and(|seen| is_same(&seen.list, now.list, path));
             let is_known = before.is_some_and(|seen| {
                 let recent = seen.recent.get(path);
@@ -392,7 +401,7 @@ impl History {
             }
         }
         for (path, stamp) in &now.tree.directories {
-            let place = if path.is_empty() { resolved.clone() } else { resolved.join(OsStr::from_bytes(path)) };
+            let place = now.tree.place(&resolved, path);
             if wanted(path) && !path.is_empty() && !self.directory_is_old(dates, &place, stamp) {
                 uncertain.insert(path.clone(), OlderWhy::BeforeFirstLook);
             } else if wanted(path) && self.may_have_lost(dates, &place, stamp.mtime_ns()) {
@@ -429,6 +438,19 @@ impl History {
             return Err(OlderWhy::BeforeFirstLook);
         }
         Ok(end.place.clone())
+    }
+
+    /// Whether everything on the way to what a followed link leads to was so before the image began. What is
+    /// there has times of its own; what is not may have gone.
+    fn way_out_is_old(&mut self, dates: &Dates<'_>, target: &Path) -> Result<(), OlderWhy> {
+        let way = self.ways.to(target).clone();
+        self.steps_are_old(dates, &way)?;
+        let Some(directory) = &way.ends_in else { return Ok(()) };
+        let step = way.steps.iter().rfind(|step| step.place == *directory);
+        match step.is_some_and(|step| self.may_have_lost(dates, directory, step.stamp.mtime_ns())) {
+            true => Err(OlderWhy::MayHaveGone),
+            false => Ok(()),
+        }
     }
 
     /// Whether every directory and link on a way, but what it ends in, was there before the image began.

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use manifests::digest::Digest;
 use manifests::evidence::{Finding, FindingKind, Why};
-use manifests::tree::{FileList, PATH_BYTES_MAX};
+use manifests::tree::{FOLLOWED, FileList, PATH_BYTES_MAX};
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -60,6 +60,9 @@ pub(crate) struct Tree {
     /// Links that lead out and are followed, and where they lead: a path below the root directory of whoever
     /// looks, links in it not followed. What they lead to may not be there.
     pub(crate) followed: BTreeMap<PathBuf, PathBuf>,
+    /// Where what lies behind followed links really lies, by how the list names it: a file, or the directory
+    /// before the rest of a path.
+    places: BTreeMap<Vec<u8>, PathBuf>,
     /// Links that lead out and are not followed, and where they lead.
     pub(crate) out: BTreeMap<PathBuf, PathBuf>,
 }
@@ -68,6 +71,19 @@ impl Tree {
     /// The tree's digest, or the first reason in byte order of paths why there is none.
     pub(crate) fn digest(&self) -> Result<Digest, Why> {
         self.gaps.first_key_value().map_or_else(|| Ok(self.list.digest()), |(_, why)| Err(*why))
+    }
+
+    /// Where a path of the list, or a directory of the tree, really lies. `root` is where the tree does.
+    pub(crate) fn place(&self, root: &Path, listed: &[u8]) -> PathBuf {
+        let at = listed.windows(FOLLOWED.len()).rposition(|bytes| bytes == FOLLOWED);
+        let (prefix, rest) = listed.split_at(at.map_or(0, |at| at + FOLLOWED.len()));
+        let before = if prefix.is_empty() { Some(root) } else { self.places.get(prefix).map(PathBuf::as_path) };
+        match before {
+            // Joining nothing would add a slash.
+            Some(before) if rest.is_empty() => before.to_owned(),
+            Some(before) => before.join(OsStr::from_bytes(rest)),
+            None => root.join(OsStr::from_bytes(listed)),
+        }
     }
 
     fn gap(&mut self, path: &[u8], why: Why) {
@@ -287,6 +303,10 @@ impl Walk<'_> {
                     self.finding(place, &path, FindingKind::WorldWritable);
                 }
                 let listed = place.listed(path.as_os_str().as_bytes());
+                if place.depth() == 0 {
+                    // What lies outside may be everybody's, and ties no process to the program.
+                    self.tree.identities.insert((stat.st_dev, stat.st_ino), listed.to_vec());
+                }
                 if !self.known(&listed, &stat) {
                     drop(listed);
                     self.unread.push(Unread { file: Below::Place(Arc::clone(place), path), device: stat.st_dev });
@@ -313,7 +333,6 @@ impl Walk<'_> {
     fn known(&mut self, listed: &[u8], stat: &Stat) -> bool {
         let stamp = Stamp::from(stat);
         self.tree.changed_ns.insert(listed.to_vec(), stamp.ctime_ns());
-        self.tree.identities.insert((stat.st_dev, stat.st_ino), listed.to_vec());
         let digest = self.index.digest(&stamp);
         if let Some(digest) = digest {
             self.tree.list.insert_file(listed, digest);
@@ -359,6 +378,9 @@ impl Walk<'_> {
                 if stat.st_mode & 0o002 != 0 {
                     self.finding(&lead.place, &lead.link, FindingKind::WorldWritable);
                 }
+                if let Ok(real) = read::real_path_in_root(self.base, &lead.target) {
+                    self.tree.places.insert(lead.listed(), real);
+                }
                 if !self.known(&lead.listed(), &stat) {
                     self.unread.push(Unread { file: Below::Link(lead), device: stat.st_dev });
                 }
@@ -370,6 +392,7 @@ impl Walk<'_> {
             FileType::Directory => match Place::behind(&lead, self.base) {
                 Ok(place) => {
                     let device = place.device;
+                    self.tree.places.insert(lead.listed(), place.path().to_owned());
                     Some(Listed { place: Arc::new(place), path: PathBuf::new(), device })
                 }
                 Err(errno) => {

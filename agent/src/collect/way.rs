@@ -16,6 +16,8 @@ use crate::collect::read;
 
 /// Symbolic links followed on one way, as the kernel bounds them.
 const LINKS_MAX: usize = 40;
+/// The most places remembered at which something was mounted.
+const GONE_MAX: usize = 1024;
 /// The most that is read of the table of file systems to mount at boot.
 const FSTAB_BYTES_MAX: usize = 1 << 20;
 
@@ -115,6 +117,8 @@ pub(crate) struct Mount {
 #[derive(Debug, Default)]
 pub(crate) struct Mounts {
     known: BTreeMap<Mount, i128>,
+    /// Where something was mounted that is not there any more, and boot clock by which it had gone.
+    gone: Vec<(PathBuf, i128)>,
     at_boot: Vec<PathBuf>,
 }
 
@@ -123,7 +127,13 @@ impl Mounts {
     pub(crate) fn look(&mut self, now_ns: i128) {
         let text = read_proc("/proc/self/mountinfo", PROC_BYTES_MAX).unwrap_or_default();
         let mounts = text.split(|byte| *byte == b'\n').filter_map(mount);
-        self.known = mounts.map(|mount| (mount.clone(), self.known.get(&mount).copied().unwrap_or(now_ns))).collect();
+        let now: BTreeMap<Mount, i128> =
+            mounts.map(|mount| (mount.clone(), self.known.get(&mount).copied().unwrap_or(now_ns))).collect();
+        let gone = self.known.keys().filter(|mount| !now.contains_key(*mount)).map(|mount| mount.point.clone());
+        self.gone.extend(gone.map(|point| (point, now_ns)));
+        let beyond = self.gone.len().saturating_sub(GONE_MAX);
+        self.gone.drain(..beyond);
+        self.known = now;
         if self.at_boot.is_empty() {
             let table = std::fs::read("/etc/fstab").unwrap_or_default();
             let table =
@@ -138,6 +148,10 @@ impl Mounts {
     /// file systems that the process has something from.
     pub(crate) fn were_there(&self, way: &Way, since_ns: i128, devices: &[u64]) -> bool {
         let lies_on = |point: &Path| way.steps.iter().any(|step| step.place.starts_with(point));
+        // What was mounted there when the process began may have been what it has read.
+        if self.gone.iter().any(|(point, gone_ns)| *gone_ns > since_ns && lies_on(point)) {
+            return false;
+        }
         self.known.iter().filter(|(mount, _)| lies_on(&mount.point)).all(|(mount, known_ns)| {
             let whole = mount.root == b"/";
             *known_ns <= since_ns || whole && (self.at_boot.contains(&mount.point) || devices.contains(&mount.device))

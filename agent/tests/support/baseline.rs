@@ -5,10 +5,15 @@ use manifests::baseline::Baseline;
 /// What `TREE` stands for: the digest of nothing.
 const TREE: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+#[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn baseline(part: &str) -> Baseline {
+    baseline_of(2, part)
+}
+
+pub(crate) fn baseline_of(schema: u32, part: &str) -> Baseline {
     let part = part.replace("TREE", TREE);
     let text = format!(
-        "schema = 2\nproduct = \"convenience-issuance\"\nversion = \"1.0.0\"\nmin_agent = \"0.1.0\"\n\
+        "schema = {schema}\nproduct = \"convenience-issuance\"\nversion = \"1.0.0\"\nmin_agent = \"0.1.0\"\n\
          [gate]\nheartbeat = \"30s\"\npermit_ttl = \"30m\"\nevidence_max_age = \"10m\"\nverify_hold = \"250ms\"\n\
          expiry_grace = \"14d\"\n{part}\n\
          [[setting]]\nid = \"filler.k\"\nconfig = \"filler\"\nkey = \"k\"\nexpect = {{ present = true }}\n\

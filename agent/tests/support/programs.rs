@@ -194,6 +194,9 @@ impl Watched {
 /// Takes what the watch has to tell.
 pub(crate) fn settle(watch: &std::sync::Mutex<Watch>, journal: &Journal) {
     let drained = watch.lock().unwrap().drain();
+    if drained.contains(&Change::Overflow) {
+        journal.lost();
+    }
     journal.note(drained.iter().filter_map(|change| match change {
         Change::Path { path, happened } => Some((path.as_path(), *happened)),
         Change::Overflow => None,

@@ -2,7 +2,8 @@
 //!
 //! A file list has the digest of a link's target, not the target. What a link inside of the tree may say
 //! can be listed: the way from it to each entry and directory. A link that says none of these leads out,
-//! or nowhere.
+//! or nowhere. What lies behind a link that is followed is in the list itself, and nothing is said of the links
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -11,7 +12,7 @@ use std::path::Path;
 
 use manifests::baseline::Program;
 use manifests::digest::Digest;
-use manifests::tree::{FOLLOWED, FileList, without_mark};
+use manifests::tree::{FOLLOWED, FileList};
 
 /// The most targets that are tried for one list; with more links than that nothing is said of the rest.
 const TARGETS_MAX: usize = 4_000_000;
@@ -20,26 +21,42 @@ const NAMED_MAX: usize = 5;
 
 /// What to say of the links of a release whose list this is.
 pub(crate) fn warning(program: &Program, version: &str, list: &FileList) -> Option<String> {
-    let out: Vec<String> = leading_out(list, program.root.as_bytes())
-        .into_iter()
-        .filter(|link| {
-            let path = Path::new(OsStr::from_bytes(link));
-            !program.follow.hides(path) && !program.exclude.hides(path)
-        })
-        .map(|link| String::from_utf8_lossy(&link).into_owned())
-        .collect();
-    if out.is_empty() {
-        return None;
+    let is_counted = |link: &[u8]| {
+        let behind = [link, FOLLOWED].concat();
+        list.entries().any(|(path, _)| path.starts_with(&behind))
+    };
+    let out = leading_out(list, program.root.as_bytes()).into_iter();
+    let out = out.filter(|link| !program.exclude.hides(Path::new(OsStr::from_bytes(link))));
+    let (followed, ignored): (Vec<_>, Vec<_>) =
+        out.partition(|link| program.follow.name_link(Path::new(OsStr::from_bytes(link))));
+    let empty: Vec<_> = followed.into_iter().filter(|link| !is_counted(link)).collect();
+    let mut said = Vec::new();
+    if !ignored.is_empty() {
+        said.push(format!(
+            "release {version} of {} has links that lead out of the tree, or nowhere: {}. What is behind them does not \
+             count; name them in `follow` (schema 2) or `exclude`, and capture the tree again",
+            program.id,
+            named(&ignored)
+        ));
     }
-    let mut named = out.iter().take(NAMED_MAX).map(|link| format!("{link:?}")).collect::<Vec<_>>().join(", ");
-    if out.len() > NAMED_MAX {
-        named.push_str(&format!(" and {} more", out.len() - NAMED_MAX));
+    if !empty.is_empty() {
+        said.push(format!(
+            "release {version} of {} has links that `follow` names, and nothing of what is behind them: {}. If there \
+             is anything on a host, that host is `altered`; capture the tree again",
+            program.id,
+            named(&empty)
+        ));
     }
-    Some(format!(
-        "release {version} of {} has links that lead out of the tree, or nowhere: {named}. What is behind them does not \
-         count; name them in `follow` (schema 2) or `exclude`, and capture the tree again",
-        program.id
-    ))
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+fn named(links: &[Vec<u8>]) -> String {
+    let shown = links.iter().take(NAMED_MAX).map(|link| format!("{:?}", String::from_utf8_lossy(link)));
+    let mut named = shown.collect::<Vec<_>>().join(", ");
+    if links.len() > NAMED_MAX {
+        named.push_str(&format!(" and {} more", links.len() - NAMED_MAX));
+    }
+    named
 }
 
 /// Paths of links that say no way to anything in the tree.
@@ -47,16 +64,14 @@ fn leading_out(list: &FileList, root: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut links: BTreeMap<&[u8], Vec<(&[u8], Digest)>> = BTreeMap::new();
     // Everything that a link may lead to: entries, their directories, the root itself.
     let mut places: BTreeSet<&[u8]> = BTreeSet::from([&b""[..]]);
-    for (path, digest) in list.entries() {
-        // What lies behind a link that is followed is told with it, and is no place of the tree.
-        if path.windows(FOLLOWED.len()).any(|part| part == FOLLOWED) {
-            continue;
-        }
-        let link = without_mark(path);
-        if link.len() < path.len() {
-            links.entry(parent(link)).or_default().push((link, *digest));
-        }
-        let path = link;
+    for (path, digest) in list.entries().filter(|(path, _)| !path.windows(3).any(|bytes| bytes == FOLLOWED)) {
+        let path = match path.strip_suffix(b"//") {
+            Some(link) => {
+                links.entry(parent(link)).or_default().push((link, *digest));
+                link
+            }
+            None => path,
+        };
         let mut place = path;
         while places.insert(place) && !place.is_empty() {
             place = parent(place);
@@ -156,6 +171,18 @@ mod tests {
             ("lib/x86/print.so", "print.so.3"),
         ];
         assert_eq!(out(&outside), ["bin/java", "lib/other.so", "share/gone"]);
+    }
+
+    #[test]
+    fn what_lies_behind_a_followed_link_is_no_link_of_the_tree() {
+        let mut list = FileList::new();
+        list.insert_link(b"modules", b"/opt/shared");
+        list.insert_file(b"modules///a", Digest::of(b"a"));
+        list.insert_link(b"modules///other", b"../other");
+        list.insert_link(b"print.mod", b"../print.mod");
+        list.insert_file(b"print.mod///", Digest::of(b"print"));
+        let out: Vec<_> = leading_out(&list, b"/opt/issuing").into_iter().collect();
+        assert_eq!(out, [&b"modules"[..], b"print.mod"]);
     }
 
     #[test]

@@ -42,6 +42,12 @@ impl Globs {
         self.excludes(path, false) || directories.into_iter().any(|directory| self.excludes(directory, true))
     }
 
+    /// Whether a glob names the symbolic link at `path`, as a file or as the directory that it may lead to. What is
+    /// above or below it is another matter.
+    pub fn name_link(&self, path: &Path) -> bool {
+        self.excludes(path, false) || self.excludes(path, true)
+    }
+
     /// Whether `path`, relative to the root, does not count. A directory that does not count is not entered.
     pub fn excludes(&self, path: &Path, is_directory: bool) -> bool {
         self.matcher.matched(path, is_directory).is_ignore()
@@ -62,6 +68,17 @@ mod tests {
         assert!(!globs.excludes(Path::new("logs"), true));
         let globs = Globs::new(vec!["/var/".to_owned(), "!var/lib/a".to_owned()]).unwrap();
         assert!(globs.hides(Path::new("var/lib/a")) && !globs.hides(Path::new("lib/var")));
+    }
+
+    #[test]
+    fn a_link_is_named_by_itself_alone() {
+        let globs = Globs::new(vec!["/lib/*.mod".to_owned(), "modules/".to_owned(), "deep/**".to_owned()]).unwrap();
+        for link in ["lib/a.mod", "modules", "x/modules", "deep/a/b"] {
+            assert!(globs.name_link(Path::new(link)), "{link}");
+        }
+        for link in ["lib", "lib/x/a.mod", "modules/x", "deep"] {
+            assert!(!globs.name_link(Path::new(link)), "{link}");
+        }
     }
 
     #[test]

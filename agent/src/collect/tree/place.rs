@@ -88,6 +88,11 @@ impl Place {
         Ok(Self { fd, device, inode, prefix: lead.listed(), seen: lead.seen(), paths, from })
     }
 
+    /// Where it lies below the base, without links.
+    pub(super) fn path(&self) -> &Path {
+        self.paths.first().map_or(Path::new("/"), PathBuf::as_path)
+    }
+
     /// How many links lead to it.
     pub(super) fn depth(&self) -> usize {
         self.chain().count() - 1

@@ -96,9 +96,7 @@ impl Scope {
     /// above it is followed says nothing of where it leads. A glob that ends in `/` names links to directories
     /// as well, for so the program sees them.
     pub(crate) fn follows(&self, path: &Path) -> bool {
-        let path = self.below.join(path);
-        let names = |globs: &Globs| globs.excludes(&path, false) || globs.excludes(&path, true);
-        self.follow.as_ref().is_some_and(names)
+        self.follow.as_ref().is_some_and(|globs| globs.name_link(&self.below.join(path)))
     }
 }
 

@@ -124,18 +124,23 @@ fn links_of_signed_releases_that_lead_out_are_warned_of() {
     list.insert_file(b"bin/issuingd", Digest::of(b"issuingd"));
     list.insert_link(b"bin/current", b"issuingd");
     list.insert_link(b"lib/java", b"/usr/bin/java");
-    desk.write(&format!("d/files/{}", list.digest().hex()), &String::from_utf8(list.to_bytes()).unwrap());
-    let with = |more: &str| {
+    let with = |list: &FileList, more: &str| {
+        desk.write(&format!("d/files/{}", list.digest().hex()), &String::from_utf8(list.to_bytes()).unwrap());
         let text = BASELINE.replace("schema = 1", "schema = 2").replacen("enforce", &format!("{more}\nenforce"), 1);
         desk.write("d/baseline.toml", &text.replace(&Digest::of(b"").to_string(), &list.digest().to_string()));
         check(&desk.check(), 0, &["no mistakes"])
     };
-    let text = with("");
+    let text = with(&list, "");
     assert!(
         text.contains("warning") && text.contains("release 3.4.1 of issuing-server") && text.contains("\"lib/java\"")
     );
     assert!(!text.contains("bin/current"), "{text}");
-    assert!(!with("follow = [\"lib/java\"]").contains("warning"));
+    // Followed, and captured before it was.
+    let text = with(&list, "follow = [\"lib/java\"]");
+    assert!(text.contains("nothing of what is behind them: \"lib/java\"") && text.contains("capture"), "{text}");
+    list.insert_file(b"lib/java///", Digest::of(b"java"));
+    let text = with(&list, "follow = [\"lib/java\"]");
+    assert!(!text.contains("warning"), "{text}");
 }
 
 #[test]

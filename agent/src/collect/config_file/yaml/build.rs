@@ -77,7 +77,9 @@ pub(super) fn build(text: &str) -> Result<Rc<Node>, Why> {
     if !text.chars().all(is_printable) || has_directive(text) {
         return Err(Why::Malformed);
     }
-    let (length, is_open_ended) = (text.chars().count(), !text.ends_with(['\n', '\r']));
+    let length = text.chars().count();
+    let last_line = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    let is_open_ended = !last_line.trim_matches(' ').is_empty();
     let mut quoted = Vec::new();
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
@@ -113,6 +115,10 @@ pub(super) fn build(text: &str) -> Result<Rc<Node>, Why> {
                 let mut text = text.into_owned();
                 // The library ends a block with a line end that the file does not have.
                 let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                // Of blanks alone in the last line it makes now one line end, now two.
+                if is_block && !last_line.is_empty() && !is_open_ended {
+                    return Err(Why::Malformed);
+                }
                 if is_block && is_open_ended && span.end.index() >= length && text.ends_with('\n') {
                     text.pop();
                 }
