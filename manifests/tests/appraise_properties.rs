@@ -7,8 +7,8 @@ mod fleet;
 mod universe;
 
 use manifests::appraise::appraise;
-use manifests::baseline::Enforce;
-use manifests::evidence::{Evidence, State};
+use manifests::baseline::{Baseline, Config, Enforce, Program, Reload, Requirement, Requires, Setting};
+use manifests::evidence::{Evidence, Gap, Held, InForceSeen, Older, OlderWhy, State, Why, v1};
 use manifests::outcome::{Appraisal, ItemKind, Outcome, Verdict};
 use manifests::reference::Reference;
 use manifests::registry::Registry;
@@ -56,6 +56,54 @@ fn without_one(value: &Value) -> Vec<Value> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     all
+}
+
+/// The same state with one more entry in a list of what processes have: in each list of each.
+fn with_one_held(state: &State) -> Vec<State> {
+    let add = |held: &mut Held, kind: usize| match kind {
+        0 => held.older.push(Older { file: "lib/new".to_owned(), why: OlderWhy::Changed }),
+        1 => held.elsewhere.push("lib/new".to_owned()),
+        2 => held.unknown.push(Gap { what: "p".to_owned(), why: Why::TimedOut }),
+        _ => held.more += 1,
+    };
+    let mut all = Vec::new();
+    for kind in 0..4 {
+        for id in state.programs.keys() {
+            let mut more = state.clone();
+            add(&mut more.programs.get_mut(id).unwrap().loaded, kind);
+            all.push(more);
+        }
+        for id in state.readers.keys() {
+            let mut more = state.clone();
+            add(more.readers.get_mut(id).unwrap(), kind);
+            all.push(more);
+        }
+        for path in state.files.keys() {
+            let mut more = state.clone();
+            add(&mut more.files.get_mut(path).unwrap().loaded, kind);
+            all.push(more);
+        }
+    }
+    all
+}
+
+/// What version 1 let a program's one word decide, written down once more from the rules of then: whether
+/// it kept a value of a configuration that is read at start from counting.
+fn held_back_by_1(baseline: &Baseline, state: &v1::State, config: &Config) -> bool {
+    let reads = |program: &&Program| config.program.as_ref().is_none_or(|reader| *reader == program.id);
+    let mut readers = baseline.programs.iter().filter(reads);
+    let is_current = |program: &Program| match state.programs.get(&program.id).map(|seen| &seen.loaded) {
+        Some(v1::Loaded::Current | v1::Loaded::NotRunning) => true,
+        Some(v1::Loaded::Older { .. } | v1::Loaded::Elsewhere { .. } | v1::Loaded::Unknown(_)) | None => false,
+    };
+    config.reload == Reload::Restart && !readers.all(is_current)
+}
+
+/// Evidence with this state, as a controller judges it that was sent version 1.
+fn through_version_1(reference: &Reference, evidence: &Evidence) -> (v1::State, Evidence) {
+    let told = v1::State::from(&evidence.state);
+    let state = told.clone().into_current(reference.baseline());
+    (told, Evidence { cover: evidence.cover.clone(), state })
 }
 
 fn enforced(reference: &Reference, item: &str, kind: ItemKind) -> bool {
@@ -169,6 +217,79 @@ proptest! {
             prop_assert_eq!(&later, &first, "{} ms later", ahead);
         }
         prop_assert_ne!(judge(&reference, Some(&evidence), changes), first);
+    }
+}
+
+proptest! {
+    // What is wrong here shows in few states: where nothing else holds.
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn anything_more_that_processes_have_never_turns_hold_into_issue(
+        text in universe::baseline(), waivers in proptest::collection::vec(universe::waiver(), 0..4), evidence in prop_oneof![universe::evidence(), universe::loaded()],
+    ) {
+        let reference = universe::reference(&(text + &waivers.concat()));
+        if judge(&reference, Some(&evidence), fleet::now()).verdict == Verdict::Issue {
+            return Ok(());
+        }
+        for state in with_one_held(&evidence.state) {
+            let more = Evidence { state, ..evidence.clone() };
+            let appraisal = judge(&reference, Some(&more), fleet::now());
+            prop_assert_eq!(appraisal.verdict, Verdict::Hold, "{:#?}\nof {:#?}", appraisal, more);
+        }
+    }
+
+    #[test]
+    fn what_holds_in_version_2_holds_when_it_is_told_in_version_1(
+        text in universe::baseline(), waivers in proptest::collection::vec(universe::waiver(), 0..4), evidence in prop_oneof![universe::evidence(), universe::loaded()],
+    ) {
+        let reference = universe::reference(&(text + &waivers.concat()));
+        let mut evidence = evidence;
+        // Version 1 has no readers that could be left out; an agent tells all that concern the host.
+        for id in ["conf", "c"] {
+            evidence.state.readers.entry(fleet::item(id)).or_default();
+        }
+        let (told, again) = through_version_1(&reference, &evidence);
+        let (first, second) = (judge(&reference, Some(&evidence), fleet::now()), judge(&reference, Some(&again), fleet::now()));
+        let kept = first.verdict == Verdict::Issue || second.verdict == Verdict::Hold;
+        prop_assert!(kept, "{:#?}\nof {:#?}\ntold as {:#?}", second, evidence.state, told);
+    }
+
+    #[test]
+    fn a_state_of_version_1_is_never_better_for_what_a_program_had_loaded_than_by_the_rules_of_then(
+        text in universe::baseline(), evidence in prop_oneof![universe::evidence(), universe::loaded()],
+    ) {
+        let reference = universe::reference(&text);
+        let baseline = reference.baseline();
+        let (told, again) = through_version_1(&reference, &evidence);
+        let appraisal = judge(&reference, Some(&again), fleet::now());
+        for judged in appraisal.items.iter().filter(|judged| judged.outcome == Outcome::Applied) {
+            let told_in_force = |setting: &Setting| {
+                let seen = told.settings.get(&setting.id).and_then(|seen| seen.in_force.as_ref());
+                setting.in_force.is_some() && matches!(seen, Some(InForceSeen::Value(_)))
+            };
+            if let Some(setting) = baseline.setting(&judged.item) {
+                // Since then a value that the running program tells itself settles it.
+                let config = baseline.config(&setting.config).unwrap();
+                prop_assert!(!held_back_by_1(baseline, &told, config) || told_in_force(setting), "{:#?}", judged);
+            }
+            if let Some(program) = baseline.program(&judged.item) {
+                let loaded = &told.programs[&program.id].loaded;
+                prop_assert!(matches!(loaded, v1::Loaded::Current | v1::Loaded::NotRunning), "{:#?}", judged);
+            }
+            let older = |path: &str| {
+                let is_older = |seen: &v1::ProgramSeen| matches!(&seen.loaded, v1::Loaded::Older { file } if file == path);
+                told.programs.values().any(is_older)
+            };
+            let fix = baseline.fixes.iter().find(|fix| fix.id == judged.item);
+            if let Some(Requires::All(requirements)) = fix.map(|fix| &fix.requires) {
+                let files = requirements.iter().filter_map(|requirement| match requirement {
+                    Requirement::File { path, .. } => Some(path),
+                    _ => None,
+                });
+                prop_assert!(files.into_iter().all(|path| !older(path)), "{:#?}", judged);
+            }
+        }
     }
 }
 

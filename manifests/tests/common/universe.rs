@@ -1,4 +1,5 @@
 //! A small world full of contradictions: baselines and evidence in which anything can be wrong.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
 
@@ -499,6 +500,34 @@ fn spoiled() -> BoxedStrategy<State> {
             programs: item("q"), programs: item("v"), settings: item("lock"), settings: item("s"), settings: item("t"),
             files: "/f".to_owned(), packages: "k".to_owned(), packages: "r".to_owned(), configs: item("c"), readers: item("conf"), readers: item("c"));
             state
+        })
+        .boxed()
+}
+
+/// Evidence on which all is well on the disk, and processes may have anything else.
+pub(crate) fn loaded() -> BoxedStrategy<Evidence> {
+    let some = || prop_oneof![2 => Just(Held::default()), 1 => held()];
+    let program = || {
+        let trees = prop_oneof![5 => Just(vec![]), 1 => select(TREES.to_vec()).prop_map(|tree| vec![digest(tree)])];
+        let processes = prop_oneof![
+            5 => Just(ProcessesSeen::Running),
+            1 => Just(ProcessesSeen::NotRunning),
+            1 => why().prop_map(ProcessesSeen::Unknown),
+        ];
+        (some(), trees, processes)
+    };
+    (vec(program(), 3), some(), some(), some(), any::<bool>())
+        .prop_map(|(programs, conf, c, file, told)| {
+            let mut state = good();
+            for ((_, seen), (loaded, trees, processes)) in state.programs.iter_mut().zip(programs) {
+                (seen.loaded, seen.trees, seen.processes) = (loaded, trees, processes);
+            }
+            state.readers.extend([(item("conf"), conf), (item("c"), c)]);
+            state.files.values_mut().for_each(|seen| seen.loaded = file.clone());
+            if !told {
+                state.settings.values_mut().for_each(|seen| seen.in_force = Some(InForceSeen::NotRunning));
+            }
+            Evidence { cover: fleet::cover(fleet::AP.parse().unwrap(), digest("baseline")), state }
         })
         .boxed()
 }

@@ -225,6 +225,21 @@ impl State {
 }
 
 impl Loaded {
+    /// What processes have, in one word. What could not be told comes first: no waiver reaches it.
+    fn telling(held: &[&Held], processes: ProcessesSeen) -> Self {
+        let unknown = held.iter().flat_map(|held| &held.unknown).map(|gap| gap.why).min();
+        let unlisted = held.iter().any(|held| held.more > 0).then_some(Why::TooLarge);
+        let elsewhere = held.iter().flat_map(|held| &held.elsewhere).min();
+        let older = held.iter().flat_map(|held| &held.older).map(|older| &older.file).min();
+        match (processes, unknown.or(unlisted), elsewhere, older) {
+            (ProcessesSeen::Unknown(why), ..) | (_, Some(why), ..) => Self::Unknown(why),
+            (_, None, Some(file), _) => Self::Elsewhere { file: file.clone() },
+            (_, None, None, Some(file)) => Self::Older { file: file.clone() },
+            (ProcessesSeen::Running, None, None, None) => Self::Current,
+            (ProcessesSeen::NotRunning, None, None, None) => Self::NotRunning,
+        }
+    }
+
     fn older(&self) -> Option<&str> {
         match self {
             Loaded::Older { file } => Some(file),
@@ -276,35 +291,20 @@ impl From<SettingSeen> for super::SettingSeen {
 
 impl From<&super::State> for State {
     /// What was seen, as version 1 tells it. What version 1 has no words for is told as something that
-    /// holds at least as much.
+    /// holds at least as much, whatever is waived and whatever only warns.
     fn from(state: &super::State) -> Self {
         let program = |(id, seen): (&ItemId, &super::ProgramSeen)| {
-            let readers = state.readers.values();
-            let loaded = readers.chain(state.files.values().map(|file| &file.loaded));
-            let all: Vec<&Held> = std::iter::once(&seen.loaded).chain(loaded).collect();
-            let first_older = all.iter().flat_map(|held| &held.older).map(|older| &older.file).min();
-            let first_elsewhere = all.iter().flat_map(|held| &held.elsewhere).min();
-            let first_unknown = all.iter().flat_map(|held| &held.unknown).map(|gap| gap.why).min();
-            let is_running = seen.processes != ProcessesSeen::NotRunning;
-            let loaded = if !is_running {
-                Loaded::NotRunning
-            } else if let Some(file) = first_elsewhere {
-                Loaded::Elsewhere { file: file.clone() }
-            } else if let Some(file) = first_older {
-                Loaded::Older { file: file.clone() }
-            } else if let Some(why) = first_unknown {
-                Loaded::Unknown(why)
-            } else if let Some(tree) = seen.trees.first() {
-                Loaded::Older { file: tree.to_string() }
-            } else if let ProcessesSeen::Unknown(why) = seen.processes {
-                Loaded::Unknown(why)
-            } else {
-                Loaded::Current
-            };
             let known =
                 |finding: &&Finding| matches!(finding.kind, FindingKind::SpecialFile | FindingKind::WorldWritable);
             let findings = seen.findings.iter().filter(known).cloned().collect();
-            (id.clone(), ProgramSeen { tree: seen.tree.clone(), loaded, findings })
+            // Version 1 does not know that a release runs which is not on the disk, perhaps a known-bad one.
+            let tree = match seen.trees.as_slice() {
+                [] => seen.tree.clone(),
+                [..] => TreeSeen::Unknown(Why::ProcessUnreadable),
+            };
+            // Which program has read a configuration it does not tell either: any may have.
+            let held: Vec<&Held> = std::iter::once(&seen.loaded).chain(state.readers.values()).collect();
+            (id.clone(), ProgramSeen { tree, loaded: Loaded::telling(&held, seen.processes), findings })
         };
         let fact = |(id, seen): (&ItemId, &super::FactSeen)| {
             let seen = match seen {
@@ -315,6 +315,12 @@ impl From<&super::State> for State {
                 super::FactSeen::Unknown(why) => FactSeen::Unknown(*why),
             };
             (id.clone(), seen)
+        };
+        // Of several files it tells one alone, which need not be this one.
+        let file = |(path, file): (&String, &super::RequiredFile)| {
+            let shown =
+                if file.loaded.is_current() { file.content.clone() } else { FileSeen::Unknown(Why::ProcessUnreadable) };
+            (path.clone(), shown)
         };
         let setting = |(id, seen): (&ItemId, &super::SettingSeen)| {
             let value = match seen.value.clone() {
@@ -332,7 +338,7 @@ impl From<&super::State> for State {
             facts: state.facts.iter().map(fact).collect(),
             programs: state.programs.iter().map(program).collect(),
             settings: state.settings.iter().map(setting).collect(),
-            files: state.files.iter().map(|(path, file)| (path.clone(), file.content.clone())).collect(),
+            files: state.files.iter().map(file).collect(),
             packages: state.packages.clone(),
             configs: state.configs.clone(),
             coverage: state.coverage.clone(),
