@@ -20,6 +20,7 @@ mod remembered;
 mod setting;
 mod stamp;
 mod tree;
+mod unclear;
 mod wanted;
 mod watch_set;
 mod way;
@@ -39,12 +40,13 @@ use manifests::evidence::{
     RequiredFile, SettingSeen, State, TreeSeen, Why,
 };
 use manifests::id::ItemId;
-use manifests::registry::Host;
+use manifests::registry::{Host, ProcessView};
 use manifests::tree::FileList;
 use manifests::version::Version;
 
 pub use capture::{CaptureError, Captured, capture, links_out};
 use config_file::{Cache, ConfigRead};
+pub use config_file::{Heard, Said};
 use followed::Followed;
 use history::History;
 use in_force::{Asked, NoAnswer};
@@ -52,13 +54,14 @@ use index::Index;
 pub use journal::{Happened, Journal};
 use loaded::{Disk, Kept, Loads};
 use prefix::Prefix;
-pub use process::Processes;
 use process::{Owner, Probe, Recalled, Spec, Table};
+pub use process::{Processes, Unseen};
 use program::{KnownNames, TreeRead};
 use read::Bounds;
 use remembered::{KnownImage, Name, OwnerRecord, Remembered, VERSION};
 use setting::Sealer;
 pub use tree::Scope;
+pub use unclear::{Cause, Unclear, unclear};
 use wanted::{Wanted, concerns};
 pub use watch_set::WatchSet;
 use way::Mount;
@@ -93,6 +96,8 @@ pub struct Collector {
     prefix: Prefix,
     index: Index,
     history: History,
+    /// What configuration files said in the last pass.
+    configs: Cache,
     followed: Followed,
     table: Table,
     /// What tells programs' images from others, as the newest passes saw them: two baselines may be looked
@@ -128,6 +133,7 @@ impl Collector {
             prefix: Prefix::new(prefix),
             index: Index::default(),
             history: History::default(),
+            configs: Cache::default(),
             followed: Followed::default(),
             table: Table::default(),
             specs: Vec::new(),
@@ -142,6 +148,11 @@ impl Collector {
     /// What the watch tells is noted here.
     pub fn journal(&self) -> Journal {
         self.history.journal().clone()
+    }
+
+    /// Why not every process of the host can be seen.
+    pub fn unseen(&self) -> Option<Unseen> {
+        self.table.unseen()
     }
 
     /// What is known of running processes in the boot `boot_id`, as JSON, with the file lists that it
@@ -237,6 +248,9 @@ impl Collector {
                 set.file(&if exe.is_absolute() { self.prefix.on_host(exe) } else { root.join(exe) });
             }
         }
+        for path in baseline.programs.iter().flat_map(|program| &program.loads) {
+            set.file(&self.prefix.on_host(path));
+        }
         for config in baseline.configs.iter().filter(|config| concerns(&config.concerns, host)) {
             for file in &config.files {
                 set.file(&self.prefix.on_host(file));
@@ -273,7 +287,7 @@ impl Collector {
         // Of a file that a process can write to through its memory no time tells.
         self.index.distrust(self.table.writable());
 
-        let configs = Configs::read(baseline, host, &self.prefix, deadline);
+        let configs = Configs::read(baseline, host, &self.prefix, &mut self.configs, deadline);
         for config in configs.0.values() {
             for layer in &config.layers {
                 self.history.saw(&layer.path, layer.bytes.ok());
@@ -320,7 +334,10 @@ impl Collector {
         self.specify(baseline, &mut trees);
         settle();
         let listed = self.refresh(true, limits, deadline).map_err(|_| Why::ProcessUnreadable);
-        if listed.is_err() || self.table.unseen().is_some() {
+        let is_container = host.is_some_and(|host| host.processes == ProcessView::Container);
+        let unseen = self.table.unseen().filter(|_| !is_container).map(|_| Why::ProcessUnreadable);
+        let unseen = listed.err().or(unseen);
+        if unseen.is_some() {
             gaps.insert(Gap { what: "/proc".to_owned(), why: Why::ProcessUnreadable });
         }
         let disk = Disk {
@@ -341,7 +358,7 @@ impl Collector {
             names: &mut self.names,
             probe: &mut self.probe,
         };
-        let mut loaded = disk.compare(&mut kept, listed);
+        let mut loaded = disk.compare(&mut kept, unseen);
 
         let mut state = State::default();
         for program in &baseline.programs {
@@ -436,9 +453,7 @@ impl Collector {
     /// Files outside of its tree that a program loads.
     fn loads(&mut self, program: &Program, limits: &Limits, deadline: Instant, gaps: &mut BTreeSet<Gap>) -> Loads {
         let mut loads = Loads::default();
-        let written: &[String] = &[]; // TODO: program.loads
-        let _ = program;
-        for pattern in written {
+        for pattern in &program.loads {
             let pattern = self.prefix.on_host(pattern);
             match config_file::expand(&pattern) {
                 Ok(paths) => {
@@ -555,13 +570,12 @@ fn in_force(
 struct Configs(BTreeMap<ItemId, ConfigRead>);
 
 impl Configs {
-    fn read(baseline: &Baseline, host: Option<&Host>, prefix: &Prefix, deadline: Instant) -> Self {
-        let mut cache = Cache::default();
+    fn read(baseline: &Baseline, host: Option<&Host>, prefix: &Prefix, cache: &mut Cache, deadline: Instant) -> Self {
+        cache.begin_pass();
         let concerned = baseline.configs.iter().filter(|config| concerns(&config.concerns, host));
-        Self(
-            concerned
-                .map(|config| (config.id.clone(), ConfigRead::new(config, prefix, &mut cache, deadline)))
-                .collect(),
-        )
+        let read =
+            concerned.map(|config| (config.id.clone(), ConfigRead::new(config, prefix, cache, deadline))).collect();
+        cache.end_pass();
+        Self(read)
     }
 }

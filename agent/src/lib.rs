@@ -6,6 +6,7 @@
 
 pub mod acknowledge;
 pub mod backoff;
+pub mod check;
 pub mod client;
 pub mod clock;
 pub mod collect;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::collect::{Collector, Journal, Limits, Processes, WatchSet};
+use crate::collect::{Collector, Journal, Limits, Processes, Unseen, WatchSet};
 use crate::parts::{Parts, Seen};
 use crate::trust::TrustedSet;
 use crate::watch::{Change, Pending, Watch};
@@ -111,6 +111,11 @@ impl Eyes {
                 changes,
             };
             parts.step(Event::Collected { baseline, local });
+        }
+        let unseen = self.collector.unseen().map(Unseen::words);
+        let before = std::mem::replace(&mut parts.shared().processes, unseen);
+        if let Some(words) = unseen.filter(|_| before != unseen) {
+            warn!("{words}");
         }
         self.unanswered = if is_unanswered { self.unanswered.saturating_add(1) } else { 0 };
         // A link that was switched, or a root that came, while its watch was being made was looked at

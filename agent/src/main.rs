@@ -9,10 +9,11 @@ use agent::collect::{self, Captured, Scope};
 use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
-use agent::{dry_run, enrol, run};
+use agent::{check, dry_run, enrol, run};
 use anyhow::Context;
 use clap::{ArgGroup, Parser, Subcommand};
 use manifests::exclude::Globs;
+use manifests::text::Lang;
 use tokio_util::sync::CancellationToken;
 
 /// Exit codes: usage and configuration errors as in sysexits(3), the gate's as systemd reads them.
@@ -83,6 +84,15 @@ enum Command {
         /// Print exactly what would be sent, and send nothing.
         #[arg(long, required = true)]
         dry_run: bool,
+    },
+    /// List what the rules of this version leave unclear in this host's configurations: exit 0 nothing, 1 something.
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// A baseline.toml to ask by, in the place of the one that is stored.
+        #[arg(long)]
+        baseline: Option<PathBuf>,
     },
     /// Show what a running agent knows.
     Status {
@@ -156,6 +166,19 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Collect { config, dry_run: _ } => {
             let evidence = dry_run::evidence(&Config::read(&config)?)?;
             println!("{}", serde_json::to_string_pretty(&evidence)?);
+        }
+        Command::Check { config, baseline } => {
+            let lang = Lang::from_tag(&sys_locale::get_locale().unwrap_or_default());
+            let config = Config::read(&config)?;
+            let is_something = check::check(&config, baseline.as_deref(), lang, &mut std::io::stdout().lock());
+            return match is_something {
+                Ok(is_something) => Ok(ExitCode::from(u8::from(is_something))),
+                // 1 would say that something is unclear.
+                Err(error) => {
+                    eprintln!("sekisho-agent: {:#}", anyhow::Error::from(error));
+                    Ok(ExitCode::from(UNKNOWN))
+                }
+            };
         }
         Command::Status { config } => {
             let config = Config::read(&config)?;

@@ -75,6 +75,8 @@ pub struct Shared {
     pub unstored: Vec<Verified<Stop>>,
     /// How changes are noticed, in words.
     pub watching: String,
+    /// Why not every process of the host can be seen, in words, and what is missing.
+    pub processes: Option<&'static str>,
     /// When a controller last answered.
     pub contact: Option<Time>,
     /// The last thing that went wrong, in words, and when.

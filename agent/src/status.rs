@@ -31,6 +31,7 @@ impl Parts {
             "gate": gate,
             "pass": pass,
             "watching": shared.watching,
+            "processes": shared.processes,
             "contact": shared.contact,
             "trouble": shared.trouble,
             "agent": self.identity.agent.version,

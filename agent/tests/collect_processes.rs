@@ -446,6 +446,44 @@ fn a_fork_counts_whose_image_was_known_before_it_was_renamed() {
 }
 
 #[test]
+fn a_process_counts_that_shows_another_title_before_anybody_has_looked() {
+    let kinds = [
+        ("#!/usr/bin/perl", format!("$0 = 'idle';\n{PERL_WAITS}")),
+        ("#!/usr/bin/perl", format!("$0 = 'idle worker 1';\nfork and exit;\n{PERL_WAITS}")),
+        ("#!/usr/bin/perl -w", format!("$0 = 'x' x 4000;\nfork and exit;\nchdir '/';\n{PERL_WAITS}")),
+    ];
+    for (first_line, text) in kinds {
+        let (host, baseline, script) = scripted(first_line, &text);
+        let other = make(&beside(&host, "other").join("other"), &format!("{first_line}\n{text}"));
+        for (program, is_ours) in [(&script, true), (&other, false)] {
+            let running = Talking::start(&mut Command::new(program));
+            let seen = look(&mut new(), &baseline).loaded;
+            assert_eq!(seen != Loaded::NotRunning, is_ours, "{}: {seen:?}", program.display());
+            running.end();
+            assert_eq!(look(&mut new(), &baseline).loaded, Loaded::NotRunning);
+        }
+    }
+}
+
+#[test]
+fn an_interpreter_of_which_nothing_tells_what_it_executes_is_not_told_to_be_nobody_s() {
+    let host = Host::new();
+    // An interpreter of this test's own: every other test's would be unknown, too.
+    let interpreter = beside(&host, "other").join(format!("perl9.{}", std::process::id()));
+    fs::copy("/usr/bin/perl", &interpreter).unwrap();
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
+    // `env` executes the interpreter, so that the kernel has the interpreter's path and not the script's.
+    let first_line = format!("#!/usr/bin/env {}", interpreter.display());
+    for text in ["$0 = 'idle';\n", "$0 = 'idle';\nfork and exit;\n", "fork and exit;\n$0 = '';\nchdir '/';\n"] {
+        let script = make(&host.root.join("bin/start"), &format!("{first_line}\n{text}{PERL_WAITS}"));
+        let running = Talking::start(&mut Command::new(&script));
+        assert_eq!(look(&mut new(), &baseline).loaded, Loaded::Unknown, "{text}");
+        running.end();
+        assert_eq!(look(&mut new(), &baseline).loaded, Loaded::NotRunning);
+    }
+}
+
+#[test]
 fn an_executable_counts_that_was_deleted_replaced_or_moved_away() {
     type Change = fn(&Host);
     let kinds: [(&str, Change); 5] = [

@@ -72,8 +72,12 @@ impl Host {
         self.pass(&part).state.settings[&id("s")].value.clone()
     }
 
+    fn file(&self, file: &str) -> String {
+        self.path().join(file).to_str().unwrap().to_owned()
+    }
+
     fn found(&self, value: Value, file: &str, line: u32) -> ValueSeen {
-        ValueSeen::Value { value, file: self.path().join(file).to_str().unwrap().to_owned(), line }
+        ValueSeen::Value { value, file: self.file(file), line }
     }
 }
 
@@ -104,10 +108,19 @@ fn a_commented_missing_or_empty_lock_is_not_the_lock() {
     check("[q]\n;lock=exclusive\n", |_| ValueSeen::Absent);
     check("[q]\n#lock=exclusive\n", |_| ValueSeen::Absent);
     check("lock=exclusive\n", |_| ValueSeen::Absent);
-    check("[Q]\nlock=exclusive\n", |_| ValueSeen::Absent);
+    check("[R]\nlock=exclusive\n", |_| ValueSeen::Absent);
     check("[q]\nlock=\n", |host| host.found(text(""), "a.ini", 2));
-    check("[q]\nlock=exclusive ; words\n", |host| host.found(text("exclusive ; words"), "a.ini", 2));
-    check("\u{feff}[q]\r\nlock=exclusive\r\n", |host| host.found(text("exclusive"), "a.ini", 2));
+    let unclear = |lines: &[u32], odd: Odd| {
+        let lines = lines.to_vec();
+        move |host: &Host| ValueSeen::Ambiguous { file: host.file("a.ini"), lines: lines.clone(), odd }
+    };
+    let check = |content: &str, expected: &dyn Fn(&Host) -> ValueSeen| {
+        let host = Host::new(&[("a.ini", content.as_bytes())]);
+        assert_eq!(host.value(&["a.ini"], "ini", "", "q.lock"), expected(&host), "{content:?}");
+    };
+    check("[q]\nlock=exclusive ; words\n", &unclear(&[2], Odd::Comment));
+    check("[Q]\nlock=exclusive\n", &unclear(&[2], Odd::Case));
+    check("\u{feff}[q]\r\nlock=exclusive\r\n", &unclear(&[2], Odd::ByteOrderMark));
 }
 
 #[test]
@@ -131,6 +144,41 @@ fn a_key_given_twice_in_the_winning_file_is_ambiguous_only_if_the_values_differ(
     assert_eq!(host.value(&["differ.ini", "one.ini"], "ini", "", "q.lock"), host.found(text("c"), "one.ini", 2));
     assert_eq!(host.value(&["differ.xml"], "xml", "", "r/m"), ambiguous("differ.xml", &[2, 3]));
     assert_eq!(host.value(&["same.properties"], "properties", "", "k"), host.found(text("1"), "same.properties", 2));
+}
+
+#[test]
+fn an_include_makes_unclear_what_it_could_override_unless_its_files_are_listed() {
+    let host = Host::new(&[
+        ("before.ini", b"[include]\npath = more.ini\n[q]\nlock = exclusive\n"),
+        ("behind.ini", b"[q]\nlock = exclusive\n[include]\npath = more.ini\n"),
+        ("more.ini", b"[q]\nother = 1\n"),
+        ("below.ini", b"[q]\nlow = 1\nlock = shared\n"),
+        ("my.cnf", b"[q]\nlock=exclusive\n!includedir conf.d\n"),
+        ("conf.d/a.cnf", b"[q]\nother=1\n"),
+        ("pg.conf", b"lock = on\ninclude_if_exists 'more.conf'\n"),
+    ]);
+    let unclear =
+        |file: &str, line| ValueSeen::Ambiguous { file: host.file(file), lines: vec![line], odd: Odd::Include };
+    let git = "reader = \"git\"";
+    assert_eq!(host.value(&["before.ini"], "ini", git, "q.lock"), host.found(text("exclusive"), "before.ini", 4));
+    assert_eq!(host.value(&["behind.ini"], "ini", git, "q.lock"), unclear("behind.ini", 4));
+    assert_eq!(host.value(&["behind.ini"], "ini", "", "q.lock"), unclear("behind.ini", 4));
+    assert_eq!(host.value(&["before.ini"], "ini", git, "q.none"), unclear("before.ini", 2));
+    // Of a layer below the one that includes nothing is known either; of one above it everything.
+    assert_eq!(host.value(&["below.ini", "behind.ini"], "ini", git, "q.low"), unclear("behind.ini", 4));
+    assert_eq!(
+        host.value(&["behind.ini", "below.ini"], "ini", git, "q.lock"),
+        host.found(text("shared"), "below.ini", 3)
+    );
+    let listed = ["behind.ini", "more.ini"];
+    assert_eq!(host.value(&listed, "ini", git, "q.lock"), host.found(text("exclusive"), "behind.ini", 2));
+    let mariadb = "reader = \"mariadb\"";
+    assert_eq!(host.value(&["my.cnf"], "ini", mariadb, "q.lock"), unclear("my.cnf", 3));
+    assert_eq!(host.value(&["my.cnf", "conf.d/a.cnf"], "ini", mariadb, "q.lock"), unclear("my.cnf", 3));
+    let listed = ["my.cnf", "conf.d/*.cnf"];
+    assert_eq!(host.value(&listed, "ini", mariadb, "q.lock"), host.found(text("exclusive"), "my.cnf", 2));
+    assert_eq!(host.value(&["pg.conf"], "keyvalue", "", "lock"), unclear("pg.conf", 2));
+    assert_eq!(host.value(&["pg.conf", "more.conf"], "keyvalue", "", "lock"), host.found(text("on"), "pg.conf", 1));
 }
 
 #[test]
@@ -160,9 +208,6 @@ fn a_layer_that_cannot_be_read_makes_every_key_unknown() {
             assert!(pass.state.coverage.iter().any(|gap| gap.what.ends_with(file) && gap.why == why), "{file}");
             assert_eq!(pass.configs[&id("c")].values, None);
         }
-    }
-    for format in ["json", "yaml", "env", "keyvalue"] {
-        assert_eq!(host.value(&["good.ini"], format, "", "q.lock"), ValueSeen::Unknown(Why::Unsupported));
     }
     assert_eq!(
         host.value(&["sjis.ini"], "ini", "encoding = \"shift_jis\"", "q.lock"),
@@ -202,6 +247,10 @@ fn every_format_gives_values_with_their_lines() {
         ("a.xml", "<?xml version=\"1.0\"?>\n<linkage>\n<mode kind='即時'>on-demand-2</mode>\n</linkage>".as_bytes()),
         ("a.properties", b"queue.lock = \\\n  exclusive\n"),
         ("sjis.xml", b"<l>\n<m>\x91\xa6\x8e\x9e</m></l>"),
+        ("a.json", b"{\n\"queue\": {\"lock\": \"exclusive\",\n\"retries\": 3}}"),
+        ("a.yaml", b"queue:\n  # words\n  lock: exclusive\n  retries: 3\n"),
+        ("a.env", b"# words\nQUEUE_LOCK=\"exclusive\"\n"),
+        ("a.conf", b"queue.lock = 'exclusive' # words\nqueue.retries 3\n"),
     ]);
     let check = |file: &str, format: &str, config: &str, key: &str, value: Value, line: u32| {
         assert_eq!(host.value(&[file], format, config, key), host.found(value, file, line), "{file} {key}");
@@ -212,6 +261,13 @@ fn every_format_gives_values_with_their_lines() {
     check("a.xml", "xml", "", "linkage/mode/@kind", text("即時"), 3);
     check("a.properties", "properties", "", "queue.lock", text("exclusive"), 1);
     check("sjis.xml", "xml", "encoding = \"shift_jis\"", "l/m", text("即時"), 2);
+    check("a.json", "json", "", "queue.lock", text("exclusive"), 2);
+    check("a.json", "json", "", "queue.retries", Value::Integer(3), 3);
+    check("a.yaml", "yaml", "", "queue.lock", text("exclusive"), 3);
+    check("a.yaml", "yaml", "reader = \"pyyaml\"", "queue.retries", Value::Integer(3), 4);
+    check("a.env", "env", "", "QUEUE_LOCK", text("exclusive"), 2);
+    check("a.conf", "keyvalue", "", "queue.lock", text("exclusive"), 1);
+    check("a.conf", "keyvalue", "", "QUEUE.retries", text("3"), 2);
 }
 
 #[test]
@@ -230,11 +286,11 @@ fn a_fact_outside_its_values_is_unknown() {
     assert_eq!(fact("l.bad", two), FactSeen::Unknown(Why::UnexpectedValue));
     assert_eq!(fact("l.bad", ""), known("unheard", 4));
     assert_eq!(fact("l.none", two), FactSeen::Unknown(Why::KeyAbsent));
-    let twice = FactSeen::Ambiguous { file: file.clone(), lines: vec![6, 8], odd: Odd::Duplicate };
-    assert_eq!(fact("m.x", ""), twice);
+    let unclear = |lines: &[u32], odd| FactSeen::Ambiguous { file: file.clone(), lines: lines.to_vec(), odd };
+    assert_eq!(fact("m.x", ""), unclear(&[6, 8], Odd::Duplicate));
     // What a program takes out of this nobody can say; guessing would make a fix not applicable.
-    assert_eq!(fact("l.odd", ""), FactSeen::Unknown(Why::UnexpectedValue));
-    assert_eq!(fact("l.odd", "one_of = [\"batch ; words\"]"), known("batch ; words", 3));
+    assert_eq!(fact("l.odd", ""), unclear(&[3], Odd::Comment));
+    assert_eq!(fact("l.odd", "one_of = [\"batch ; words\"]"), unclear(&[3], Odd::Comment));
 }
 
 #[test]

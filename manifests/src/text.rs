@@ -268,6 +268,7 @@ mod tests {
         for code in Code::ALL {
             wanted.extend(["", ".short", ".action"].map(|part| format!("reason-{code}{part}")));
         }
+        wanted.extend(crate::evidence::Odd::ALL.iter().map(|(code, _)| format!("odd-{code}")));
         for code in WarningCode::ALL {
             wanted.extend(["", ".short", ".action"].map(|part| format!("warning-{code}{part}")));
         }

@@ -4,27 +4,41 @@
 //! unknown: it might have overridden any of them.
 
 mod decode;
+mod document;
+mod env;
+mod include;
 mod ini;
+mod json;
+mod key;
+mod keyvalue;
 mod properties;
+mod said;
+mod strict;
 mod toml;
 mod xml;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use manifests::baseline::{Config, Format};
+use manifests::baseline::{Config, Encoding, Format, Reader};
 use manifests::digest::Digest;
-use manifests::evidence::Why;
-use manifests::value::{VALUE_BYTES_MAX, Value};
+use manifests::evidence::{Odd, Why};
 
 use crate::collect::index::Stamp;
 use crate::collect::prefix::Prefix;
 use crate::collect::read::{self, Bounds};
 use crate::collect::wildcard;
+use decode::Content;
+use document::Document;
+pub(crate) use document::{Answer, Found};
+use include::Include;
+pub use said::{Heard, Said};
+use strict::Strict;
 
 /// The largest configuration file read (4 MiB).
 pub(crate) const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -36,64 +50,15 @@ pub(crate) const DEPTH_MAX: usize = 64;
 const LAYERS_MAX: usize = 1000;
 /// The longest key, in bytes: nesting makes keys longer than what the file has of them.
 const KEY_BYTES_MAX: usize = 4096;
-
-/// A value as a file has it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Found {
-    /// A value.
-    Value(Value),
-    /// A text that dialects of the format read differently: what programs may take out of it is
-    /// not this text. As it stands in the file.
-    Unclear(String),
-    /// A text longer than values are kept: its digest.
-    TooLong(Digest),
-    /// No value, but more keys below it, or nothing: a table, an array, an element with elements. The
-    /// key is there, so it is not absent.
-    Nested,
-}
-
-impl Found {
-    /// A text within its bound.
-    fn text(text: String) -> Self {
-        if text.len() > VALUE_BYTES_MAX {
-            Found::TooLong(Digest::of(text.as_bytes()))
-        } else {
-            Found::Value(Value::Text(text))
-        }
-    }
-}
-
-/// One key and value of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// As a baseline names it.
-    pub(crate) key: String,
-    /// Its value.
-    pub(crate) value: Found,
-    /// Where it stands, from 1.
-    pub(crate) line: u32,
-}
-
-/// Entries in file order, bounded.
-#[derive(Debug, Default)]
-struct Entries(Vec<Entry>);
-
-impl Entries {
-    fn push(&mut self, key: String, value: Found, line: u32) -> Result<(), Why> {
-        if self.0.len() >= ENTRIES_MAX || key.len() > KEY_BYTES_MAX {
-            return Err(Why::TooLarge);
-        }
-        self.0.push(Entry { key, value, line });
-        Ok(())
-    }
-}
+/// The most entries of files that are kept from one pass to the next.
+const KEPT_ENTRIES_MAX: usize = 1_000_000;
 
 /// Lines of a text by offset. Line ends are `\n`, `\r\n` and `\r`.
+#[derive(Clone, Debug, Default)]
 struct Lines(Vec<usize>);
 
 impl Lines {
-    fn of(text: &str) -> Self {
-        let bytes = text.as_bytes();
+    fn of(bytes: &[u8]) -> Self {
         let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
             b'\n' => true,
             b'\r' => bytes.get(at + 1) != Some(&b'\n'),
@@ -123,6 +88,92 @@ fn split_lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What one file says.
+#[derive(Clone, Debug)]
+pub(crate) enum Reading {
+    /// As one reader has it.
+    One(Document),
+    /// As all readers of the format have it.
+    Strict(Strict),
+}
+
+impl Reading {
+    /// Reads a file's bytes.
+    ///
+    /// # Errors
+    /// Why nothing of it can be told.
+    pub(crate) fn new(bytes: &[u8], format: Format, reader: Reader, encoding: Option<Encoding>) -> Result<Self, Why> {
+        let content = Content::new(bytes, encoding)?;
+        match format {
+            Format::Toml => toml::read(content.unmarked()).map(Reading::One),
+            Format::Ini => ini::read(&content, reader),
+            Format::Properties => properties::read(&content.text).map(Reading::One),
+            Format::Xml => xml::read(&content).map(Reading::One),
+            Format::Json => json::read(content.unmarked()).map(Reading::One),
+            Format::Yaml => yaml::read(&content, reader),
+            Format::Env => env::read(&content).map(Reading::One),
+            Format::Keyvalue => keyvalue::read(&content).map(Reading::One),
+        }
+    }
+
+    /// What it says of a key, where files that it includes and for which `unlisted` holds are not read.
+    pub(crate) fn find(&self, key: &str, unlisted: impl Fn(&Include) -> bool, first: bool) -> Answer {
+        match self {
+            Reading::One(document) => {
+                let unlisted: Vec<&Include> = document.includes.iter().filter(|include| unlisted(include)).collect();
+                document.find(key, &unlisted, first)
+            }
+            Reading::Strict(strict) => strict.find(key, &unlisted, first),
+        }
+    }
+
+    /// Every key as a baseline writes it, with the values it is given.
+    pub(crate) fn values(&self) -> BTreeMap<String, BTreeSet<&Found>> {
+        let mut values: BTreeMap<String, BTreeSet<&Found>> = BTreeMap::new();
+        let mut add = |key: String, found| values.entry(key).or_default().insert(found);
+        match self {
+            Reading::One(document) => {
+                for entry in &document.entries {
+                    add(entry.key.shown(document.shape), &entry.value);
+                }
+            }
+            Reading::Strict(strict) => {
+                for (key, found) in strict.values() {
+                    add(key, found);
+                }
+            }
+        }
+        values
+    }
+
+    /// How many entries it has.
+    fn weight(&self) -> usize {
+        match self {
+            Reading::One(document) => document.entries.len(),
+            Reading::Strict(strict) => strict.weight(),
+        }
+    }
+}
+
+/// A reading, and what is made of it once.
+#[derive(Debug)]
+struct Kept {
+    reading: Reading,
+    values: OnceLock<BTreeMap<String, BTreeSet<Found>>>,
+}
+
+impl Kept {
+    /// Every key as a baseline writes it, with the values it is given, but for what is none.
+    fn values(&self) -> &BTreeMap<String, BTreeSet<Found>> {
+        self.values.get_or_init(|| {
+            let is_value = |found: &&Found| !matches!(found, Found::Nothing | Found::Refused);
+            let all = self.reading.values().into_iter();
+            let all = all.map(|(key, found)| (key, found.into_iter().filter(is_value).cloned().collect()));
+            all.filter(|(_, found): &(String, BTreeSet<Found>)| !found.is_empty()).collect()
+        })
+    }
+}
+
 /// One file of a configuration that is there.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
@@ -132,15 +183,24 @@ pub(crate) struct Layer {
     pub(crate) path: PathBuf,
     /// Its content.
     pub(crate) bytes: Result<(Digest, Stamp), Why>,
-    entries: Result<Rc<Vec<Entry>>, Why>,
+    reading: Result<Arc<Kept>, Why>,
 }
 
-/// Bytes read in one pass, so that files which several configurations name are read once.
+/// What a file's content is read as.
+type ReadAs = (Digest, Format, Reader, Option<Encoding>);
+
+/// What was read of configuration files: bytes for one pass, so that files which several configurations name
+/// are read once, and what contents say for as long as each pass meets them.
 #[derive(Default)]
-pub(crate) struct Cache(HashMap<PathBuf, Result<Bytes, Why>>);
+pub(crate) struct Cache {
+    bytes: HashMap<PathBuf, Result<Bytes, Why>>,
+    said: HashMap<ReadAs, Result<Arc<Kept>, Why>>,
+    /// What the last pass met and this one has not met yet.
+    before: HashMap<ReadAs, Result<Arc<Kept>, Why>>,
+}
 
 /// A file's content, its digest and its stamp.
-type Bytes = (Rc<Vec<u8>>, Digest, Stamp);
+type Bytes = (Arc<Vec<u8>>, Digest, Stamp);
 
 /// A configuration as it stands on disk.
 #[derive(Clone, Debug)]
@@ -149,8 +209,9 @@ pub(crate) struct ConfigRead {
     pub(crate) layers: Vec<Layer>,
     /// Why it is not known which files there are.
     pub(crate) unlisted: Option<(String, Why)>,
+    /// The paths that the configuration lists, as they are on this host.
+    patterns: Vec<PathBuf>,
     first_wins: bool,
-    format: Format,
 }
 
 /// What a configuration says of one key.
@@ -162,8 +223,8 @@ pub(crate) enum Winner {
     Absent,
     /// No file is there.
     NoFile,
-    /// The winning file gives it twice with different values.
-    Ambiguous { file: String, lines: Vec<u32> },
+    /// Programs may take different values out of the winning file.
+    Ambiguous { file: String, lines: Vec<u32>, odd: Odd },
     /// A layer could not be read or parsed.
     Unknown(Why),
 }
@@ -187,19 +248,30 @@ impl ConfigRead {
                 Err(why) => _ = unlisted.get_or_insert((pattern.clone(), why)),
             }
         }
-        Self { layers, unlisted, first_wins: config.first_wins, format: config.format }
+        let patterns = config.files.iter().map(|pattern| prefix.on_host(pattern)).collect();
+        Self { layers, unlisted, patterns, first_wins: config.first_wins }
     }
 
     /// Why its keys are not known, if they are not.
     pub(crate) fn unknown(&self) -> Option<Why> {
-        let layers = self.layers.iter().filter_map(|layer| layer.entries.as_ref().err().copied());
+        let layers = self.layers.iter().filter_map(|layer| layer.reading.as_ref().err().copied());
         self.unlisted.as_ref().map(|(_, why)| *why).or_else(|| layers.into_iter().next())
     }
 
     /// Everything that could not be read or parsed, and why.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = (String, Why)> {
-        let layers = self.layers.iter().filter_map(|layer| Some((layer.file.clone(), *layer.entries.as_ref().err()?)));
+        let layers = self.layers.iter().filter_map(|layer| Some((layer.file.clone(), *layer.reading.as_ref().err()?)));
         self.unlisted.iter().cloned().chain(layers)
+    }
+
+    /// The layers that were read, the one that wins first.
+    fn winning_first(&self) -> Vec<(&Layer, &Kept)> {
+        let mut layers: Vec<_> =
+            self.layers.iter().filter_map(|layer| Some((layer, layer.reading.as_ref().ok()?.as_ref()))).collect();
+        if !self.first_wins {
+            layers.reverse();
+        }
+        layers
     }
 
     /// What it says of `key`.
@@ -210,52 +282,30 @@ impl ConfigRead {
         if self.layers.is_empty() {
             return Winner::NoFile;
         }
-        let given = |layer: &Layer| -> Option<(String, Vec<Entry>)> {
-            let entries = layer.entries.as_ref().ok()?;
-            let mut given: Vec<_> = entries.iter().filter(|entry| entry.key == key).cloned().collect();
-            if given.is_empty() && self.format == Format::Xml {
-                // The same name under another prefix may be the same name to a program.
-                let prefixed = entries.iter().filter(|entry| xml::same_but_for_prefixes(&entry.key, key));
-                given = prefixed.map(|entry| Entry { value: Found::Nested, ..entry.clone() }).collect();
-            }
-            let entries = given;
-            (!entries.is_empty()).then(|| (layer.file.clone(), entries))
-        };
-        let winner = match self.first_wins {
-            true => self.layers.iter().find_map(given),
-            false => self.layers.iter().rev().find_map(given),
-        };
-        let Some((file, entries)) = winner else { return Winner::Absent };
-        let values: BTreeSet<_> = entries.iter().map(|entry| &entry.value).collect();
-        if values.len() > 1 {
-            return Winner::Ambiguous { file, lines: entries.iter().map(|entry| entry.line).collect() };
+        for (layer, kept) in self.winning_first() {
+            let unlisted = |include: &Include| !include.is_listed(&layer.path, &self.patterns);
+            let file = layer.file.clone();
+            return match kept.reading.find(key, unlisted, self.first_wins) {
+                Answer::Absent => continue,
+                Answer::Unclear { lines, odd } => Winner::Ambiguous { file, lines, odd },
+                Answer::Unknown(why) => Winner::Unknown(why),
+                Answer::Value { value: Found::Nothing, .. } => Winner::Unknown(Why::UnexpectedValue),
+                Answer::Value { value, line } => Winner::Value { value, file, line },
+            };
         }
-        let entry = if self.first_wins { entries.into_iter().next() } else { entries.into_iter().next_back() };
-        match entry {
-            Some(Entry { value: Found::Nested, .. }) => Winner::Unknown(Why::UnexpectedValue),
-            Some(Entry { value, line, .. }) => Winner::Value { value, file, line },
-            None => Winner::Absent,
-        }
+        Winner::Absent
     }
 
     /// Every key with the distinct values that its winning file gives it; nothing where a layer
     /// could not be read.
-    pub(crate) fn values(&self) -> Option<BTreeMap<&str, BTreeSet<&Found>>> {
+    pub(crate) fn values(&self) -> Option<BTreeMap<&str, &BTreeSet<Found>>> {
         if self.unknown().is_some() {
             return None;
         }
-        let mut values: BTreeMap<&str, BTreeSet<&Found>> = BTreeMap::new();
-        let mut layers: Vec<&Rc<Vec<Entry>>> = self.layers.iter().filter_map(|l| l.entries.as_ref().ok()).collect();
-        if !self.first_wins {
-            layers.reverse();
-        }
-        for layer in layers {
-            let mut here: BTreeMap<&str, BTreeSet<&Found>> = BTreeMap::new();
-            for entry in layer.iter().filter(|entry| entry.value != Found::Nested) {
-                here.entry(&entry.key).or_default().insert(&entry.value);
-            }
-            for (key, found) in here {
-                values.entry(key).or_insert(found);
+        let mut values = BTreeMap::new();
+        for (_, kept) in self.winning_first() {
+            for (key, found) in kept.values() {
+                values.entry(key.as_str()).or_insert(found);
             }
         }
         Some(values)
@@ -268,25 +318,57 @@ impl Layer {
         let file = prefix.shown(&path);
         match cache.read(&path, deadline) {
             Err(Why::FileAbsent) => None,
-            Err(why) => Some(Self { file, path, bytes: Err(why), entries: Err(why) }),
+            Err(why) => Some(Self { file, path, bytes: Err(why), reading: Err(why) }),
             Ok((bytes, digest, stamp)) => {
-                let entries = decode::decode(&bytes, config.encoding).and_then(|text| parse(&text, config.format));
-                Some(Self { file, path, bytes: Ok((digest, stamp)), entries: entries.map(Rc::new) })
+                let reading = cache.said(&bytes, (digest, config.format, config.reader, config.encoding));
+                Some(Self { file, path, bytes: Ok((digest, stamp)), reading })
             }
         }
     }
 }
 
 impl Cache {
+    /// Forgets bytes; what the last pass did not meet is forgotten as well.
+    pub(crate) fn begin_pass(&mut self) {
+        self.bytes.clear();
+        self.before = std::mem::take(&mut self.said);
+    }
+
+    /// Forgets bytes, and what this pass did not meet.
+    pub(crate) fn end_pass(&mut self) {
+        self.bytes.clear();
+        self.before.clear();
+        let weight = |said: &Result<Arc<Kept>, Why>| said.as_ref().map_or(1, |kept| kept.reading.weight());
+        let mut kept = 0;
+        self.said.retain(|_, said| {
+            kept += weight(said);
+            kept <= KEPT_ENTRIES_MAX
+        });
+    }
+
+    fn said(&mut self, bytes: &[u8], read_as: ReadAs) -> Result<Arc<Kept>, Why> {
+        if let Some(said) = self.said.get(&read_as) {
+            return said.clone();
+        }
+        let (_, format, reader, encoding) = read_as;
+        let before = self.before.remove(&read_as);
+        let said = before.unwrap_or_else(|| {
+            let reading = Reading::new(bytes, format, reader, encoding)?;
+            Ok(Arc::new(Kept { reading, values: OnceLock::new() }))
+        });
+        self.said.insert(read_as, said.clone());
+        said
+    }
+
     fn read(&mut self, path: &Path, deadline: Instant) -> Result<Bytes, Why> {
-        if let Some(read) = self.0.get(path) {
+        if let Some(read) = self.bytes.get(path) {
             return read.clone();
         }
         let bounds = Bounds { bytes_max: FILE_BYTES_MAX, deadline };
         let read = read::twice(|| read::content(read::open_file(path)?, bounds))
             .map(|(bytes, stamp)| (Digest::of(&bytes), bytes, stamp))
-            .map(|(digest, bytes, stamp)| (Rc::new(bytes), digest, stamp));
-        self.0.insert(path.to_owned(), read.clone());
+            .map(|(digest, bytes, stamp)| (Arc::new(bytes), digest, stamp));
+        self.bytes.insert(path.to_owned(), read.clone());
         read
     }
 }
@@ -317,26 +399,32 @@ pub(crate) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Why> {
     Ok(names.iter().map(|name: &std::ffi::OsString| directory.join(OsStr::new(name))).collect())
 }
 
-/// The entries of a decoded file, in file order.
-fn parse(text: &str, format: Format) -> Result<Vec<Entry>, Why> {
-    match format {
-        Format::Toml => toml::parse(text),
-        Format::Ini => ini::parse(text),
-        Format::Properties => properties::parse(text),
-        Format::Xml => xml::parse(text),
-        Format::Json | Format::Yaml | Format::Env | Format::Keyvalue => Err(Why::Unsupported),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_content_is_parsed_once_for_as_long_as_each_pass_meets_it() {
+        let mut cache = Cache::default();
+        let read_as = |bytes: &[u8]| (Digest::of(bytes), Format::Ini, Reader::Strict, None);
+        let mut pass = |bytes: &[u8]| {
+            cache.begin_pass();
+            let said = cache.said(bytes, read_as(bytes)).unwrap();
+            assert!(Arc::ptr_eq(&said, &cache.said(bytes, read_as(bytes)).unwrap()));
+            cache.end_pass();
+            said
+        };
+        let (first, second) = (pass(b"[a]\nb=1\n"), pass(b"[a]\nb=1\n"));
+        assert!(Arc::ptr_eq(&first, &second));
+        pass(b"[a]\nb=2\n");
+        assert!(!Arc::ptr_eq(&first, &pass(b"[a]\nb=1\n")), "what a pass did not meet is forgotten");
+    }
+
+    #[test]
     fn lines_are_counted_alike_by_offset_and_by_splitting() {
         let text = "a\nb\r\nc\rd\n\ne";
         assert_eq!(split_lines(text).collect::<Vec<_>>(), ["a", "b", "c", "d", "", "e"]);
-        let lines = Lines::of(text);
+        let lines = Lines::of(text.as_bytes());
         for (line, start) in [(1, 0), (2, 2), (3, 5), (4, 7), (6, 10)] {
             assert_eq!(lines.at(start), line, "offset {start}");
         }

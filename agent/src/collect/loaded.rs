@@ -60,7 +60,7 @@ pub(super) struct Kept<'a> {
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) programs: BTreeMap<ItemId, ProgramLoaded>,
-    /// Of configurations that concern the host.
+    /// Of configurations that are read at start and concern the host.
     pub(super) readers: BTreeMap<ItemId, Gathered>,
     /// Of required files, by their path in the baseline.
     pub(super) files: BTreeMap<String, Gathered>,
@@ -75,13 +75,12 @@ pub(super) struct ProgramLoaded {
 }
 
 impl<'a> Disk<'a> {
-    /// Compares what runs with the disk. `listed` says why processes cannot be listed at all.
-    pub(super) fn compare(&self, kept: &mut Kept<'_>, listed: Result<(), Why>) -> Loaded {
+    /// Compares what runs with the disk. `unseen` says why not every process can be seen.
+    pub(super) fn compare(&self, kept: &mut Kept<'_>, unseen: Option<Why>) -> Loaded {
         let mut all = Loaded::default();
-        for config in self.concerning() {
+        for config in self.concerning().filter(|config| config.reload == Reload::Restart) {
             all.readers.insert(config.id.clone(), Gathered::default());
         }
-        let unseen = listed.err().or(kept.table.unseen());
         let outside = self.outside();
         for (program, spec) in self.baseline.programs.iter().zip(self.specs) {
             let Some(tree) = self.trees.get(&program.id) else { continue };
@@ -310,14 +309,16 @@ impl Looking<'_, '_> {
             note(self.all.files.entry(shown.clone()).or_default(), shown);
             is_others = true;
         }
-        // A configuration that this program does not read is no concern of its.
-        if !is_others && !self.is_config(path) {
+        // A configuration that this program does not read is no concern of its; one that is reread has no
+        // entry of its own, and what a process sees in its place is told with the program.
+        if !is_others && !self.is_another_s(path) {
             note(&mut self.loaded, self.disk.prefix.shown(path));
         }
     }
 
-    fn is_config(&self, path: &Path) -> bool {
-        let patterns = self.disk.baseline.configs.iter().flat_map(|config| &config.files);
+    fn is_another_s(&self, path: &Path) -> bool {
+        let others = self.disk.baseline.configs.iter().filter(|config| !reads(self.program, config));
+        let patterns = others.flat_map(|config| &config.files);
         patterns.map(|pattern| self.disk.prefix.on_host(pattern)).any(|pattern| names(&pattern, path))
     }
 

@@ -28,8 +28,8 @@ pub(crate) use probe::Probe;
 pub(crate) use shadow::{Names, Shadows, shadowed};
 pub(crate) use sockets::{addresses, listening};
 pub(crate) use stat::Layout;
-pub use table::Processes;
 pub(crate) use table::{Image, Member, Recalled, Sightings, Table};
+pub use table::{Processes, Unseen};
 pub(crate) use view::{Views, unescape as unescape_mount};
 
 /// Nanoseconds in a clock tick of `/proc`: fixed at a hundredth of a second for programs on every

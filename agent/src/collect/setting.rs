@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use manifests::baseline::{Config, Fact, Setting};
 use manifests::canonical;
 use manifests::digest::Digest;
-use manifests::evidence::{ConfigContent, ConfigPrint, FactSeen, Layer, Odd, ValueSeen, Why};
+use manifests::evidence::{ConfigContent, ConfigPrint, FactSeen, Layer, ValueSeen, Why};
 use manifests::value::Value;
 use ring::hmac;
 
@@ -34,15 +34,15 @@ pub(crate) fn value(setting: &Setting, config: &Config, read: &ConfigRead, seale
         Winner::Value { value, file, line } => (value, file, line),
         Winner::Absent => return ValueSeen::Absent,
         Winner::NoFile => return ValueSeen::Unknown(Why::FileAbsent),
-        Winner::Ambiguous { file, lines } => return ValueSeen::Ambiguous { file, lines, odd: Odd::Duplicate },
+        Winner::Ambiguous { file, lines, odd } => return ValueSeen::Ambiguous { file, lines, odd },
         Winner::Unknown(why) => return ValueSeen::Unknown(why),
     };
     let value = match found {
         Found::Value(value) => value,
-        // Whole: what any reader makes of `exclusive ; words`, it is not written as expected.
-        Found::Unclear(text) => Value::Text(text),
         Found::TooLong(_) => return ValueSeen::Unknown(Why::TooLarge),
-        Found::Nested => return ValueSeen::Unknown(Why::UnexpectedValue),
+        Found::Nothing => return ValueSeen::Unknown(Why::UnexpectedValue),
+        // Neither comes out of a configuration as its value.
+        Found::Refused | Found::Doubtful(..) => return ValueSeen::Unknown(Why::Malformed),
     };
     if setting.sensitive || config.sensitive {
         let keyed = sealer.seal(value.to_string().as_bytes());
@@ -58,19 +58,15 @@ pub(crate) fn fact(fact: &Fact, key: &str, read: &ConfigRead) -> FactSeen {
         Winner::Value { value, file, line } => (value, file, line),
         Winner::Absent => return FactSeen::Unknown(Why::KeyAbsent),
         Winner::NoFile => return FactSeen::Unknown(Why::FileAbsent),
-        Winner::Ambiguous { file, lines } => return FactSeen::Ambiguous { file, lines, odd: Odd::Duplicate },
+        Winner::Ambiguous { file, lines, odd } => return FactSeen::Ambiguous { file, lines, odd },
         Winner::Unknown(why) => return FactSeen::Unknown(why),
     };
     let listed = |value: &Value| fact.one_of.iter().any(|allowed| value.is(allowed));
     match found {
         Found::Value(value) if fact.one_of.is_empty() || listed(&value) => FactSeen::Value { value, file, line },
-        // An unclear text that no `when` names would make conditions false, and a fix not
-        // applicable, for a program that reads something else in it.
-        Found::Unclear(text) if listed(&Value::Text(text.clone())) => {
-            FactSeen::Value { value: Value::Text(text), file, line }
-        }
-        Found::Value(_) | Found::Unclear(_) | Found::Nested => FactSeen::Unknown(Why::UnexpectedValue),
+        Found::Value(_) | Found::Nothing => FactSeen::Unknown(Why::UnexpectedValue),
         Found::TooLong(_) => FactSeen::Unknown(Why::TooLarge),
+        Found::Refused | Found::Doubtful(..) => FactSeen::Unknown(Why::Malformed),
     }
 }
 
@@ -90,16 +86,16 @@ pub(crate) fn print(config: &Config, read: &ConfigRead, sealed: &BTreeSet<&str>,
     });
     let values = read.values().map(|values| {
         let mut pairs = Vec::new();
+        let sealed: BTreeSet<String> = sealed.iter().map(|key| alike(key)).collect();
         for (key, found) in values {
-            let sealed = config.sensitive || sealed.contains(key);
+            let sealed = config.sensitive || sealed.contains(&alike(key));
             let mut texts: Vec<serde_json::Value> = Vec::new();
             for value in found {
                 let value = match value {
-                    Found::Value(value) => value.clone(),
-                    Found::Unclear(text) => Value::Text(text.clone()),
+                    Found::Value(value) | Found::Doubtful(value, _) => value.clone(),
                     Found::TooLong(digest) => Value::Text(digest.to_string()),
-                    // What lies below it stands for it.
-                    Found::Nested => continue,
+                    // What lies below it stands for it; what is refused says nothing.
+                    Found::Nothing | Found::Refused => continue,
                 };
                 let value = match sealed {
                     true => Value::Text(format!("hmac-{}", sealer.seal(value.to_string().as_bytes()))),
@@ -112,6 +108,12 @@ pub(crate) fn print(config: &Config, read: &ConfigRead, sealed: &BTreeSet<&str>,
         Digest::of(&canonical::to_vec(&serde_json::Value::Array(pairs)).unwrap_or_default())
     });
     ConfigPrint { layers: layers.collect(), values }
+}
+
+/// A key without what readers may take as no difference: one that is written otherwise than the setting names
+/// it must not leave in clear.
+fn alike(key: &str) -> String {
+    key.to_lowercase().replace(['"', '\'', '\\'], "").replace('_', "-")
 }
 
 /// The whole content of a pinned configuration.

@@ -5,9 +5,9 @@ use manifests::baseline::Baseline;
 /// What `TREE` stands for: the digest of nothing.
 const TREE: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-#[allow(dead_code, reason = "not every test needs schema 1")]
+#[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn baseline(part: &str) -> Baseline {
-    baseline_of(1, part)
+    baseline_of(2, part)
 }
 
 pub(crate) fn baseline_of(schema: u32, part: &str) -> Baseline {

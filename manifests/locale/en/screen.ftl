@@ -135,7 +135,7 @@ detail-processes-unknown = processes unknown: { $after }
 detail-read-not-in-evidence = what programs have read is not in evidence
 detail-files-not-listed = { $before } files not listed
 detail-and-more = { $before } and { $after } more
-detail-unclear = unclear in lines { $after }
+detail-unclear = unclear in lines { $before }: { $after }
 older-held = held
 older-changed = changed since it was read
 older-before-first-look = changed after the start, before the first look
@@ -164,6 +164,28 @@ why-not-a-file = not-a-file
 why-process-unreadable = process-unreadable
 why-not-answering = not-answering
 why-io-error = io-error
+
+# What is odd where a value is unclear, and what settles it.
+odd-duplicate = the key stands twice with different values; remove one
+odd-readers = readers of the format take it differently; name the one that the program follows with `reader`
+odd-key = two keys of the file are written alike because of dots in their names; write the key in the baseline with quotes, as queue."print.lock", whichever `reader` it is
+odd-case = the key or its section is written in other capitals, which some readers ignore; name the reader with `reader`, or write it as the baseline does
+odd-section = the header of its section is one that readers take differently (blanks, other words, [DEFAULT], a section opened twice); name the reader with `reader`, or write [section] alone
+odd-separator = `:` separates for some readers and not for others; write `=`, or name the reader with `reader`
+odd-no-value = the key stands without `=`, which readers take differently; name the reader with `reader`
+odd-quotes = quotes stand around it, which some readers take off; remove them, or name the reader with `reader`
+odd-comment = behind it stands what some readers take for a comment; move it to a line of its own, or name the reader with `reader`
+odd-continuation = the line may be more of the value above it, or be followed by more; write it at the beginning of a line without `\`, or name the reader with `reader`
+odd-blanks = blanks at its end or within it are kept by some readers; remove them, or name the reader with `reader`
+odd-escape = `\` and the next character are one to some readers; name the reader with `reader`
+odd-interpolation = some readers put something else in the place of `%`; name the reader with `reader`
+odd-byte-order-mark = a byte order mark stands in the file, which readers take differently; save the file without one, or name the reader with `reader`
+odd-line-end = a carriage return stands alone, which ends a line for some readers; save the file with one kind of line end, or name the reader with `reader`
+odd-type = some readers take it for another type, as yes or 010; write true or a plain number, put a text in quotes, or name the reader with `reader`
+odd-repeated = something above it stands several times, and not everywhere has it; no `reader` settles which one the program takes
+odd-include = the file includes another one that `files` of the configuration does not list; list it, or remove the directive
+odd-doctype = the document type stands in another file, which may give it a value; write the value into the file, whatever the `reader`
+odd-spelling = a number or a boolean is compared, and it is none as TOML spells it; or a program may read the text that is compared in it. Write it as the baseline does
 
 # Keys and help.
 help-title = Keys

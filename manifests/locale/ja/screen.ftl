@@ -126,7 +126,7 @@ detail-processes-unknown = プロセスは不明: { $after }
 detail-read-not-in-evidence = プログラムが読み込んだ内容が証拠にない
 detail-files-not-listed = 一覧にないファイル { $before } 件
 detail-and-more = { $before }、ほか { $after } 件
-detail-unclear = { $after } 行目の読み方が定まらない
+detail-unclear = { $before } 行目の読み方が定まらない: { $after }
 older-held = 使用中のファイル
 older-changed = 読み込み後に変更
 older-before-first-look = 起動後、最初の確認より前に変更
@@ -155,6 +155,28 @@ why-not-a-file = ファイルではない
 why-process-unreadable = プロセスを調べられない
 why-not-answering = 応答なし
 why-io-error = 読み取り障害
+
+# What is odd where a value is unclear, and what settles it.
+odd-duplicate = 同じキーが異なる値で二度書かれています。片方を削除してください
+odd-readers = 読み取り方が実装によって異なります。プログラムが従う実装を `reader` で指定してください
+odd-key = 名前に点を含む別のキーと同じ書き方になります。ベースラインのキーを queue."print.lock" のように引用符で区切ってください (`reader` では決まりません)
+odd-case = キーまたはセクションの大文字・小文字が異なり、区別しない実装があります。`reader` で実装を指定するか、ベースラインと同じ綴りにしてください
+odd-section = セクションの見出しの読み方が実装によって異なります (空白、余分な文字、[DEFAULT]、同じセクションの再開)。`reader` で実装を指定するか、[セクション] だけを書いてください
+odd-separator = `:` を区切りとする実装としない実装があります。`=` で書くか、`reader` で実装を指定してください
+odd-no-value = `=` のないキーで、読み方が実装によって異なります。`reader` で実装を指定してください
+odd-quotes = 引用符で囲まれており、外す実装と外さない実装があります。引用符を取るか、`reader` で実装を指定してください
+odd-comment = 後ろに、注釈と読む実装がある文字があります。注釈は別の行に書くか、`reader` で実装を指定してください
+odd-continuation = 前の行の値の続き、または次の行へ続くと読む実装があります。行頭から `\` なしで書くか、`reader` で実装を指定してください
+odd-blanks = 末尾または途中の空白を残す実装があります。空白を取るか、`reader` で実装を指定してください
+odd-escape = `\` と次の文字を一つの文字と読む実装があります。`reader` で実装を指定してください
+odd-interpolation = `%` を別の値に置き換える実装があります。`reader` で実装を指定してください
+odd-byte-order-mark = バイト順マーク (BOM) があり、扱いが実装によって異なります。BOM なしで保存するか、`reader` で実装を指定してください
+odd-line-end = 単独の CR があり、行末と読む実装があります。改行を統一して保存するか、`reader` で実装を指定してください
+odd-type = yes や 010 のように、別の型と読む実装があります。true や普通の数で書く、文字列は引用符で囲む、または `reader` で実装を指定してください
+odd-repeated = 上位の要素が複数あり、これを持たないものがあります。どれが使われるかは `reader` では決まりません
+odd-include = 設定の `files` にない別のファイルを取り込んでいます。`files` に加えるか、取り込みの行を削除してください
+odd-doctype = 文書型定義が別のファイルにあり、既定値を与える可能性があります。`reader` にかかわらず、値をこのファイルに書いてください
+odd-spelling = 数または真偽値と比べますが、TOML の書き方ではないか、比べる文字列と同じに読む可能性のある書き方です。ベースラインと同じ書き方にしてください
 
 # Keys and help.
 help-title = キー操作

@@ -225,7 +225,7 @@ pub struct Concerns {
 }
 
 /// How a configuration file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// TOML 1.1.
@@ -329,7 +329,7 @@ impl fmt::Display for Reader {
 }
 
 /// How a configuration file's bytes are text. Without one: byte order mark, then UTF-8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encoding {
     /// Shift_JIS as Windows writes it (code page 932).
     #[serde(rename = "shift_jis")]

@@ -3,34 +3,8 @@
 use std::fmt;
 
 use crate::id::ItemId;
+pub use crate::value::Truth;
 use crate::value::{Expect, Value};
-
-/// A truth value of Kleene's strong three-valued logic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// Known to be false.
-    False,
-    /// Cannot be told from what is known.
-    Unknown,
-    /// Known to be true.
-    True,
-}
-
-impl Truth {
-    fn not(self) -> Truth {
-        match self {
-            Truth::False => Truth::True,
-            Truth::Unknown => Truth::Unknown,
-            Truth::True => Truth::False,
-        }
-    }
-}
-
-impl From<bool> for Truth {
-    fn from(known: bool) -> Self {
-        if known { Truth::True } else { Truth::False }
-    }
-}
 
 /// The deepest nesting of a condition that a baseline may have.
 pub const DEPTH_MAX: usize = 16;
@@ -62,7 +36,7 @@ impl Condition {
     pub fn truth<'a>(&self, known: &impl Fn(&ItemId) -> Known<'a>) -> Truth {
         match self {
             Condition::Fact(fact, expect) => match known(fact) {
-                Known::Value(value) => Truth::from(expect.accepts(value)),
+                Known::Value(value) => expect.holds(value),
                 Known::Nothing => Truth::Unknown,
             },
             // Worst first: one false decides `all`, one true decides `any`, whatever is unknown.
@@ -80,7 +54,7 @@ impl Condition {
                     (Truth::False, Truth::False) => Truth::False,
                 })
             }
-            Condition::Not(condition) => condition.truth(known).not(),
+            Condition::Not(condition) => !condition.truth(known),
         }
     }
 

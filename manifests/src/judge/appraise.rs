@@ -222,9 +222,10 @@ impl<'a> Judge<'a> {
                 Some(FactSeen::Ambiguous { file, lines, .. }) => (Some(file.clone()), lines.first().copied()),
                 Some(FactSeen::Unknown(_)) | None => (None, None),
             };
-            let found = match self.known(id) {
-                Known::Value(value) => value.to_string(),
-                Known::Nothing => "unknown".to_owned(),
+            let found = match (self.known(id), self.state.facts.get(id).filter(|_| !from_registry)) {
+                (Known::Value(value), _) => value.to_string(),
+                (Known::Nothing, Some(FactSeen::Ambiguous { lines, odd, .. })) => setting::unclear(lines, *odd),
+                (Known::Nothing, _) => "unknown".to_owned(),
             };
             Detail { subject: id.to_string(), expected: condition.to_string(), found, file, line }
         };

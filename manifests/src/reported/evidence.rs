@@ -339,6 +339,70 @@ pub enum Odd {
     Duplicate,
     /// Readers of the format take it differently.
     Readers,
+    /// Two keys of the file are written alike, because of dots in their names.
+    Key,
+    /// Its name, or its section's, is written in other capitals.
+    Case,
+    /// The header of its section is one that readers take differently.
+    Section,
+    /// A `:` stands where another reader looks for the `=`.
+    Separator,
+    /// It stands without a value.
+    NoValue,
+    /// Quotes stand around it, which some readers take off.
+    Quotes,
+    /// Behind it stands what some readers take for a comment.
+    Comment,
+    /// The line may be more of the value above it.
+    Continuation,
+    /// Blanks stand around it, which some readers keep.
+    Blanks,
+    /// A `\` stands in it, which some readers take together with the next character.
+    Escape,
+    /// A `%` or `$` stands in it, in whose place some readers put another value.
+    Interpolation,
+    /// A byte order mark stands in the file.
+    ByteOrderMark,
+    /// A CR stands alone, which ends a line for some readers.
+    LineEnd,
+    /// Its type is another to some readers: `yes`, `010`.
+    Type,
+    /// Something above it stands several times, and not everywhere has it.
+    Repeated,
+    /// The file includes another one that the configuration does not list.
+    Include,
+    /// The document type stands in another file, which may give it a value.
+    Doctype,
+}
+
+impl Odd {
+    /// All of them, with their codes.
+    pub const ALL: [(&'static str, Odd); 19] = [
+        ("duplicate", Odd::Duplicate),
+        ("readers", Odd::Readers),
+        ("key", Odd::Key),
+        ("case", Odd::Case),
+        ("section", Odd::Section),
+        ("separator", Odd::Separator),
+        ("no-value", Odd::NoValue),
+        ("quotes", Odd::Quotes),
+        ("comment", Odd::Comment),
+        ("continuation", Odd::Continuation),
+        ("blanks", Odd::Blanks),
+        ("escape", Odd::Escape),
+        ("interpolation", Odd::Interpolation),
+        ("byte-order-mark", Odd::ByteOrderMark),
+        ("line-end", Odd::LineEnd),
+        ("type", Odd::Type),
+        ("repeated", Odd::Repeated),
+        ("include", Odd::Include),
+        ("doctype", Odd::Doctype),
+    ];
+
+    /// Its code.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, odd)| *odd == self).map_or("", |(code, _)| code)
+    }
 }
 
 /// A setting's value in the running program.

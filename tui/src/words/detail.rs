@@ -21,6 +21,8 @@ enum Values {
     Why,
     /// On both sides; behind is such a code.
     AroundWhy,
+    /// Behind: lines, and a code that says what is odd in them.
+    Odd,
 }
 
 /// Words, the key of their text, and where values stand. The first that fits counts.
@@ -50,7 +52,7 @@ const PATTERNS: &[(&str, &str, Values)] = &[
     ("what programs have read is not in evidence", "detail-read-not-in-evidence", Values::None),
     (" files not listed", "detail-files-not-listed", Values::Before),
     ("different values in lines ", "detail-different-values", Values::After),
-    ("unclear in lines ", "detail-unclear", Values::After),
+    ("unclear in lines ", "detail-unclear", Values::Odd),
     ("one of ", "detail-one-of", Values::After),
     ("matches ", "detail-matches", Values::After),
     ("package ", "detail-package", Values::After),
@@ -65,8 +67,8 @@ const PATTERNS: &[(&str, &str, Values)] = &[
 
 /// A subject, or what was expected or found, as it is read in `lang`.
 pub fn detail(lang: Lang, said: &str) -> String {
-    // English is what it came in.
-    if lang == Lang::En {
+    // English is what it came in, but for the code of what is odd.
+    if lang == Lang::En && !said.starts_with("unclear in lines ") {
         return said.to_owned();
     }
     if let Some((said, more)) = said.strip_suffix(" more").and_then(|said| said.rsplit_once(" and "))
@@ -79,15 +81,19 @@ pub fn detail(lang: Lang, said: &str) -> String {
         let parts = match values {
             Values::None => (said == *words).then_some(("", "")),
             Values::Before => said.strip_suffix(words).map(|before| (before, "")),
-            Values::After | Values::Why => said.strip_prefix(words).map(|after| ("", after)),
+            Values::After | Values::Why | Values::Odd => said.strip_prefix(words).map(|after| ("", after)),
             Values::File => said.strip_prefix(words).and_then(|file| file.strip_suffix(')')?.rsplit_once(" (")),
             Values::Around | Values::Between | Values::AroundWhy => said.split_once(words),
         };
         let Some((before, after)) = parts else { continue };
+        if let (Values::Odd, Some((lines, code))) = (values, after.split_once(": ")) {
+            let odd = text::text(lang, &format!("odd-{code}"));
+            return text_with(lang, key, &[("before", lines.into()), ("after", odd.into())]);
+        }
         let after = match values {
             Values::Why | Values::AroundWhy => why(lang, after),
             Values::Between | Values::File => detail(lang, after),
-            Values::None | Values::Before | Values::After | Values::Around => after.to_owned(),
+            Values::None | Values::Before | Values::After | Values::Around | Values::Odd => after.to_owned(),
         };
         return text_with(lang, key, &[("before", detail(lang, before).into()), ("after", after.into())]);
     }
@@ -117,6 +123,19 @@ fn why(lang: Lang, code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_unclear_says_what_is_odd_and_what_settles_it_in_both_languages() {
+        for (code, _) in manifests::evidence::Odd::ALL {
+            let said = format!("unclear in lines 2, 4: {code}");
+            for lang in [Lang::En, Lang::Ja] {
+                let read = detail(lang, &said);
+                assert!(read.contains("2, 4") && !read.contains(&format!("odd-{code}")), "{read}");
+                assert!(read.contains("reader") || read.contains("files") || code == "duplicate", "{read}");
+            }
+        }
+        assert_eq!(detail(Lang::En, "unclear in lines 2: later"), "unclear in lines 2: odd-later");
+    }
 
     #[test]
     fn the_appraisers_words_are_japanese_and_values_stay() {
@@ -172,6 +191,7 @@ mod tests {
                 Values::After | Values::Why => format!("{words}A"),
                 Values::Around | Values::Between | Values::AroundWhy => format!("B{words}A"),
                 Values::File => format!("{words}B (A)"),
+                Values::Odd => format!("{words}B: A"),
             };
             assert_eq!(said, whole, "{key}");
             assert_ne!(text_with(Lang::Ja, key, &[]), *key);

@@ -1,144 +1,225 @@
-//! INI files: `[section]`, `key = value`, comment lines.
+//! INI files: sections, names and values, by the rules of a named reader or of all of them.
 //!
-//! No standard says how they are read; these are the rules that most readers share, and where
-//! readers differ the file is `malformed` or the value unclear rather than guessed:
-//! - Lines are trimmed of spaces and tabs. Blank ones, and those beginning with `;` or `#`, say nothing.
-//! - `[name]` opens a section, until the next one. Behind it only a comment may stand.
-//! - `key = value`: the first `=` separates; key and value are trimmed; case counts. The key is
-//!   `section.key`, or `key` before any section. The value is all the rest of the line.
-//! - A line that is none of these (a continuation, a key alone) is malformed.
-//! - A line that stands deeper than the key above it in its section, or below a value that ends in `\`, is
-//!   more of that value to some readers, and a key of its own to others: both values are unclear, and
-//!   none of them is what stands behind the `=`.
-//! - Quotes around a value, and ` ;` or ` #` in it, are taken off by some readers and kept by
-//!   others: the value is the whole text, and unclear.
+//! No standard says how they are read. Each reader below is a function of a file's bytes or text, and
+//! knows nothing of the others; `strict` asks all of them.
 
-use manifests::evidence::Why;
-use manifests::value::VALUE_BYTES_MAX;
+mod configparser;
+mod git;
+mod glib;
+mod mariadb;
+mod oddness;
+mod systemd;
+mod windows;
 
-use super::{Entries, Entry, Found, split_lines};
+use manifests::baseline::Reader;
+use manifests::evidence::{Odd, Why};
 
-const BLANK: [char; 2] = [' ', '\t'];
+use super::decode::Content;
+use super::document::{Document, Entries, Found};
+use super::include::{Include, Target};
+use super::key::{Key, Shape};
+use super::strict::{Say, Strict};
+use super::{ENTRIES_MAX, Lines, Reading};
+use configparser::Twice;
 
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Why> {
-    let mut entries = Entries::default();
-    let mut section = String::new();
-    // The key above in the same section: its place, how deep it stands, whether its value may go on.
-    let mut above: Option<(usize, usize, bool)> = None;
-    for (whole, number) in split_lines(text).zip(1..) {
-        let line = whole.trim_matches(BLANK);
-        if line.is_empty() || is_comment(line) {
-            continue;
+/// What one reader takes out of a file.
+#[derive(Debug, Default)]
+struct Taken {
+    /// In file order.
+    entries: Vec<Raw>,
+    includes: Vec<RawInclude>,
+    /// Where they count: sections, also those without a name in them.
+    sections: Vec<String>,
+    /// It left out a line that it made nothing of.
+    passed_over: bool,
+}
+
+impl Taken {
+    /// Adds one entry.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLarge`] beyond what is read of a file.
+    fn push(&mut self, raw: Raw) -> Result<(), Refusal> {
+        if self.entries.len() >= ENTRIES_MAX {
+            return Err(Refusal::TooLarge);
         }
-        if let Some(rest) = line.strip_prefix('[') {
-            let (name, behind) = rest.split_once(']').ok_or(Why::Malformed)?;
-            let behind = behind.trim_matches(BLANK);
-            if !behind.is_empty() && !is_comment(behind) {
-                return Err(Why::Malformed);
-            }
-            name.trim_matches(BLANK).clone_into(&mut section);
-            above = None;
-            continue;
+        self.entries.push(raw);
+        Ok(())
+    }
+}
+
+/// One name and value, in the bytes of the file.
+#[derive(Debug)]
+struct Raw {
+    /// None before the first section.
+    section: Option<Vec<u8>>,
+    name: Vec<u8>,
+    value: RawValue,
+    /// Where its line begins, in bytes.
+    at: usize,
+}
+
+/// A directive that reads another file.
+#[derive(Debug)]
+struct RawInclude {
+    target: Target,
+    /// Where its line begins, in bytes.
+    at: usize,
+    entries_before: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum RawValue {
+    Text(Vec<u8>),
+    /// The name stands alone.
+    None,
+    /// The reader answers an error where this value is asked for.
+    Refused,
+    /// The reader's rules do not say, or its versions differ.
+    Doubtful(Vec<u8>, Odd),
+}
+
+/// The reader refuses the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// It is not written as the reader wants it.
+    Malformed,
+    /// It has more than any file that is read here.
+    TooLarge,
+}
+
+impl From<Refusal> for Why {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed => Why::Malformed,
+            Refusal::TooLarge => Why::TooLarge,
         }
-        let (key, value) = line.split_once('=').ok_or(Why::Malformed)?;
-        let (key, value) = (key.trim_matches(BLANK), value.trim_matches(BLANK));
-        if key.is_empty() {
+    }
+}
+
+/// The readers of ini files that `strict` asks, in the order of its page.
+const READERS: [Reader; 6] =
+    [Reader::Configparser, Reader::Git, Reader::Glib, Reader::Mariadb, Reader::Systemd, Reader::Windows];
+
+pub(super) fn read(content: &Content, reader: Reader) -> Result<Reading, Why> {
+    if reader != Reader::Strict {
+        // Readers of bytes see those of the file, whatever its encoding.
+        let input = if reads_text(reader) { content.text.as_bytes() } else { content.raw };
+        if input.contains(&0) {
             return Err(Why::Malformed);
         }
-        let key = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
-        let depth = whole.len() - whole.trim_start_matches(BLANK).len();
-        let goes_on = above.filter(|(_, above, open)| *open || depth > *above);
-        let found = match goes_on {
-            Some((at, ..)) => {
-                if let Some(entry) = entries.0.get_mut(at) {
-                    entry.value = joined(&entry.value, whole);
-                }
-                unclear(whole.to_owned())
-            }
-            None if is_unclear(value) => unclear(value.to_owned()),
-            None => Found::text(value.to_owned()),
+        let taken = take(reader, input, Twice::Refused)?;
+        let lines = Lines::of(input);
+        let decode = |bytes: Vec<u8>| match reader {
+            Reader::Git | Reader::Mariadb => content.decode_piece(bytes),
+            // These two want UTF-8 whatever the program makes of it; the others have text already.
+            _ => String::from_utf8(bytes).ok(),
         };
-        above = Some((entries.0.len(), goes_on.map_or(depth, |(_, above, _)| above), value.ends_with('\\')));
-        entries.push(key, found, number)?;
+        if reader == Reader::Systemd && std::str::from_utf8(input).is_err() {
+            return Err(Why::Undecodable);
+        }
+        return Ok(Reading::One(document(reader, taken, &lines, &decode)?));
     }
-    Ok(entries.0)
-}
-
-fn unclear(text: String) -> Found {
-    if text.len() <= VALUE_BYTES_MAX { Found::Unclear(text) } else { Found::text(text) }
-}
-
-/// A value with a line that may belong to it.
-fn joined(value: &Found, line: &str) -> Found {
-    match value {
-        Found::Value(value) => unclear(format!("{value}\n{line}")),
-        Found::Unclear(text) => unclear(format!("{text}\n{line}")),
-        other => other.clone(),
-    }
-}
-
-fn is_comment(line: &str) -> bool {
-    line.starts_with([';', '#'])
-}
-
-fn is_unclear(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let remark = bytes.windows(2).any(|pair| matches!(pair, [b' ' | b'\t', b';' | b'#']));
-    let quoted = matches!((bytes.first(), bytes.last()), (Some(b'"'), Some(b'"')) | (Some(b'\''), Some(b'\'')));
-    remark || is_comment(value) || quoted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use manifests::value::Value;
-
-    fn check(text: &str, expected: Result<&[(&str, &str, u32)], Why>) {
-        let expected = expected.map(|entries| {
-            let value = |v: &str| Found::Value(Value::Text(v.to_owned()));
-            entries.iter().map(|(k, v, line)| Entry { key: (*k).to_owned(), value: value(v), line: *line }).collect()
-        });
-        assert_eq!(parse(text), expected, "{text:?}");
-    }
-
-    #[test]
-    fn sections_keys_and_lines_are_as_written() {
-        check("top=1\n[queue]\n  lock = exclusive \n", Ok(&[("top", "1", 1), ("queue.lock", "exclusive", 3)]));
-        check("[a.b]\r\nc.d=e=f\r\n", Ok(&[("a.b.c.d", "e=f", 2)]));
-        check("[ a ] ; words\r;x=1\r#y=2\rz=", Ok(&[("a.z", "", 4)]));
-        check("[q]\nLock=1\nlock=2", Ok(&[("q.Lock", "1", 2), ("q.lock", "2", 3)]));
-        check("[a]\n[b]\n[]\nk=1", Ok(&[("k", "1", 4)]));
-        check("u=http://x/#frag", Ok(&[("u", "http://x/#frag", 1)]));
-        check("", Ok(&[]));
-    }
-
-    #[test]
-    fn what_is_no_ini_line_makes_the_file_malformed() {
-        for text in ["[a", "[a] b", "key", "a=1\n  continued", "=1", "x: 1"] {
-            check(text, Err(Why::Malformed));
+    let input = content.text.as_bytes();
+    let lines = Lines::of(input);
+    let decode = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+    let mut says = Vec::new();
+    for reader in READERS {
+        // A parser that lets names stand twice is told from this one by an argument alone.
+        match take(reader, input, Twice::Taken) {
+            Ok(taken) => {
+                let whole = !taken.passed_over;
+                says.push(Say { reader, whole, document: document(reader, taken, &lines, &decode)? });
+            }
+            Err(Refusal::TooLarge) => return Err(Why::TooLarge),
+            Err(Refusal::Malformed) => {}
         }
     }
+    Strict::new(says, &content.text, oddness::of).map(Reading::Strict)
+}
 
-    #[test]
-    fn what_readers_take_differently_is_unclear() {
-        for value in ["exclusive ; words", "exclusive\t# words", "\"exclusive\"", "'x'", "; words"] {
-            let entries = parse(&format!("k={value}")).unwrap();
-            assert_eq!(entries[0].value, Found::Unclear(value.to_owned()));
-        }
-    }
+fn reads_text(reader: Reader) -> bool {
+    matches!(reader, Reader::Configparser | Reader::Windows)
+}
 
-    #[test]
-    fn a_line_that_may_go_on_with_the_value_above_makes_both_unclear() {
-        let values = |text: &str| parse(text).unwrap().into_iter().map(|entry| entry.value).collect::<Vec<_>>();
-        let unclear = |text: &str| Found::Unclear(text.to_owned());
-        let value = |text: &str| Found::Value(Value::Text(text.to_owned()));
-        let deeper = "[q]\nlock = exclusive\n  timeout = 30\n  more = 1\nnext=1\n";
-        let joined = "exclusive\n  timeout = 30";
-        let expected = [unclear(joined), unclear("  timeout = 30\n  more = 1"), unclear("  more = 1"), value("1")];
-        assert_eq!(values(deeper), expected);
-        let backslash = "a = b \\\nlock = exclusive\nnext=1";
-        assert_eq!(values(backslash), [unclear("b \\\nlock = exclusive"), unclear("lock = exclusive"), value("1")]);
-        // As deep as the key above, or the first of its section.
-        assert_eq!(values("[q]\n\tlock = x\n\tn = 1\n[r]\n\t\tk = 2"), [value("x"), value("1"), value("2")]);
+fn take(reader: Reader, input: &[u8], twice: Twice) -> Result<Taken, Refusal> {
+    let text = || std::str::from_utf8(input).map_err(|_| Refusal::Malformed);
+    match reader {
+        Reader::Configparser => configparser::take(text()?, twice),
+        Reader::Git => git::take(input),
+        Reader::Glib => glib::take(input),
+        Reader::Mariadb => mariadb::take(input),
+        Reader::Systemd => systemd::take(input),
+        Reader::Windows => windows::take(text()?),
+        // No reader of this format: a baseline cannot name it.
+        _ => Err(Refusal::Malformed),
     }
+}
+
+fn document(
+    reader: Reader,
+    taken: Taken,
+    lines: &Lines,
+    decode: &impl Fn(Vec<u8>) -> Option<String>,
+) -> Result<Document, Why> {
+    let mut entries = Entries::default();
+    for raw in taken.entries {
+        // A name that is no text is one that no baseline can ask for.
+        let section = raw.section.map(decode);
+        let (Some(name), Some(section)) = (decode(raw.name), section.map_or(Some(None), |s| s.map(Some))) else {
+            continue;
+        };
+        let found = match raw.value {
+            RawValue::Text(bytes) => decode(bytes).map_or(Found::Refused, Found::text),
+            RawValue::Doubtful(bytes, odd) => decode(bytes).map_or(Found::Refused, |text| Found::doubtful(text, odd)),
+            RawValue::None => Found::Nothing,
+            RawValue::Refused => Found::Refused,
+        };
+        entries.push(Key::in_section(section, name), found, lines.at(raw.at))?;
+    }
+    let fold = match reader {
+        Reader::Configparser => configparser::fold,
+        Reader::Git => git::fold,
+        Reader::Mariadb => mariadb::fold,
+        Reader::Windows => windows::fold,
+        _ => super::document::as_written,
+    };
+    let mut document = Document::new(Shape::Section, entries.0, fold);
+    let include =
+        |raw: RawInclude| Include { target: raw.target, line: lines.at(raw.at), entries_before: raw.entries_before };
+    document.includes = taken.includes.into_iter().map(include).collect();
+    if reader == Reader::Configparser {
+        configparser::finish(&mut document, taken.sections)?;
+    }
+    Ok(document)
+}
+
+/// The lines of `input` with where each begins, without their ends: `\n` alone ends one.
+fn lines_at_lf(input: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    input.split_inclusive(|byte| *byte == b'\n').map(move |line| {
+        let start = at;
+        at += line.len();
+        (start, line.strip_suffix(b"\n").unwrap_or(line))
+    })
+}
+
+/// Bytes without those at both ends that `is` says.
+fn trimmed(mut bytes: &[u8], is: impl Fn(u8) -> bool) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is(*first)
+    {
+        bytes = rest;
+    }
+    trimmed_end(bytes, is)
+}
+
+/// Bytes without those at the end that `is` says.
+fn trimmed_end(mut bytes: &[u8], is: impl Fn(u8) -> bool) -> &[u8] {
+    while let [rest @ .., last] = bytes
+        && is(*last)
+    {
+        bytes = rest;
+    }
+    bytes
 }

@@ -5,11 +5,13 @@
 
 use manifests::evidence::Why;
 
-use super::{Entries, Entry, Found, split_lines};
+use super::document::{Document, Entries, Found, as_written};
+use super::key::{Key, Shape};
+use super::split_lines;
 
 const BLANK: [char; 3] = [' ', '\t', '\u{c}'];
 
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Why> {
+pub(super) fn read(text: &str) -> Result<Document, Why> {
     let mut entries = Entries::default();
     let mut lines = split_lines(text).zip(1..);
     while let Some((line, number)) = lines.next() {
@@ -20,14 +22,26 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Why> {
         let mut logical = line.to_owned();
         while ends_in_odd_backslashes(&logical) {
             logical.pop();
+            // Nothing is no line that could go on: the next one begins anew. Right before the end of the
+            // file it is an empty name.
+            if logical.is_empty() {
+                let end = (line.as_ptr() as usize + line.len()) - text.as_ptr() as usize;
+                if matches!(text.get(end..), Some("" | "\n" | "\r")) {
+                    entries.push(Key::name(""), Found::text(String::new()), number)?;
+                }
+                break;
+            }
             // A backslash at the very end of the file joins nothing.
             let Some((next, _)) = lines.next() else { break };
             logical.push_str(next.trim_start_matches(BLANK));
         }
+        if logical.is_empty() {
+            continue;
+        }
         let (key, value) = split(&logical);
-        entries.push(unescape(key)?, Found::text(unescape(value)?), number)?;
+        entries.push(Key::name(unescape(key)?), Found::text(unescape(value)?), number)?;
     }
-    Ok(entries.0)
+    Ok(Document::new(Shape::Flat, entries.0, as_written))
 }
 
 fn ends_in_odd_backslashes(line: &str) -> bool {
@@ -83,18 +97,20 @@ mod tests {
     use super::*;
     use manifests::value::Value;
 
+    use super::super::document::Entry;
+
     #[test]
     fn properties_read_as_java_reads_them() {
         let check = |text: &str, expected: &[(&str, &str, u32)]| {
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(k, v, line)| Entry {
-                    key: (*k).to_owned(),
+                    key: Key::name(*k),
                     value: Found::Value(Value::Text((*v).to_owned())),
                     line: *line,
                 })
                 .collect();
-            assert_eq!(parse(text).unwrap(), expected, "{text:?}");
+            assert_eq!(read(text).unwrap().entries, expected, "{text:?}");
         };
         check("a.b = c\n", &[("a.b", "c", 1)]);
         check("a:b\r\nc d\re", &[("a", "b", 1), ("c", "d", 2), ("e", "", 3)]);
@@ -114,7 +130,7 @@ mod tests {
     #[test]
     fn escapes_that_are_no_text_are_malformed() {
         for text in ["k=\\u12", "k=\\uzzzz", "k=\\ud83d", "k=\\u0000", "k=\\u排他他他"] {
-            assert_eq!(parse(text), Err(Why::Malformed), "{text}");
+            assert_eq!(read(text).err(), Some(Why::Malformed), "{text}");
         }
     }
 }

@@ -22,6 +22,9 @@ use crate::collect::read;
 
 /// The most that is read of an environment (256 KiB).
 const ENVIRONMENT_BYTES_MAX: u64 = 256 << 10;
+/// The most that is read of an auxiliary vector, and of the path by which a process was executed.
+const VECTOR_BYTES_MAX: u64 = 4096;
+const PATH_BYTES_MAX: usize = 4096;
 /// The most open files of a process that are looked through for its script.
 const OPEN_FILES_MAX: usize = 1024;
 
@@ -98,13 +101,23 @@ impl Inspected {
         Some(inspected)
     }
 
+    /// Whether its command line is a title that it has given itself, and nothing else tells what it executes:
+    /// no interpreter's command line begins so.
+    pub(crate) fn is_renamed(&self) -> bool {
+        let Some(command) = &self.command else { return false };
+        let first = command.arguments().first().map_or(&b""[..], |first| first.strip_prefix(b"-").unwrap_or(first));
+        self.scripts.is_empty() && !command::is_interpreter(command::base_name(first))
+    }
+
     fn follow_command(&mut self, pid: i32, declared: &[PathBuf], probe: &mut Probe) {
         let (Ok(exe), Some(command)) = (&self.exe, &self.command) else { return };
         let is_declared = declared.iter().any(|path| path.as_os_str().as_bytes() == exe.path);
         let told = command::told(&exe.path, command, is_declared);
         let behind = command::behind_interpreter(command);
         let is_interpreter = command::is_interpreter(command::base_name(&exe.path)) || told != Told::default();
-        if !is_interpreter && behind.is_empty() {
+        // Only where the command line names nothing: it may have been rewritten.
+        let began_as = told.files.is_empty().then(|| executed_as(pid, probe)).flatten();
+        if !is_interpreter && behind.is_empty() && began_as.is_none() {
             return;
         }
         // Only an interpreter's environment says where code is looked for and where it began.
@@ -143,6 +156,15 @@ impl Inspected {
             let found = places.find(path).filter(|found| !self.scripts.contains(found));
             let before = behind.get(..at).unwrap_or_default();
             self.scripts.extend(found.filter(|found| names_interpreter(found, exe, before)));
+        }
+        if self.scripts.is_empty()
+            && let Some(path) = began_as
+        {
+            match places.find(&path) {
+                Some(found) if found.file != exe.file => self.scripts.push(found),
+                None if Path::new(&path).is_relative() => self.lost.push(path),
+                _ => {}
+            }
         }
         // A script that was started by a name which leads nowhere now is still open in its interpreter.
         if !self.lost.is_empty() {
@@ -251,6 +273,32 @@ fn environment(pid: i32, probe: &mut Probe) -> BTreeMap<Vec<u8>, Vec<u8>> {
     bytes.split(|byte| *byte == 0).filter_map(pair).collect()
 }
 
+/// The path by which the process was executed, of a script its own: the kernel puts it above arguments and
+/// environment (`AT_EXECFN`, getauxval(3)), where no title reaches. Nothing where it is a number of an open
+/// file, or may not be read.
+fn executed_as(pid: i32, probe: &mut Probe) -> Option<OsString> {
+    let (vector, memory) = (format!("/proc/{pid}/auxv"), format!("/proc/{pid}/mem"));
+    let path = probe.ask(move || {
+        let at = executed_at(&read_proc(&vector, VECTOR_BYTES_MAX).ok()?)?;
+        let mut path = vec![0; PATH_BYTES_MAX];
+        let count = std::os::unix::fs::FileExt::read_at(&std::fs::File::open(memory).ok()?, &mut path, at).ok()?;
+        path.truncate(count);
+        path.truncate(path.iter().position(|byte| *byte == 0)?);
+        Some(path)
+    })??;
+    let is_number = path.is_empty() || path.starts_with(b"/dev/fd/") || path.starts_with(b"/proc/");
+    (!is_number).then(|| OsString::from_vec(path))
+}
+
+/// Where `AT_EXECFN` lies, by the auxiliary vector of a process: pairs of a kind and a value.
+fn executed_at(vector: &[u8]) -> Option<u64> {
+    const AT_EXECFN: u64 = 31;
+    let (numbers, _) = vector.as_chunks::<8>();
+    let (pairs, _) = numbers.as_chunks::<2>();
+    let found = pairs.iter().find(|[kind, _]| u64::from_ne_bytes(*kind) == AT_EXECFN);
+    found.map(|[_, value]| u64::from_ne_bytes(*value))
+}
+
 fn open_files(pid: i32) -> Vec<Executed> {
     let listing = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().take(OPEN_FILES_MAX);
     let file = |entry: std::fs::DirEntry| {
@@ -279,6 +327,29 @@ mod tests {
         assert_eq!(words("#!/bin/sh\nexit"), "/bin/sh");
         assert_eq!(words("#! /usr/bin/env -S python3 -u\n"), "/usr/bin/env python3");
         assert_eq!(words("echo /bin/sh"), "");
+    }
+
+    #[test]
+    fn an_auxiliary_vector_tells_where_the_executed_path_lies() {
+        let vector: Vec<u8> = [6, 4096, 31, 0x7fff_1234, 0, 0].iter().flat_map(|n: &u64| n.to_ne_bytes()).collect();
+        assert_eq!(executed_at(&vector), Some(0x7fff_1234));
+        assert_eq!(executed_at(&vector[..24]), None);
+        assert_eq!(executed_at(b"odd"), None);
+        let path = executed_as(std::process::id() as i32, &mut Probe::default()).unwrap();
+        assert_eq!(std::fs::canonicalize(path).unwrap(), std::env::current_exe().unwrap());
+    }
+
+    #[test]
+    fn a_title_is_no_interpreter_s_command_line() {
+        let renamed = |line: &[u8]| {
+            let exe = Err(Why::ProcessUnreadable);
+            let (name, group) = (Vec::new(), Vec::new());
+            let command = Some(Command(line.to_vec()));
+            let (scripts, lost, search, user) = (Vec::new(), Vec::new(), Vec::new(), None);
+            Inspected { exe, name, command, scripts, lost, search, user, group }.is_renamed()
+        };
+        assert!(renamed(b"idle worker 1\0") && renamed(b"server: idle\0\0\0"));
+        assert!(!renamed(b"-bash\0") && !renamed(b"/usr/bin/python3.11\0-c\0x\0") && !renamed(b"sh\0-c\0x\0"));
     }
 
     #[test]

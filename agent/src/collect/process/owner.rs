@@ -175,7 +175,8 @@ impl Spec {
             return self.tie_interpreter(image, others);
         }
         let uses = declared.interpreters.contains(base_name(without_deleted(&exe.path).0));
-        if uses && (image.command.is_none() || !image.lost.is_empty() && self.has_name_of(&image.lost)) {
+        let is_lost = || !image.lost.is_empty() && self.has_name_of(&image.lost);
+        if uses && (image.command.is_none() || image.is_renamed() || is_lost()) {
             return self.is_likely(image, others).then_some(Tie::Unknown(Why::ProcessUnreadable));
         }
         self.copy(image, exe, declared, others)

@@ -35,7 +35,7 @@ const NOT_RANDOM: u32 = 0x0004_0000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processes {
     images: BTreeSet<(ItemId, Key, bool)>,
-    unseen: Option<Why>,
+    unseen: bool,
     sockets: BTreeSet<u64>,
 }
 
@@ -121,7 +121,7 @@ pub(crate) struct Table {
     /// Boot clock when the newest refresh began.
     refreshed_ns: Option<i128>,
     probe: Probe,
-    unseen: Option<Why>,
+    unseen: Option<Unseen>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -147,7 +147,7 @@ impl Table {
     }
 
     /// Why not every process of the host can be seen.
-    pub(crate) fn unseen(&self) -> Option<Why> {
+    pub(crate) fn unseen(&self) -> Option<Unseen> {
         self.unseen
     }
 
@@ -190,8 +190,11 @@ impl Table {
 
     /// What is seen of the programs now.
     pub(crate) fn answer(&self, specs: &[Spec]) -> Processes {
-        let mut processes =
-            Processes { unseen: self.unseen, sockets: sockets::listening(&self.addresses), ..Processes::default() };
+        let mut processes = Processes {
+            unseen: self.unseen.is_some(),
+            sockets: sockets::listening(&self.addresses),
+            ..Processes::default()
+        };
         for spec in specs {
             let owner = spec.owner();
             for image in self.images() {
@@ -466,11 +469,34 @@ impl Others for Surroundings<'_> {
     }
 }
 
+/// Why not every process of the host can be seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// The agent runs in a PID namespace of its own.
+    Namespace,
+    /// `/proc` hides processes of other users, and the agent lacks the capability to see them.
+    Hidden,
+}
+
+impl Unseen {
+    /// What is the matter and what to do, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Unseen::Namespace => {
+                "the agent runs in a PID namespace of its own and sees no other processes: run it on the host, or \
+                 have the registry say `processes = \"container\"` of this host"
+            }
+            Unseen::Hidden => {
+                "/proc is mounted with hidepid and hides processes of other users: give the agent CAP_SYS_PTRACE"
+            }
+        }
+    }
+}
+
 /// Whether every process of the host can be seen from here.
-fn sees_all() -> Result<(), Why> {
-    let unreadable = Err(Why::ProcessUnreadable);
+fn sees_all() -> Result<(), Unseen> {
     if super::link("/proc/self/ns/pid").map_or(true, |namespace| namespace != FIRST_NAMESPACE) {
-        return unreadable;
+        return Err(Unseen::Namespace);
     }
     let status = read_proc("/proc/self/status", 16 << 10).unwrap_or_default();
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"CapEff:"));
@@ -485,7 +511,7 @@ fn sees_all() -> Result<(), Why> {
         let option = text.split([' ', ',']).find_map(|word| word.strip_prefix("hidepid="));
         is_proc && option.is_some_and(|option| !matches!(option, "0" | "off"))
     });
-    if hides { unreadable } else { Ok(()) }
+    if hides { Err(Unseen::Hidden) } else { Ok(()) }
 }
 
 /// Whether the kernel draws the places of a process's image at random.

@@ -69,14 +69,18 @@ impl Judge<'_> {
 
 fn in_files(setting: &Setting, travels_sealed: bool, seen: &ValueSeen) -> Finding {
     let place = |file: &String, line: u32| Some((file.clone(), line));
-    let judge = |accepted: bool| if accepted { Outcome::Applied } else { Outcome::Drifted };
+    let judge = |fulfilled: Truth| match fulfilled {
+        Truth::True => Outcome::Applied,
+        Truth::Unknown => Outcome::Unknown,
+        Truth::False => Outcome::Drifted,
+    };
     let (outcome, place, found) = match seen {
         ValueSeen::Value { value, file, line } => {
-            (judge(setting.expect.accepts(value)), place(file, *line), value.to_string())
+            (judge(setting.expect.fulfilled(value)), place(file, *line), value.to_string())
         }
         ValueSeen::Sealed { as_expected, file, line, keyed } => {
             // Only what the baseline says travels sealed may be judged by the host's own word.
-            let outcome = if travels_sealed { judge(*as_expected) } else { Outcome::Unknown };
+            let outcome = if travels_sealed { judge(Truth::from(*as_expected)) } else { Outcome::Unknown };
             (outcome, place(file, *line), format!("sealed {keyed}"))
         }
         ValueSeen::Absent => match setting.expect {
@@ -88,7 +92,7 @@ fn in_files(setting: &Setting, travels_sealed: bool, seen: &ValueSeen) -> Findin
             let first = lines.first().copied().unwrap_or_default();
             let found = match odd {
                 Odd::Duplicate => format!("different values in lines {}", lines_text.join(", ")),
-                Odd::Readers => format!("unclear in lines {}", lines_text.join(", ")),
+                odd => unclear(lines, *odd),
             };
             (Outcome::Ambiguous, place(file, first), found)
         }
@@ -97,17 +101,26 @@ fn in_files(setting: &Setting, travels_sealed: bool, seen: &ValueSeen) -> Findin
     Finding::new(outcome, detail(setting, place, found))
 }
 
+/// What is unclear, in words and the code of what is odd.
+pub(super) fn unclear(lines: &[u32], odd: Odd) -> String {
+    let lines: Vec<_> = lines.iter().map(u32::to_string).collect();
+    format!("unclear in lines {}: {}", lines.join(", "), odd.as_str())
+}
+
 fn in_force(setting: &Setting, seen: &SettingSeen, in_force: Option<&InForceSeen>) -> Finding {
     let (outcome, found) = match (in_force, &seen.value) {
         (None, _) => (Outcome::Unknown, "value in force not in evidence".to_owned()),
         (Some(InForceSeen::Unknown(why)), _) => (Outcome::Unknown, format!("in force {}", unknown(*why))),
         (Some(InForceSeen::NotRunning), _) => (Outcome::Applied, "not running".to_owned()),
-        (Some(InForceSeen::Value(value)), ValueSeen::Value { value: in_file, .. }) if value.is(in_file) => {
-            (Outcome::Applied, format!("{value} in force"))
+        (Some(InForceSeen::Value(value)), ValueSeen::Value { value: in_file, .. }) => {
+            let outcome = match value.compared(in_file) {
+                Truth::True => Outcome::Applied,
+                Truth::Unknown => Outcome::Unknown,
+                Truth::False => Outcome::Drifted,
+            };
+            (outcome, format!("{value} in force"))
         }
-        (Some(InForceSeen::Value(value)), ValueSeen::Value { .. } | ValueSeen::Absent) => {
-            (Outcome::Drifted, format!("{value} in force"))
-        }
+        (Some(InForceSeen::Value(value)), ValueSeen::Absent) => (Outcome::Drifted, format!("{value} in force")),
         // Sealed in the files and open in force: they cannot be compared here.
         (Some(InForceSeen::Value(_)), _) => (Outcome::Unknown, "value in force cannot be compared".to_owned()),
     };
