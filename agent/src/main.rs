@@ -198,6 +198,8 @@ fn print_links(links: &BTreeMap<PathBuf, PathBuf>) -> anyhow::Result<()> {
     let shown = |(link, target): (&PathBuf, &PathBuf)| {
         // A name that is none in UTF-8 cannot stand in a baseline.
         let is_text = link.to_str().is_some();
+        // Where it leads in the end, if it leads anywhere.
+        let target = target.canonicalize().unwrap_or_else(|_| target.clone());
         serde_json::json!({ "link": link.to_string_lossy(), "leads_to": target.to_string_lossy(), "is_text": is_text })
     };
     let links: Vec<_> = links.iter().map(shown).collect();

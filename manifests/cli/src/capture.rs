@@ -173,37 +173,75 @@ fn followed(args: &Args, directory: &Directory, text: &str) -> Result<String, Co
     for _ in 0..LINK_ROUNDS_MAX {
         let found = links::parse(&ask(args, &text, &["--links"])?)
             .map_err(|source| CaptureError::Links { agent: args.agent.clone(), source })?;
-        let mut globs = Vec::new();
-        for link in found.into_iter().filter(|link| !told.contains(link)).collect::<Vec<_>>() {
-            match link.glob().filter(|_| can_follow) {
-                Some(glob) => {
-                    eprintln!(
-                        "{:?} leads out of the tree, to {:?}. It is in `follow` of {} now, so that what lies there counts. \
-                         If it does not matter, take {glob:?} out of `follow`, write it under `exclude`, and capture again",
-                        link.link, link.leads_to, args.program
-                    );
-                    tell_older(args, directory, &text, &link.link)?;
-                    globs.push(glob);
-                }
-                None if can_follow => eprintln!(
-                    "{:?} leads out of the tree, to {:?}, and what lies there does not count: no glob can name it alone. \
-                     Name it by a wider one in `follow`, or exclude it",
-                    link.link, link.leads_to
-                ),
-                None => eprintln!(
-                    "{:?} leads out of the tree, to {:?}, and what lies there does not count. Exclude the link if that \
-                     is right; with schema = 2 `follow` makes it count",
-                    link.link, link.leads_to
-                ),
-            }
-            told.push(link);
-        }
-        if globs.is_empty() {
+        let new: Vec<_> = found.into_iter().filter(|link| !told.contains(link)).collect();
+        told.extend(new.iter().cloned());
+        if !can_follow {
+            new.iter().for_each(|link| {
+                tell(link, "Exclude the link if that is right; with schema = 2 `follow` makes it count")
+            });
             return Ok(text);
         }
-        text = links::with_follow(&text, &args.program, &globs)?;
+        let (above, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|link| link.leads_above(&args.path));
+        above.iter().for_each(|link| tell(link, "The tree itself lies there. Exclude the link"));
+        let (named, nameless): (Vec<_>, Vec<_>) = new.into_iter().partition(|link| link.glob().is_some());
+        nameless.iter().for_each(|link| {
+            tell(link, "No glob can name it alone: name it by a wider one in `follow`, or exclude it")
+        });
+        let before = text.clone();
+        text = with_links(args, text, &named)?;
+        for link in &named {
+            let glob = link.glob().unwrap_or_default();
+            if links::globs(&text, &args.program, "follow")?.contains(&glob) {
+                eprintln!(
+                    "{:?} leads out of the tree, to {:?}. It is in `follow` of {} now, so that what lies there counts. If \
+                     it does not matter, take {glob:?} out of `follow`, write it under `exclude`, and capture again",
+                    link.link, link.leads_to, args.program
+                );
+                tell_older(args, directory, &before, &link.link)?;
+            } else {
+                tell(link, "It cannot be followed, for the reason that the agent gives above. Exclude it");
+            }
+        }
+        if text == before {
+            return Ok(text);
+        }
     }
     Err(CaptureError::Endless { path: args.path.clone() }.into())
+}
+
+fn tell(link: &links::Link, what_to_do: &str) {
+    eprintln!(
+        "{:?} leads out of the tree, to {:?}, and what lies there does not count. {what_to_do}",
+        link.link, link.leads_to
+    );
+}
+
+/// The text with those of the links in `follow` behind which there is a tree that can be taken: no socket, say.
+fn with_links(args: &Args, text: String, links: &[links::Link]) -> Result<String, CaptureError> {
+    let add = |text: &str, links: &[links::Link]| {
+        let globs: Vec<_> = links.iter().filter_map(links::Link::glob).collect();
+        links::with_follow(text, &args.program, &globs)
+    };
+    let can_be_taken = |text: &str| match ask(args, text, &["--links"]) {
+        Ok(_) => Ok(true),
+        Err(CaptureError::Agent { .. }) => Ok(false),
+        Err(error) => Err(error),
+    };
+    if links.is_empty() {
+        return Ok(text);
+    }
+    let all = add(&text, links)?;
+    if can_be_taken(&all)? {
+        return Ok(all);
+    }
+    let mut text = text;
+    for link in links {
+        let next = add(&text, std::slice::from_ref(link))?;
+        if can_be_taken(&next)? {
+            text = next;
+        }
+    }
+    Ok(text)
 }
 
 /// Tells of releases that were captured before the link was followed: no host has their trees any more.
@@ -237,7 +275,7 @@ fn ask(args: &Args, text: &str, more: &[&str]) -> Result<Vec<u8>, CaptureError> 
     let mut command = Command::new(&args.agent);
     command.arg("capture").arg(path).stdin(Stdio::null()).stdout(Stdio::piped());
     for key in ["exclude", "follow"] {
-        command.args(globs(text, &args.program, key)?.iter().map(|glob| format!("--{key}={glob}")));
+        command.args(links::globs(text, &args.program, key)?.iter().map(|glob| format!("--{key}={glob}")));
     }
     command.args(more);
     let mut child = command.spawn().map_err(failed)?;
@@ -257,16 +295,6 @@ fn ask(args: &Args, text: &str, more: &[&str]) -> Result<Vec<u8>, CaptureError> 
     } else {
         Err(CaptureError::Agent { agent: args.agent.clone(), path: args.path.clone(), status })
     }
-}
-
-fn globs(text: &str, id: &ItemId, key: &str) -> Result<Vec<String>, CaptureError> {
-    let mut document: DocumentMut = text.parse().map_err(CaptureError::Toml)?;
-    let program = program(&mut document, id)?;
-    Ok(program
-        .get(key)
-        .and_then(Item::as_array)
-        .map(|globs| globs.iter().filter_map(|glob| glob.as_str().map(str::to_owned)).collect())
-        .unwrap_or_default())
 }
 
 fn program<'a>(document: &'a mut DocumentMut, id: &ItemId) -> Result<&'a mut Table, CaptureError> {

@@ -43,6 +43,13 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Whether the tree at `root` lies in what it leads to.
+    pub(super) fn leads_above(&self, root: &Path) -> bool {
+        root.canonicalize().is_ok_and(|root| root.starts_with(&self.leads_to))
+    }
+}
+
 /// Reads what the agent writes.
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Link>, serde_json::Error> {
     Ok(serde_json::from_slice::<Links>(bytes)?.links)
@@ -72,6 +79,17 @@ pub(super) fn with_follow(text: &str, id: &ItemId, globs: &[String]) -> Result<S
         follow.set_trailing_comma(true);
     }
     Ok(document.to_string())
+}
+
+/// Globs of a key of a program, as they stand.
+pub(super) fn globs(text: &str, id: &ItemId, key: &str) -> Result<Vec<String>, CaptureError> {
+    let mut document: DocumentMut = text.parse().map_err(CaptureError::Toml)?;
+    let program = program(&mut document, id)?;
+    Ok(program
+        .get(key)
+        .and_then(Item::as_array)
+        .map(|globs| globs.iter().filter_map(|glob| glob.as_str().map(str::to_owned)).collect())
+        .unwrap_or_default())
 }
 
 /// Whether a list has the link and nothing of what lies behind it: it was made before the link was followed.

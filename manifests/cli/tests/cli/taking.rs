@@ -10,6 +10,10 @@ use manifests::tree::FileList;
 use crate::desk::{Desk, check, run};
 
 fn capture(desk: &Desk, script: &str, arguments: &[&str]) -> Output {
+    capture_at(desk, script, "/opt/issuing", arguments)
+}
+
+fn capture_at(desk: &Desk, script: &str, path: &str, arguments: &[&str]) -> Output {
     let agent = desk.path("agent");
     // Without links that lead out, unless the script says otherwise.
     let links = "case \" $* \" in *' --links '*) echo '{\"links\": []}'; exit;; esac";
@@ -17,7 +21,7 @@ fn capture(desk: &Desk, script: &str, arguments: &[&str]) -> Output {
     fs::write(&agent, format!("#!/bin/sh\n{links}\n{script}\n")).unwrap();
     fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
     let (agent, directory) = (desk.text("agent"), desk.text("d"));
-    let mut all = vec!["capture", "/opt/issuing", "--agent", &agent, "--dir", &directory, "--program"];
+    let mut all = vec!["capture", path, "--agent", &agent, "--dir", &directory, "--program"];
     all.extend_from_slice(arguments);
     run(&all)
 }
@@ -176,4 +180,33 @@ fn an_agent_that_does_not_tell_links_changes_nothing() {
     let endless = "case \"$*\" in *--links) echo \"{\\\"links\\\": [{\\\"link\\\": \\\"$#\\\", \\\"leads_to\\\": \\\"/\\\", \\\"is_text\\\": true}]}\";; esac";
     check(&capture(&desk, endless, &release), 1, &["exclude some of them"]);
     assert_eq!(desk.read("d/baseline.toml"), baseline.replace("schema = 1", "schema = 2"));
+}
+
+#[test]
+fn a_link_that_cannot_be_followed_is_told_and_the_tree_is_taken_without() {
+    let desk = Desk::new();
+    desk.replace("d/baseline.toml", "schema = 1", "schema = 2");
+    let mut list = FileList::new();
+    list.insert_file(b"bin/issuingd", Digest::of(b"1"));
+    fs::write(desk.path("list"), list.to_bytes()).unwrap();
+    let link = |link: &str, to: &str| format!("{{\"link\": \"{link}\", \"leads_to\": \"{to}\", \"is_text\": true}}");
+    let links = [link("access.log", "/dev/stdout"), link("module", "/opt/shared"), link("up", "/")].join(", ");
+    let rest = [link("access.log", "/dev/stdout"), link("up", "/")].join(", ");
+    // As an agent refuses a tree with a device in it.
+    let script = format!(
+        "case \"$* \" in *--follow=/access.log*) echo special >&2; exit 1;; esac\n\
+         case \"$* \" in *'--follow=/module '*' --links '*|*'--follow=/module --links '*) echo '{{\"links\": [{rest}]}}'; exit;;\n\
+         *' --links '*) echo '{{\"links\": [{links}]}}'; exit;; esac\ncat {}",
+        desk.text("list")
+    );
+    let release = ["issuing-server", "--version", "3.4.2"];
+    let said = [
+        "\"access.log\" leads out of the tree, to \"/dev/stdout\", and what lies there does not count. It cannot",
+        "\"module\" leads out of the tree, to \"/opt/shared\". It is in `follow`",
+        "\"up\" leads out of the tree, to \"/\", and what lies there does not count. The tree itself",
+        "added release 3.4.2",
+    ];
+    let text = check(&capture_at(&desk, &script, &desk.text("d"), &release), 0, &said);
+    assert_eq!(text.matches("leads out").count(), 3, "each once: {text}");
+    assert!(desk.read("d/baseline.toml").contains("follow = [\"/module\"]"));
 }
