@@ -304,7 +304,7 @@ impl Collector {
         let mut lists = BTreeMap::new();
         let mut trees = BTreeMap::new();
         for program in &baseline.programs {
-            let seen = TreeRead::new(program, &self.prefix, &mut self.index, limits, deadline);
+            let mut seen = TreeRead::new(program, &self.prefix, &mut self.index, limits, deadline);
             let followed = seen.tree.as_ref().map(|tree| tree.followed.clone()).unwrap_or_default();
             self.followed.note(&self.prefix.on_host(&program.root), &scope(program), followed);
             if let Some(why) = seen.gap() {
@@ -313,8 +313,8 @@ impl Collector {
             for (path, why) in seen.tree.iter().flat_map(|tree| &tree.gaps) {
                 gaps.insert(Gap { what: shown(&program.root, path), why: *why });
             }
-            if let (TreeSeen::Digest(digest), Some(tree)) = (&seen.seen, &seen.tree) {
-                lists.entry(*digest).or_insert_with(|| tree.list.to_bytes());
+            if let (TreeSeen::Digest(digest), Some(bytes)) = (&seen.seen, seen.bytes.take()) {
+                lists.entry(*digest).or_insert(bytes);
             }
             trees.insert(program.id.clone(), seen);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use manifests::evidence::{FindingKind, Why};
@@ -58,7 +59,7 @@ pub fn capture(path: &Path, scope: &Scope) -> Result<Captured, CaptureError> {
     let (root, limits) = begin(path)?;
     let deadline = read::deadline(limits.pass_time);
     let Tree { list, out, .. } = whole(path, tree::look(&root, scope, &mut Index::default(), &limits, deadline))?;
-    Ok(Captured { list, out })
+    Ok(Captured { list: Arc::unwrap_or_clone(list), out })
 }
 
 /// The symbolic links of [`Captured::out`] alone. No file is read.

@@ -27,7 +27,7 @@ use manifests::tree::FileList;
 use rustix::fs::FileType;
 
 use crate::collect::index::Stamp;
-use crate::collect::journal::Journal;
+use crate::collect::journal::{Journal, Moment};
 use crate::collect::process::{HeldFile, Image, Key, Member, TICK_NS};
 use crate::collect::read;
 use crate::collect::remembered::{FileRecord, HeldRecord, ImageRecord, Lists, Name, TreeRecord};
@@ -63,11 +63,11 @@ pub(crate) struct History {
 /// A file as the newest pass read it.
 struct SeenFile {
     digest: Digest,
-    /// Boot clock by which this content had been read, and no other since.
-    content_by_ns: i128,
+    /// By when this content had been read, and no other since.
+    content_by: Moment,
     changed_ns: i128,
     /// The same of this content with this change time.
-    read_by_ns: i128,
+    read_by: Moment,
     seen_pass: u32,
 }
 
@@ -76,8 +76,8 @@ struct SeenTree {
     list: Arc<FileList>,
     /// Change times that lie shortly before the reading: of all others the times themselves tell.
     recent: BTreeMap<Vec<u8>, i128>,
-    /// Boot clock by which it had been read.
-    read_by_ns: i128,
+    /// By when it had been read.
+    read_by: Moment,
     seen_pass: u32,
 }
 
@@ -125,6 +125,13 @@ pub(crate) struct Dates<'a> {
     devices: Vec<u64>,
     /// The earliest wall clock time of a change since it began.
     wall_ns: i128,
+}
+
+impl Dates<'_> {
+    /// Whether the image began after this moment.
+    fn begin_after(&self, moment: &Moment) -> bool {
+        moment.is_before(self.since_ns, self.first)
+    }
 }
 
 /// A file of a configuration, or that a program loads, as this pass read it.
@@ -179,12 +186,19 @@ impl History {
             return;
         };
         let changed_ns = stamp.ctime_ns();
-        let now = read::boot_ns();
-        let seen = SeenFile { digest, content_by_ns: now, changed_ns, read_by_ns: now, seen_pass: self.pass };
         let room = self.files.len() < REMEMBERED_MAX;
+        let known = self.files.get_mut(path);
+        if let Some(known) = known
+            && known.digest == digest
+            && known.changed_ns == changed_ns
+        {
+            known.seen_pass = self.pass;
+            return;
+        }
+        let now = Moment::now();
+        let seen = SeenFile { digest, content_by: now, changed_ns, read_by: now, seen_pass: self.pass };
         match self.files.get_mut(path) {
-            Some(known) if known.digest == digest && known.changed_ns == changed_ns => known.seen_pass = self.pass,
-            Some(known) if known.digest == digest => *known = SeenFile { content_by_ns: known.content_by_ns, ..seen },
+            Some(known) if known.digest == digest => *known = SeenFile { content_by: known.content_by, ..seen },
             Some(known) => *known = seen,
             None if room => _ = self.files.insert(path.to_owned(), seen),
             None => {}
@@ -320,15 +334,15 @@ impl History {
     /// Notes a tree as this pass read it. To be called behind the looks at its processes.
     pub(crate) fn saw_tree(&mut self, now: &TreeNow<'_>) {
         let oldest = self.offsets.wall(self.began_ns) - 100 * MARGIN_NS;
-        let recent = now.tree.changed_ns.iter().filter(|(_, changed)| **changed >= oldest);
-        let recent: BTreeMap<_, _> = recent.map(|(path, changed)| (path.clone(), *changed)).collect();
+        let recent = now.tree.entries.iter().filter(|(_, entry)| entry.changed_ns >= oldest);
+        let recent: BTreeMap<_, _> = recent.map(|(path, entry)| (path.clone(), entry.changed_ns)).collect();
         let same = self.trees.get_mut(now.root).filter(|seen| seen.recent == recent && seen.list == *now.list);
         if let Some(seen) = same {
             seen.seen_pass = self.pass;
             return;
         }
         let list = Arc::clone(now.list);
-        let seen = SeenTree { list, recent, read_by_ns: read::boot_ns(), seen_pass: self.pass };
+        let seen = SeenTree { list, recent, read_by: Moment::now(), seen_pass: self.pass };
         self.trees.insert(now.root.to_owned(), seen);
     }
 
@@ -382,8 +396,8 @@ impl History {
                 uncertain.insert(path.to_vec(), why);
             }
         }
-        let before = self.trees.get(now.root).filter(|seen| seen.read_by_ns <= dates.since_ns);
-        for (path, changed_ns) in &now.tree.changed_ns {
+        let before = self.trees.get(now.root).filter(|seen| dates.begin_after(&seen.read_by));
+        for (path, tree::Entry { changed_ns, .. }) in &now.tree.entries {
             if changed_ns + MARGIN_NS <= dates.wall_ns || !wanted(path) {
                 continue;
             }
@@ -416,9 +430,9 @@ impl History {
         let changed_ns = file.stamp.ctime_ns();
         let way = Way::to(file.path);
         let place = way.end().map_or(file.path, |end| end.place.as_path());
-        let seen = self.files.get(file.path).filter(|seen| seen.content_by_ns <= dates.since_ns);
+        let seen = self.files.get(file.path).filter(|seen| dates.begin_after(&seen.content_by));
         let stayed = seen.is_some_and(|seen| seen.digest == file.digest);
-        let is_same = |seen: &SeenFile| seen.changed_ns == changed_ns && seen.read_by_ns <= dates.since_ns;
+        let is_same = |seen: &SeenFile| seen.changed_ns == changed_ns && dates.begin_after(&seen.read_by);
         let is_old = changed_ns + MARGIN_NS <= dates.wall_ns
             || self.journal.is_settled(place, changed_ns, dates.since_ns, dates.first)
             || stayed && seen.is_some_and(is_same)

@@ -111,6 +111,12 @@ impl Index {
         }
     }
 
+    /// A mark of some files, whatever their order: another pass that finds the same mark found the same files
+    /// under the same names.
+    pub(crate) fn mark<'a>(&self, files: impl Iterator<Item = ((u64, u64), &'a [u8])>) -> u64 {
+        files.fold(0, |mark, file| mark.wrapping_add(self.chance.hash_one(file)))
+    }
+
     /// Ends a pass: what was not asked for lately goes.
     pub(crate) fn end_pass(&mut self) {
         let pass = self.pass;

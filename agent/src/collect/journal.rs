@@ -25,7 +25,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    fn now() -> Self {
+    pub(crate) fn now() -> Self {
         // `0.00 0.01 0.05 1/81 4711`: the last is the newest process (proc_loadavg(5)).
         let text = read_proc("/proc/loadavg", 128).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);

@@ -34,6 +34,10 @@ pub(super) struct TreeRead {
     pub(super) root: Option<tree::Root>,
     pub(super) tree: Option<tree::Tree>,
     pub(super) list: Option<Arc<FileList>>,
+    /// A mark of the tree's files and their names.
+    pub(super) mark: u64,
+    /// The list as it is digested, until somebody takes it.
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 impl TreeRead {
@@ -51,9 +55,13 @@ impl TreeRead {
         match tree::open_root(&written) {
             Ok(root) => {
                 let tree = tree::look(&root, &scope, index, limits, deadline);
-                let seen = tree.digest().map_or_else(TreeSeen::Unknown, TreeSeen::Digest);
-                let list = Some(Arc::new(tree.list.clone()));
-                Self { written, resolved, scope, seen, root: Some(root), tree: Some(tree), list }
+                let bytes = tree.whole().map(|()| tree.list.to_bytes());
+                let seen = bytes
+                    .as_ref()
+                    .map_or_else(|why| TreeSeen::Unknown(*why), |bytes| TreeSeen::Digest(Digest::of(bytes)));
+                let (list, bytes) = (Some(Arc::clone(&tree.list)), bytes.ok());
+                let mark = index.mark(tree.identities());
+                Self { written, resolved, scope, seen, root: Some(root), tree: Some(tree), list, mark, bytes }
             }
             Err(errno) => {
                 // A file where the tree should be is not nothing.
@@ -63,7 +71,7 @@ impl TreeRead {
                     read::why(errno)
                 };
                 let seen = if why == Why::FileAbsent { TreeSeen::Absent } else { TreeSeen::Unknown(why) };
-                Self { written, resolved, scope, seen, root: None, tree: None, list: None }
+                Self { written, resolved, scope, seen, root: None, tree: None, list: None, mark: 0, bytes: None }
             }
         }
     }
@@ -115,12 +123,19 @@ impl KnownNames {
 /// the pass before.
 pub(super) fn spec(
     program: &Program,
-    read: &mut TreeRead,
+    read: &TreeRead,
     prefix: &Prefix,
     history: &History,
     before: Option<&Spec>,
 ) -> Spec {
-    let files = read.tree.as_mut().map(|tree| std::mem::take(&mut tree.identities)).unwrap_or_default();
+    // Most trees are as they were.
+    let files = match before {
+        Some(before) if before.mark == read.mark && before.root == read.written => Arc::clone(&before.files),
+        _ => {
+            let files = read.tree.iter().flat_map(tree::Tree::identities);
+            Arc::new(files.map(|(file, path)| (file, path.to_vec())).collect())
+        }
+    };
     let exe = program.process.as_ref().map(|process| {
         // Joining an absolute path gives that path.
         let written = prefix.on_host(Path::new(&program.root).join(&process.exe));
@@ -148,7 +163,8 @@ pub(super) fn spec(
         resolved_root: read.resolved.clone(),
         within: prefix.directory().map(|within| std::fs::canonicalize(within).unwrap_or_else(|_| within.to_owned())),
         scope: read.scope.clone(),
-        files: Arc::new(files),
+        files,
+        mark: read.mark,
         exe,
         args: program.process.as_ref().and_then(|process| process.args.clone()),
         sockets: process::listening(&addresses),

@@ -8,7 +8,7 @@ mod place;
 mod scope;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ use std::time::Instant;
 use manifests::digest::Digest;
 use manifests::evidence::{Finding, FindingKind, Why};
 use manifests::tree::{FOLLOWED, FileList, PATH_BYTES_MAX};
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, OFlags};
 use rustix::io::Errno;
 
 use crate::collect::Limits;
@@ -41,22 +41,29 @@ const REMARKS_MAX: usize = 10_000;
 /// Links followed out of the tree, and out of what they lead to, one behind the other.
 const FOLLOWED_DEPTH_MAX: usize = 8;
 
+/// What the kernel says of a file or link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// When it last changed (its ctime), in nanoseconds of the wall clock.
+    pub(crate) changed_ns: i128,
+    /// Device and inode of a file of the tree itself. What lies outside may be everybody's, and ties no process
+    /// to the program.
+    pub(crate) identity: Option<(u64, u64)>,
+}
+
 /// What one look at a tree saw.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     /// Everything that could be read.
-    pub(crate) list: FileList,
+    pub(crate) list: Arc<FileList>,
     /// Odd things, in byte order of paths.
     pub(crate) findings: BTreeSet<Finding>,
     /// What could not be read: path relative to the root, empty for the root itself.
     pub(crate) gaps: BTreeMap<Vec<u8>, Why>,
-    /// When each file and link last changed (its ctime), in nanoseconds of the wall clock; links without
-    /// their mark.
-    pub(crate) changed_ns: BTreeMap<Vec<u8>, i128>,
+    /// Each file and link that counts; links without their mark.
+    pub(crate) entries: BTreeMap<Vec<u8>, Entry>,
     /// Each directory that was listed, the root by an empty path, as it was before it was listed.
     pub(crate) directories: BTreeMap<Vec<u8>, Stamp>,
-    /// Files that count, by device and inode.
-    pub(crate) identities: HashMap<(u64, u64), Vec<u8>>,
     /// Links that lead out and are followed, and where they lead: a path below the root directory of whoever
     /// looks, links in it not followed. What they lead to may not be there.
     pub(crate) followed: BTreeMap<PathBuf, PathBuf>,
@@ -68,9 +75,15 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// The tree's digest, or the first reason in byte order of paths why there is none.
-    pub(crate) fn digest(&self) -> Result<Digest, Why> {
-        self.gaps.first_key_value().map_or_else(|| Ok(self.list.digest()), |(_, why)| Err(*why))
+    /// Whether everything could be read, or the first reason in byte order of paths why not. Then its list is
+    /// that of the tree.
+    pub(crate) fn whole(&self) -> Result<(), Why> {
+        self.gaps.first_key_value().map_or(Ok(()), |(_, why)| Err(*why))
+    }
+
+    /// Files of the tree itself that count, by device and inode.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = ((u64, u64), &[u8])> {
+        self.entries.iter().filter_map(|(path, entry)| Some((entry.identity?, path.as_slice())))
     }
 
     /// Where a path of the list, or a directory of the tree, really lies. `root` is where the tree does.
@@ -303,21 +316,18 @@ impl Walk<'_> {
                     self.finding(place, &path, FindingKind::WorldWritable);
                 }
                 let listed = place.listed(path.as_os_str().as_bytes());
-                if place.depth() == 0 {
-                    // What lies outside may be everybody's, and ties no process to the program.
-                    self.tree.identities.insert((stat.st_dev, stat.st_ino), listed.to_vec());
-                }
-                if !self.known(&listed, &stat) {
+                if !self.known(&listed, &Stamp::from(&stat), place.is_tree()) {
                     drop(listed);
                     self.unread.push(Unread { file: Below::Place(Arc::clone(place), path), device: stat.st_dev });
                 }
             }
             FileType::Symlink => {
                 let listed = place.listed(path.as_os_str().as_bytes()).into_owned();
-                self.tree.changed_ns.insert(listed.clone(), Stamp::from(&stat).ctime_ns());
+                let changed_ns = Stamp::from(&stat).ctime_ns();
+                self.tree.entries.insert(listed.clone(), Entry { changed_ns, identity: None });
                 match rustix::fs::readlinkat(directory, OsStr::from_bytes(name), Vec::new()) {
                     Ok(target) => {
-                        self.tree.list.insert_link(&listed, target.as_bytes());
+                        Arc::make_mut(&mut self.tree.list).insert_link(&listed, target.as_bytes());
                         self.link(place, path, OsStr::from_bytes(target.as_bytes()));
                     }
                     // Gone, or no link any more.
@@ -330,14 +340,18 @@ impl Walk<'_> {
     }
 
     /// Whether the file's content is known from an earlier pass; then it is in the list.
-    fn known(&mut self, listed: &[u8], stat: &Stat) -> bool {
-        let stamp = Stamp::from(stat);
-        self.tree.changed_ns.insert(listed.to_vec(), stamp.ctime_ns());
-        let digest = self.index.digest(&stamp);
+    fn known(&mut self, listed: &[u8], stamp: &Stamp, is_of_tree: bool) -> bool {
+        self.note(listed, stamp, is_of_tree);
+        let digest = self.index.digest(stamp);
         if let Some(digest) = digest {
-            self.tree.list.insert_file(listed, digest);
+            Arc::make_mut(&mut self.tree.list).insert_file(listed, digest);
         }
         digest.is_some()
+    }
+
+    fn note(&mut self, listed: &[u8], stamp: &Stamp, is_of_tree: bool) {
+        let identity = is_of_tree.then(|| stamp.identity());
+        self.tree.entries.insert(listed.to_vec(), Entry { changed_ns: stamp.ctime_ns(), identity });
     }
 
     fn link(&mut self, place: &Arc<Place>, link: PathBuf, target: &OsStr) {
@@ -381,7 +395,7 @@ impl Walk<'_> {
                 if let Ok(real) = read::real_path_in_root(self.base, &lead.target) {
                     self.tree.places.insert(lead.listed(), real);
                 }
-                if !self.known(&lead.listed(), &stat) {
+                if !self.known(&lead.listed(), &Stamp::from(&stat), false) {
                     self.unread.push(Unread { file: Below::Link(lead), device: stat.st_dev });
                 }
                 None
@@ -441,8 +455,9 @@ impl Walk<'_> {
                 Ok(digested) => {
                     self.index.keep(&digested);
                     // Perhaps another file than the one listed above.
-                    self.tree.changed_ns.insert(listed.to_vec(), digested.stamp.ctime_ns());
-                    self.tree.list.insert_file(&listed, digested.digest);
+                    let is_of_tree = matches!(&unread.file, Below::Place(place, _) if place.is_tree());
+                    self.note(&listed, &digested.stamp, is_of_tree);
+                    Arc::make_mut(&mut self.tree.list).insert_file(&listed, digested.digest);
                 }
                 Err(Why::FileAbsent) => self.vanished = true,
                 Err(why) => match &unread.file {

@@ -55,6 +55,8 @@ pub(crate) struct Spec {
     pub(crate) scope: Scope,
     /// Files of the tree that count, by device and inode, with their path in it.
     pub(crate) files: Arc<HashMap<Identity, Vec<u8>>>,
+    /// A mark of them: another one with the same mark has the same.
+    pub(crate) mark: u64,
     /// The executable, where the baseline names one.
     pub(crate) exe: Option<Executable>,
     /// A glob for the command line.

@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use manifests::evidence::Why;
 use rustix::fs::{Dir, Mode, OFlags};
@@ -158,15 +159,14 @@ fn compare(pid: i32, target: &Target<'_>, index: &mut Index) -> Result<Other, Wh
     let list = match tree::open_root_in(&theirs, written) {
         Ok(root) => {
             let seen = tree::look(&root, &target.spec.scope, index, target.limits, target.deadline);
-            seen.digest()?;
+            seen.whole()?;
             seen.list
         }
-        Err(Errno::NOENT | Errno::NOTDIR) => manifests::tree::FileList::new(),
+        Err(Errno::NOENT | Errno::NOTDIR) => Arc::default(),
         Err(errno) => return Err(why(errno)),
     };
-    let none = manifests::tree::FileList::new();
-    let ours = target.tree.map_or(&none, |(_, tree)| &tree.list);
-    let mut other = Other { tree: tree::differing(ours, &list), files: BTreeSet::new() };
+    let ours = target.tree.map(|(_, tree)| Arc::clone(&tree.list)).unwrap_or_default();
+    let mut other = Other { tree: tree::differing(&ours, &list), files: BTreeSet::new() };
     // What the process finds by a pattern, though we do not, counts as well.
     let mut files: BTreeSet<PathBuf> = target.outside.files.keys().cloned().collect();
     for pattern in &target.outside.patterns {

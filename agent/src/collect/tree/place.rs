@@ -93,6 +93,11 @@ impl Place {
         self.paths.first().map_or(Path::new("/"), PathBuf::as_path)
     }
 
+    /// Whether it is the tree itself.
+    pub(super) fn is_tree(&self) -> bool {
+        self.from.is_none()
+    }
+
     /// How many links lead to it.
     pub(super) fn depth(&self) -> usize {
         self.chain().count() - 1
