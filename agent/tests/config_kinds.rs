@@ -316,6 +316,9 @@ fn yaml_is_what_its_readers_agree_on() {
     ask("k: 0x1F\n", Number(31));
     ask("k: ~\n", NoValue);
     ask("k:\n", NoValue);
+    ask("k: http://x/?a=1&b:2*c\n", Text("http://x/?a=1&b:2*c"));
+    ask("k: x & y # &b:c\n", Text("x & y"));
+    ask("k: '&b:c'\n", Text("&b:c"));
     ask("k: {}\n", NoValue);
     ask("k: 1.5\n", Text("1.5"));
     for odd in ["yes", "No", "on", "010", "0o7", "1_000", "190:20:30", "0b11", "1e3", "2023-05-01", "+.5"] {
@@ -330,6 +333,10 @@ fn yaml_is_what_its_readers_agree_on() {
         "k: !!python/object:x {}\n",
         "k:\t1\n",
         "? k\n: 1\n",
+        "k: &b:c---\n",
+        "a: &b 1\nk: [*b:, 1]\n",
+        "a: &b 1\n*b: x\n",
+        "k: &\u{e9} 1\n",
         "k: 1\u{85}l: 2\n",
         "%TAG ! x\n---\nk: 1\n",
         "[k]: 1\n",

@@ -1,7 +1,8 @@
 //! Each reader against the implementation whose rules it follows, on documents at random.
 //!
 //! A comparison whose implementation is not installed is skipped, and says so. The seed stands in each failure:
-//! `SEKISHO_TEST_SEED=… cargo test -p agent --test readers` makes the same documents.
+//! `SEKISHO_TEST_SEED=… cargo test -p agent --test readers` makes the same documents, and `SEKISHO_TEST_SEED=$RANDOM`
+//! others.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
 

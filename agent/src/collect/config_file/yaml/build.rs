@@ -195,21 +195,31 @@ fn is_plain_to_all(text: &str) -> bool {
     !text.starts_with([':', '?']) && !text.contains('\t')
 }
 
-/// Whether something outside of quotes, blocks and comments is taken otherwise by YAML 1.1: a tab, or a
-/// `?` that begins a key.
+/// Whether something outside of quotes, blocks and comments is taken otherwise by YAML 1.1: a tab, a `?` that
+/// begins a key, or a name of an anchor with more in it than letters, digits, `-` and `_` (where `&b:c` ends
+/// is then different to each).
 fn has_odd_outside(text: &str, quoted: &[Span]) -> bool {
     let mut quoted = quoted.iter().peekable();
-    let (mut in_comment, mut before) = (false, '\n');
+    let (mut in_comment, mut in_name, mut before) = (false, false, '\n');
     for (at, c) in text.chars().enumerate() {
         while quoted.next_if(|span| span.end.index() <= at).is_some() {}
         let is_quoted = quoted.peek().is_some_and(|span| span.start.index() <= at);
+        let begins = matches!(before, ' ' | '\n' | '\r' | ',' | '[' | '{');
         if matches!(c, '\n' | '\r') {
-            in_comment = false;
+            (in_comment, in_name) = (false, false);
         } else if is_quoted || in_comment {
+            in_name = false;
         } else if c == '#' && matches!(before, ' ' | '\n' | '\r') {
-            in_comment = true;
-        } else if c == '\t' || (c == '?' && matches!(before, ' ' | '\n' | '\r' | ',' | '[' | '{')) {
+            (in_comment, in_name) = (true, false);
+        } else if c == '\t' || (c == '?' && begins) {
             return true;
+        } else if in_name {
+            in_name = !matches!(c, ' ' | ',' | ']' | '}');
+            if in_name && !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+                return true;
+            }
+        } else {
+            in_name = matches!(c, '&' | '*') && begins;
         }
         before = c;
     }
