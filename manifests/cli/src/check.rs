@@ -10,13 +10,13 @@ use manifests::registry::{Registry, Signer};
 use manifests::source::{self, PROBLEMS_MAX, Problem, SOURCE_BYTES_MAX};
 use manifests::time::Time;
 use manifests::tree::FileList;
-use manifests::tuf::ROOT;
-use manifests::units::{self, Units, is_same_unit};
+use manifests::units::{Units, is_same_unit};
 
 use crate::directory::{BASELINE, Directory, REGISTRY, read_regular};
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
 use crate::links;
+use crate::meaning;
 use crate::people::People;
 use crate::roots::Roots;
 
@@ -200,19 +200,7 @@ fn unmet(baseline: &Baseline) -> Vec<String> {
 // No mistake, as there may be nobody else: but the loss of one key or person would be the end of signing.
 fn frailties(directory: &Directory) -> Vec<String> {
     let (Ok(people), Ok(roots)) = (People::read(directory), Roots::read(directory)) else { return Vec::new() };
-    let Some(file) = roots.in_force(&people) else { return Vec::new() };
-    let Some(role) = file.root.roles.get(ROOT) else { return Vec::new() };
-    let named = Units::of_root(&file.root);
-    let keys = role.keyids.iter().filter_map(|id| file.root.keys.get(id));
-    let held: Vec<(String, String)> = keys
-        .map(|key| {
-            let unit = named.as_ref().and_then(|units| units.of(key)).or_else(|| people.unit_of(key));
-            (people.name_of(key), unit.unwrap_or_default().to_owned())
-        })
-        .collect();
-    let held: Vec<_> = held.iter().map(|(name, unit)| (name.as_str(), unit.as_str())).collect();
-    let of = |line: String| format!("{}: {line}; `root propose --add` another", file.name);
-    units::frailties(&held, role.threshold).into_iter().map(of).collect()
+    roots.in_force(&people).map(|file| meaning::root::frailties(file, &people)).unwrap_or_default()
 }
 
 // No mistake of a release that was signed before: what is installed is what was captured.

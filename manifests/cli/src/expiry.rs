@@ -19,14 +19,19 @@ pub(crate) fn warnings(directory: &Directory, now: Time) -> Vec<String> {
     let mut warnings: Vec<_> = warning(&root.name, root.root.expires, now).into_iter().collect();
     let Ok(signers) = root.signers() else { return warnings };
     for kind in [SignedRole::Targets, SignedRole::Lifts] {
-        let complete = RoleVersions::read(kind, directory, signers, &people).ok().and_then(|found| found.complete);
+        let complete =
+            RoleVersions::read(kind, directory, (signers, &roots), &people).ok().and_then(|found| found.complete);
         warnings.extend(complete.and_then(|document| warning(&document.name, document.targets.expires, now)));
     }
     warnings
 }
 
 fn warning(name: &str, expires: Time, now: Time) -> Option<String> {
-    let what = if name.ends_with(".root.json") { "make and sign a new root" } else { "`sign` renews it" };
+    let what = if name.ends_with(".root.json") {
+        "`renew` makes and signs a new one"
+    } else {
+        "`sign` or `renew` makes it anew"
+    };
     if expires <= now {
         return Some(format!(
             "{name} HAS EXPIRED, at {expires} (this machine's clock: {now}); hosts hold once the baseline's \

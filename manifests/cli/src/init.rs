@@ -46,7 +46,7 @@ pub(crate) struct Args {
 
 /// `NAME;UNIT;KEY.pub`
 #[derive(Clone, Debug)]
-struct SignerArg {
+pub(crate) struct SignerArg {
     name: String,
     unit: String,
     key: PathBuf,
@@ -66,17 +66,18 @@ impl FromStr for SignerArg {
     }
 }
 
-struct NewSigner<'a> {
-    name: &'a str,
-    unit: &'a str,
-    key: PublicKey,
+/// A release manager to be.
+pub(crate) struct NewSigner<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) key: PublicKey,
 }
 
 /// A controller, in service or standing by.
 #[derive(Debug)]
-struct NewController {
-    public: PublicHalf,
-    standby: bool,
+pub(crate) struct NewController {
+    pub(crate) public: PublicHalf,
+    pub(crate) standby: bool,
 }
 
 /// Why there is no first root.
@@ -116,7 +117,7 @@ pub(crate) enum InitError {
     )]
     NoStandby,
     /// The root could not be made.
-    #[error("cannot make the first root")]
+    #[error("cannot make the root")]
     Tuf(#[source] TufError),
 }
 
@@ -133,7 +134,7 @@ impl Fatal for InitError {
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let signers = signers(&args.signers)?;
-    let controllers = controllers(args)?;
+    let controllers = controllers(&args.controllers, &args.standbys)?;
     require_distinct(&signers, &controllers)?;
     let root = root(&signers, &controllers, now).map_err(InitError::Tuf)?;
     let directory = Directory::create(&args.directory)?;
@@ -167,14 +168,7 @@ fn write(
 }
 
 fn signers(args: &[SignerArg]) -> Result<Vec<NewSigner<'_>>, InitError> {
-    let mut signers = Vec::new();
-    for SignerArg { name, unit, key: path } in args {
-        let key: PublicKey = read(path, "public key; `keygen` writes FILE.pub")?;
-        if key.ed25519_bytes().is_none() {
-            return Err(InitError::Algorithm { path: path.clone() });
-        }
-        signers.push(NewSigner { name, unit, key });
-    }
+    let signers = args.iter().map(SignerArg::read).collect::<Result<Vec<_>, _>>()?;
     if let [] | [_] = signers.as_slice() {
         return Err(InitError::TooFew { found: signers.len() });
     }
@@ -184,11 +178,11 @@ fn signers(args: &[SignerArg]) -> Result<Vec<NewSigner<'_>>, InitError> {
     }
 }
 
-fn controllers(args: &Args) -> Result<Vec<NewController>, InitError> {
+/// The controllers of these files, one of which stands by at least.
+pub(crate) fn controllers(serving: &[PathBuf], standbys: &[PathBuf]) -> Result<Vec<NewController>, InitError> {
     let mut controllers = Vec::new();
-    let serving =
-        args.controllers.iter().enumerate().map(|(index, path)| (path, args.standbys.is_empty() && index > 0));
-    for (path, standby) in serving.chain(args.standbys.iter().map(|path| (path, true))) {
+    let serving = serving.iter().enumerate().map(|(index, path)| (path, standbys.is_empty() && index > 0));
+    for (path, standby) in serving.chain(standbys.iter().map(|path| (path, true))) {
         let public: PublicHalf = read(path, "controller.json; `sekisho-controller init` writes it")?;
         if [&public.permit_key, &public.log_key].iter().any(|key| key.ed25519_bytes().is_none()) {
             return Err(InitError::Algorithm { path: path.clone() });
@@ -198,12 +192,26 @@ fn controllers(args: &Args) -> Result<Vec<NewController>, InitError> {
     if controllers.iter().any(|controller| controller.standby) { Ok(controllers) } else { Err(InitError::NoStandby) }
 }
 
+impl SignerArg {
+    /// The signer, with the key read.
+    pub(crate) fn read(&self) -> Result<NewSigner<'_>, InitError> {
+        Ok(NewSigner { name: &self.name, unit: &self.unit, key: public_key(&self.key)? })
+    }
+}
+
+/// A key that a registry can name, from a file of `keygen`.
+pub(crate) fn public_key(path: &Path) -> Result<PublicKey, InitError> {
+    let key: PublicKey = read(path, "public key; `keygen` writes FILE.pub")?;
+    if key.ed25519_bytes().is_none() { Err(InitError::Algorithm { path: path.to_owned() }) } else { Ok(key) }
+}
+
 fn read<T: serde::de::DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, InitError> {
     let bytes = durable::read_input(path, PUBLIC_BYTES_MAX)?;
     serde_json::from_slice(&bytes).map_err(|source| InitError::Format { path: path.to_owned(), expected, source })
 }
 
-fn require_distinct(signers: &[NewSigner<'_>], controllers: &[NewController]) -> Result<(), InitError> {
+/// No name, id or key stands twice.
+pub(crate) fn require_distinct(signers: &[NewSigner<'_>], controllers: &[NewController]) -> Result<(), InitError> {
     for (index, signer) in signers.iter().enumerate() {
         if signers.iter().skip(index + 1).any(|other| other.name == signer.name) {
             return Err(InitError::SameName { name: signer.name.to_owned() });
@@ -232,18 +240,23 @@ fn require_distinct(signers: &[NewSigner<'_>], controllers: &[NewController]) ->
 
 fn root(signers: &[NewSigner<'_>], controllers: &[NewController], now: Time) -> Result<Vec<u8>, TufError> {
     let keys: Vec<_> = signers.iter().map(|signer| signer.key.clone()).collect();
-    let online = |key: fn(&PublicHalf) -> &PublicKey| -> Vec<PublicKey> {
-        controllers.iter().map(|controller| key(&controller.public).clone()).collect()
-    };
     let mut root = Root::new(now.after(ROOT_LIFE));
     root.set_role(ROOT, &keys, THRESHOLD);
     root.set_role(TARGETS, &keys, THRESHOLD);
-    root.set_role(SNAPSHOT, &online(|controller| &controller.snapshot_key), 1);
-    root.set_role(TIMESTAMP, &online(|controller| &controller.timestamp_key), 1);
+    set_online(&mut root, controllers);
     for signer in signers {
         root.set_unit(&signer.key, signer.unit);
     }
     repository::unsigned(&root)
+}
+
+/// Gives snapshot and timestamp to these controllers.
+pub(crate) fn set_online(root: &mut Root, controllers: &[NewController]) {
+    let online = |key: fn(&PublicHalf) -> &PublicKey| -> Vec<PublicKey> {
+        controllers.iter().map(|controller| key(&controller.public).clone()).collect()
+    };
+    root.set_role(SNAPSHOT, &online(|controller| &controller.snapshot_key), 1);
+    root.set_role(TIMESTAMP, &online(|controller| &controller.timestamp_key), 1);
 }
 
 fn registry(product: &ProductId, signers: &[NewSigner<'_>], controllers: &[NewController]) -> String {
@@ -264,7 +277,7 @@ fn registry(product: &ProductId, signers: &[NewSigner<'_>], controllers: &[NewCo
 }
 
 // All of them were found to be Ed25519 keys before.
-fn key_text(key: &PublicKey) -> String {
+pub(crate) fn key_text(key: &PublicKey) -> String {
     key.to_text().unwrap_or_default()
 }
 

@@ -82,13 +82,8 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let lifts = directory.lifts()?;
     let mut obstacles = written_before(&directory, &lifts, (&product, &args.stop), &sites)?;
     let remote = Remote::new(&args.remote)?;
-    let stops: Vec<StopView> = remote.read(STOPS)?;
-    let stop = stops.iter().find(|stop| stop.stop.digest == args.stop);
-    let stop = stop.ok_or(LiftRefused::UnknownStop { stop: args.stop })?;
-    for site in &sites {
-        let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
-        obstacles.extend(open_at(site, &view, stop, now));
-    }
+    let (stop, open) = asked(&remote, &args.stop, &sites, now)?;
+    obstacles.extend(open);
     if !obstacles.is_empty() {
         return Err(LiftRefused::Open { obstacles }.into());
     }
@@ -103,8 +98,26 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// What the controller knows of the stop, and everything that stands in the way of its end at these sites.
+pub(crate) fn asked(
+    remote: &Remote,
+    stop: &Digest,
+    sites: &[SiteCode],
+    now: Time,
+) -> Result<(StopView, Vec<String>), CommandError> {
+    let stops: Vec<StopView> = remote.read(STOPS)?;
+    let found = stops.into_iter().find(|found| found.stop.digest == *stop);
+    let stop = found.ok_or(LiftRefused::UnknownStop { stop: *stop })?;
+    let mut obstacles = Vec::new();
+    for site in sites {
+        let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
+        obstacles.extend(open_at(site, &view, &stop, now));
+    }
+    Ok((stop, obstacles))
+}
+
 // A second lift for the same site would say that the first did not count.
-fn written_before(
+pub(crate) fn written_before(
     directory: &Directory,
     lifts: &[(Digest, u64)],
     (product, stop): (&ProductId, &Digest),

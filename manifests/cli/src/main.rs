@@ -13,13 +13,17 @@ mod key_file;
 mod keygen;
 mod lift;
 mod links;
+mod meaning;
 mod people;
 mod publish;
 mod remote;
+mod renew;
 mod role_metadata;
+mod root;
 mod roots;
 mod served;
 mod sign;
+mod signed;
 
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -48,6 +52,8 @@ enum Command {
     Capture(capture::Args),
     Check(check::Args),
     Sign(sign::Args),
+    Root(root::Args),
+    Renew(renew::Args),
     Lift(lift::Args),
     Publish(publish::Args),
 }
@@ -77,6 +83,8 @@ fn run(command: &Command) -> Result<(), CommandError> {
         Command::Capture(args) => capture::run(args),
         Command::Check(args) => check::run(args, now()),
         Command::Sign(args) => sign::run(args, now()),
+        Command::Root(args) => root::run(args, now()),
+        Command::Renew(args) => renew::run(args, now()),
         Command::Lift(args) => lift::run(args, now()),
         Command::Publish(args) => publish::run(args, now()),
     }

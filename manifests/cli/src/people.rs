@@ -67,7 +67,8 @@ impl People {
         Self::parse(&directory.text(REGISTRY)?)
     }
 
-    fn parse(registry: &str) -> Result<Self, PeopleError> {
+    /// Reads product and signers of a registry's text.
+    pub(crate) fn parse(registry: &str) -> Result<Self, PeopleError> {
         let head: Head =
             toml::from_str(registry).map_err(|error| PeopleError::Registry { why: error.message().to_owned() })?;
         let mut signers = Vec::new();
@@ -86,6 +87,19 @@ impl People {
     pub(crate) fn name(&self, key: &KeyId) -> String {
         let person = self.signers.iter().find(|person| person.key.id() == *key);
         person.map_or_else(|| short(key), |person| person.name.clone())
+    }
+
+    /// Names, units and keys of all signers.
+    pub(crate) fn everybody(&self) -> impl Iterator<Item = (&str, &str, &PublicKey)> {
+        self.signers.iter().map(|person| (person.name.as_str(), person.unit.as_str(), &person.key))
+    }
+
+    /// These, and of `others` those who are not among them: to call by name also whoever left.
+    pub(crate) fn and(mut self, others: &People) -> Self {
+        let left = others.signers.iter().filter(|person| self.unit_of(&person.key).is_none());
+        let left: Vec<_> = left.cloned().collect();
+        self.signers.extend(left);
+        self
     }
 
     /// Keys and units of all signers.

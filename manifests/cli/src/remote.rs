@@ -35,6 +35,32 @@ pub(crate) struct Args {
     token_file: PathBuf,
 }
 
+/// As [`Args`], where no controller need be named.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct OptionalArgs {
+    /// Address of a controller to ask, as `https://controller.example.org:8443`.
+    #[arg(long, value_name = "URL", env = "SEKISHO_CONTROLLER")]
+    controller: Option<String>,
+    /// PEM file with the CA that the controller's certificate is checked against; no other counts.
+    #[arg(long, value_name = "FILE", env = "SEKISHO_CA")]
+    ca: Option<PathBuf>,
+    /// File with your operator's token.
+    #[arg(long, value_name = "FILE", env = "SEKISHO_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl OptionalArgs {
+    /// The controller, if one was named, with its CA and a token.
+    pub(crate) fn remote(&self) -> Result<Option<Remote>, RemoteError> {
+        let Self { controller: Some(controller), ca: Some(ca), token_file: Some(token_file) } = self else {
+            return Ok(None);
+        };
+        let (controller, ca, token_file) = (controller.clone(), ca.clone(), token_file.clone());
+        Remote::new(&Args { controller, ca, token_file }).map(Some)
+    }
+}
+
 /// A controller to ask.
 #[derive(Debug)]
 pub(crate) struct Remote {

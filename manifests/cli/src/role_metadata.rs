@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use manifests::key::SigningKey;
+use manifests::key::{KeyId, SigningKey};
 use manifests::succession::{self, SuccessionError};
 use manifests::time::{Span, Time};
 use manifests::tuf::repository::{self, LIFTS, TARGETS_LIFE};
@@ -15,7 +15,7 @@ use manifests::tuf::{Delegations, TARGETS, TargetFile, Targets, TufError};
 use crate::directory::{Directory, DirectoryError};
 use crate::exit::{Exit, Fatal};
 use crate::people::{People, SignatureState};
-use crate::roots::Signers;
+use crate::roots::{Roots, Signers};
 
 /// A complete document that ends within this time is renewed, content changed or not.
 const RENEW_WITHIN: Span = Span::from_s(30 * 86_400);
@@ -109,12 +109,14 @@ impl RoleVersions {
     pub(crate) fn read(
         kind: SignedRole,
         directory: &Directory,
-        signers: Signers<'_>,
+        (signers, roots): (Signers<'_>, &Roots),
         people: &People,
     ) -> Result<Self, RoleMetadataError> {
+        // Of whoever signed it and has left since, the signature counted then: the next version goes on from it.
+        let counted = |found: &RoleMetadata| found.standing.is_complete() || roots.counted(&found.bytes, people);
         let Some(version) = directory.versions(kind.role())?.pop() else { return Ok(Self::default()) };
         let newest = RoleMetadata::read(kind, version, directory, signers, people)?;
-        if newest.standing.is_complete() {
+        if counted(&newest) {
             return Ok(Self { complete: Some(newest), draft: None });
         }
         let Some(before) = version.checked_sub(1).filter(|before| *before > 0) else {
@@ -128,7 +130,7 @@ impl RoleVersions {
             answer => answer?,
         };
         // Without it a first signer could jump to any version, and nobody could go on from there.
-        if !complete.standing.is_complete() {
+        if !counted(&complete) {
             return Err(follows());
         }
         Ok(Self { complete: Some(complete), draft: Some(newest) })
@@ -217,55 +219,94 @@ pub(crate) enum Step {
     Made,
     /// A new version was made because the last one ends soon.
     Renewed,
+    /// A new version was made because those who signed the last one are not enough any more.
+    SignersChanged,
     /// A draft that nobody else had signed was made anew.
     MadeAnew,
 }
 
-/// Signs with `key` the version that says `content`, making it if there is none.
-pub(crate) fn sign(
+/// Whether a complete document is made anew although nothing in it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// If it ends soon.
+    WhenNear,
+    /// Whatever time is left.
+    Now,
+}
+
+/// What is to be signed.
+#[derive(Clone, Debug)]
+pub(crate) enum Plan {
+    /// Nothing; how things stand.
+    Nothing(Done),
+    /// These bytes, which become this version.
+    Sign {
+        /// The version.
+        version: u64,
+        /// As other signers left it, or made now.
+        bytes: Vec<u8>,
+        /// Why.
+        step: Step,
+    },
+}
+
+/// What this key is to sign so that the newest version says `content`.
+pub(crate) fn plan(
     kind: SignedRole,
-    directory: &Directory,
     documents: &RoleVersions,
     content: &RoleContent,
-    (signers, people): (Signers<'_>, &People),
-    (key, now): (&SigningKey, Time),
-) -> Result<Done, RoleMetadataError> {
-    let complete = documents.complete.as_ref();
-    let keyid = key.public().id();
-    let (version, unsigned, step) = match (&documents.draft, complete) {
+    renewal: Renewal,
+    (keyid, now): (&KeyId, Time),
+) -> Result<Plan, RoleMetadataError> {
+    let sign = |version, step| Ok(Plan::Sign { version, bytes: make(kind, content, version, now)?, step });
+    match (&documents.draft, &documents.complete) {
         (Some(draft), _) => {
             let version = draft.targets.version;
-            let others = draft.standing.others(&keyid);
+            let others = draft.standing.others(keyid);
             match difference(draft, content)? {
-                Some(_) if others.is_empty() => (version, make(kind, content, version, now)?, Step::MadeAnew),
+                Some(_) if others.is_empty() => sign(version, Step::MadeAnew),
                 Some(difference) => {
                     let (name, signers) = (draft.name.clone(), others.join("; "));
-                    return Err(RoleMetadataError::Differs { name, signers, difference });
+                    Err(RoleMetadataError::Differs { name, signers, difference })
                 }
-                None if draft.standing.has(&keyid) => {
-                    return Ok(Done { version, step: Step::AlreadySigned, standing: draft.standing.clone() });
+                None if draft.standing.has(keyid) => {
+                    Ok(Plan::Nothing(Done { version, step: Step::AlreadySigned, standing: draft.standing.clone() }))
                 }
                 None => {
                     succession::require_life(draft.targets.expires, TARGETS_LIFE, now)
                         .map_err(|source| RoleMetadataError::Life { name: draft.name.clone(), source })?;
-                    (version, draft.bytes.clone(), Step::Joined)
+                    Ok(Plan::Sign { version, bytes: draft.bytes.clone(), step: Step::Joined })
                 }
             }
         }
         (None, Some(complete)) => {
-            let same = difference(complete, content)?.is_none();
-            if same && complete.targets.expires > now.after(RENEW_WITHIN) {
-                let standing = complete.standing.clone();
-                return Ok(Done { version: complete.targets.version, step: Step::NothingToSign, standing });
+            let next = complete.targets.version.saturating_add(1);
+            let is_near = complete.targets.expires <= now.after(RENEW_WITHIN);
+            match difference(complete, content)? {
+                Some(_) => sign(next, Step::Made),
+                None if !complete.standing.is_complete() => sign(next, Step::SignersChanged),
+                None if is_near || renewal == Renewal::Now => sign(next, Step::Renewed),
+                None => {
+                    let (version, standing) = (complete.targets.version, complete.standing.clone());
+                    Ok(Plan::Nothing(Done { version, step: Step::NothingToSign, standing }))
+                }
             }
-            let version = complete.targets.version.saturating_add(1);
-            (version, make(kind, content, version, now)?, if same { Step::Renewed } else { Step::Made })
         }
-        (None, None) => (1, make(kind, content, 1, now)?, Step::Made),
-    };
+        (None, None) => sign(1, Step::Made),
+    }
+}
+
+/// Signs what was planned, and writes it.
+pub(crate) fn put(
+    kind: SignedRole,
+    directory: &Directory,
+    (version, bytes, step): (u64, &[u8], Step),
+    (signers, people): (Signers<'_>, &People),
+    key: &SigningKey,
+) -> Result<Done, RoleMetadataError> {
     let name = kind.name(version);
     let tuf = |source| RoleMetadataError::Tuf { name: name.clone(), source };
-    let signed = repository::sign(&unsigned, key).map_err(tuf)?;
+    let signed = repository::sign(bytes, key).map_err(tuf)?;
     let standing = signers.standing(&signed, people).map_err(tuf)?;
     directory.write(&name, &signed)?;
     Ok(Done { version, step, standing })

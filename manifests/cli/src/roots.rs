@@ -99,6 +99,16 @@ impl Roots {
             .collect()
     }
 
+    /// Whether targets or lifts had their signatures under a root that was in force once.
+    pub(crate) fn counted(&self, bytes: &[u8], people: &People) -> bool {
+        let last = self.in_force(people).map_or(0, |file| file.root.version);
+        let mut earlier = self.0.iter().filter(|file| file.root.version < last);
+        earlier.any(|file| {
+            let standing = file.signers().ok().and_then(|signers| signers.standing(bytes, people).ok());
+            standing.is_some_and(|standing| standing.is_complete())
+        })
+    }
+
     /// Whether a key may sign `file`.
     pub(crate) fn may_sign(&self, file: &RootFile, key: &KeyId) -> bool {
         self.deciding(file).filter_map(|other| other.root.roles.get(ROOT)).any(|role| role.keyids.contains(key))
@@ -107,7 +117,11 @@ impl Roots {
     // A root is signed by a threshold of its own keys and of those of the root before it (TUF 1.0.34, 5.3.4).
     fn deciding(&self, file: &RootFile) -> impl Iterator<Item = &RootFile> {
         let own = file.root.version;
-        self.0.iter().filter(move |other| other.root.version == own || other.root.version.checked_add(1) == Some(own))
+        // Its own first.
+        self.0
+            .iter()
+            .rev()
+            .filter(move |other| other.root.version == own || other.root.version.checked_add(1) == Some(own))
     }
 }
 

@@ -3,24 +3,32 @@
 //! Root, targets and lifts are signed apart: a baseline that is being written, or that its signers
 //! disagree on, does not hold up a lift.
 
+mod consent;
 mod lifts;
 mod targets;
 
 use std::path::PathBuf;
 
-use manifests::key::SigningKey;
+use manifests::key::{PublicKey, SigningKey};
 use manifests::succession::{self, SuccessionError};
 use manifests::time::Time;
 use manifests::tuf::repository;
+use manifests::tuf::{Root, TARGETS};
+use manifests::units::{Units, is_same_unit};
 
-use crate::check::Mistake;
+use crate::check::{self, Mistake};
 use crate::directory::Directory;
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
 use crate::key_file::{self, Purpose};
+use crate::meaning;
 use crate::people::{People, SignatureState};
-use crate::role_metadata::{self, RoleContent, RoleVersions, SignedRole, Step};
+use crate::remote::{self, Remote};
+use crate::role_metadata::{self, Plan, Renewal, RoleContent, RoleVersions, SignedRole, Step};
 use crate::roots::{RootFile, Roots, RootsError};
+use crate::signed;
+
+pub(crate) use consent::Consent;
 
 /// Signs every draft that lacks this key's signature: root, targets and lifts.
 ///
@@ -38,6 +46,25 @@ pub(crate) struct Args {
     /// File whose first line is the passphrase; without it SEKISHO_PASSPHRASE, or the terminal.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Signs this part alone; mistakes elsewhere are shown and stand in nobody's way.
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
+    /// Signs without asking. Without a terminal nothing is asked either; what is signed is printed all the same.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    remote: remote::OptionalArgs,
+}
+
+/// What is signed apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Who may sign.
+    Root,
+    /// Baseline, registry and file lists.
+    Targets,
+    /// Ends of stops.
+    Lifts,
 }
 
 /// Why nothing is signed.
@@ -61,6 +88,9 @@ pub(crate) enum SignError {
     /// The directory does not go on from what was signed last.
     #[error("what is here does not follow {name}")]
     DoesNotFollow { name: String, source: SuccessionError },
+    /// A lift that `lift` would refuse.
+    #[error("no lift is signed; these were to be:{}\nin the way stand:{}", indented(shown), indented(obstacles))]
+    Open { shown: Vec<String>, obstacles: Vec<String> },
     /// What stands in the way of a signature.
     #[error("nothing with mistakes is signed:{}", lines(mistakes))]
     Mistakes { mistakes: Vec<Mistake> },
@@ -78,52 +108,95 @@ impl Fatal for SignError {
     }
 }
 
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n  {line}")).collect()
+}
+
 fn lines(mistakes: &[Mistake]) -> String {
     mistakes.iter().map(|mistake| format!("\n{mistake}")).collect()
 }
 
 /// What all parts of a signing need.
-struct Signing<'a> {
-    directory: &'a Directory,
-    people: &'a People,
-    roots: &'a Roots,
-    key: &'a SigningKey,
-    now: Time,
+pub(crate) struct Signing<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) people: &'a People,
+    pub(crate) key: &'a SigningKey,
+    pub(crate) renewal: Renewal,
+    pub(crate) consent: Consent,
+    pub(crate) remote: Option<Remote>,
+    pub(crate) now: Time,
 }
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
-    let people = People::read(&directory)?;
+    let people = people(&directory, args.only)?;
     let roots = Roots::read(&directory)?;
+    if args.only.is_some_and(|only| only != Part::Targets) {
+        for mistake in check::directory(&directory, now).ok().and_then(Result::err).unwrap_or_default() {
+            eprintln!("note: {mistake}");
+        }
+    }
+    let remote = args.remote.remote()?;
     // Asked for last, so that nobody types it for nothing.
     let passphrase = key_file::passphrase(args.passphrase_file.as_deref(), Purpose::Open)?;
     let key = key_file::open(&args.key, &passphrase)?;
     drop(passphrase);
-    let signing = Signing { directory: &directory, people: &people, roots: &roots, key: &key, now };
-    signing.require_signer()?;
-    let mut worst = None;
-    for result in [signing.root(), signing.document(SignedRole::Targets), signing.document(SignedRole::Lifts)] {
-        match result {
-            Ok(line) => println!("{line}"),
-            Err(error) => {
-                eprintln!("error: {error}");
-                worst = worst.max(Some(error.exit()));
+    let consent = Consent::new(args.yes);
+    let renewal = Renewal::WhenNear;
+    let signing = Signing { directory: &directory, people: &people, key: &key, renewal, consent, remote, now };
+    signing.require_signer(&roots)?;
+    let parts = match args.only {
+        Some(part) => vec![part],
+        None => vec![Part::Root, Part::Targets, Part::Lifts],
+    };
+    signing.sign(&parts)
+}
+
+// A lift must not wait for a registry in which somebody is writing: the one in force names people, too.
+fn people(directory: &Directory, only: Option<Part>) -> Result<People, CommandError> {
+    match (People::read(directory), only) {
+        (Err(error), Some(Part::Lifts)) => match signed::registry(directory) {
+            Some(people) => {
+                eprintln!("note: {error}; the registry that was signed last is asked in its place");
+                Ok(people)
             }
-        }
+            None => Err(error.into()),
+        },
+        (read, _) => Ok(read?),
     }
-    // As it stands now: what was just signed may not be complete, so that the last one still counts.
-    for warning in expiry::warnings(&directory, now) {
-        eprintln!("warning: {warning}");
-    }
-    worst.map_or(Ok(()), |exit| Err(SignError::Partly { exit }.into()))
 }
 
 impl Signing<'_> {
-    fn require_signer(&self) -> Result<(), CommandError> {
+    /// Signs the parts one after the other; what stands in one's way does not hold up the next.
+    pub(crate) fn sign(&self, parts: &[Part]) -> Result<(), CommandError> {
+        let mut worst = None;
+        for part in parts {
+            let result = match part {
+                Part::Root => self.root(),
+                Part::Targets => self.document(SignedRole::Targets),
+                Part::Lifts => self.document(SignedRole::Lifts),
+            };
+            match result {
+                Ok(line) if line.is_empty() => {}
+                Ok(line) => println!("{line}"),
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    worst = worst.max(Some(error.exit()));
+                }
+            }
+        }
+        // As it stands now: what was just signed may not be complete, so that the last one still counts.
+        for warning in expiry::warnings(self.directory, self.now) {
+            eprintln!("warning: {warning}");
+        }
+        worst.map_or(Ok(()), |exit| Err(SignError::Partly { exit }.into()))
+    }
+
+    pub(crate) fn require_signer(&self, roots: &Roots) -> Result<(), CommandError> {
         let id = self.key.public().id();
-        let newest = self.roots.newest();
-        if newest.is_some_and(|file| self.roots.may_sign(file, &id)) {
+        let newest = roots.newest();
+        if newest.is_some_and(|file| roots.may_sign(file, &id)) {
             return Ok(());
         }
         let name = newest.map(|file| file.name.clone()).unwrap_or_default();
@@ -131,19 +204,32 @@ impl Signing<'_> {
     }
 
     fn root(&self) -> Result<String, CommandError> {
+        let roots = Roots::read(self.directory)?;
         let id = self.key.public().id();
-        let Some(file) = self.roots.newest() else { return Ok(String::new()) };
-        let standings = self.roots.standings(file, self.people);
+        let Some(file) = roots.newest() else { return Ok(String::new()) };
+        let standings = roots.standings(file, self.people);
         let (before, step) = if standings.iter().all(SignatureState::is_complete) {
             (standings, "nothing to sign")
         } else if standings.iter().any(|standing| standing.has(&id)) {
             (standings, "signed by you before")
         } else {
             self.check_root(file)?;
+            // By name also whoever leaves.
+            let people = match signed::registry(self.directory) {
+                Some(before) => self.people.clone().and(&before),
+                None => self.people.clone(),
+            };
+            let lines = match roots.in_force(self.people).filter(|before| before.root.version < file.root.version) {
+                Some(before) => meaning::root::changes(&before.root, &file.root, &people, self.now),
+                None => meaning::root::whole(&file.root, self.people, self.now),
+            };
+            if !self.consent.given(&file.name, &lines)? {
+                return Ok(format!("{}: not signed", file.name));
+            }
             let refused = |source| RootsError::Tuf { version: file.root.version, source };
             let bytes = repository::sign(&file.bytes, self.key).map_err(refused)?;
             let signed = RootFile { bytes, ..file.clone() };
-            let standings = self.roots.standings(&signed, self.people);
+            let standings = roots.standings(&signed, self.people);
             self.directory.write(&file.name, &signed.bytes)?;
             (standings, "signed")
         };
@@ -165,34 +251,63 @@ impl Signing<'_> {
     }
 
     fn document(&self, kind: SignedRole) -> Result<String, CommandError> {
-        let Some(root) = self.roots.in_force(self.people) else { return Ok(String::new()) };
+        // Read again, as a root may have been completed a moment ago.
+        let roots = Roots::read(self.directory)?;
+        let Some(root) = roots.in_force(self.people) else { return Ok(String::new()) };
+        let coming = roots.newest().filter(|newest| newest.root.version > root.root.version);
         let signers = root.signers()?;
         let id = self.key.public().id();
         if !signers.who.keyids.contains(&id) {
-            return Err(SignError::NotASigner { key: id.to_string(), name: root.name.clone() }.into());
+            let is_coming = coming.is_some_and(|newest| newest.signers().is_ok_and(|who| who.who.keyids.contains(&id)));
+            return match coming.filter(|_| is_coming) {
+                Some(newest) => {
+                    Ok(format!("{}: not signed; this key counts once {} is complete", kind.role(), newest.name))
+                }
+                None => Err(SignError::NotASigner { key: id.to_string(), name: root.name.clone() }.into()),
+            };
         }
-        let documents = RoleVersions::read(kind, self.directory, signers, self.people)?;
+        if kind == SignedRole::Targets
+            && let Some(newest) = coming
+            && !is_of(&root.root, self.people)
+        {
+            // The registry names the people of the root to come.
+            return Ok(format!("targets: not signed; they wait for {} to be complete", newest.name));
+        }
+        let documents = RoleVersions::read(kind, self.directory, (signers, &roots), self.people)?;
+        let complete = documents.complete.as_ref();
         let content = match kind {
-            SignedRole::Targets => targets::content(self, signers, documents.complete.as_ref())?,
+            SignedRole::Targets => targets::content(self, signers, complete)?,
             SignedRole::Lifts => RoleContent {
-                targets: lifts::content(self.directory, &self.people.product, documents.complete.as_ref())?,
+                targets: lifts::content(self.directory, &self.people.product, complete)?,
                 delegations: None,
             },
         };
-        let done = role_metadata::sign(
-            kind,
-            self.directory,
-            &documents,
-            &content,
-            (signers, self.people),
-            (self.key, self.now),
-        )?;
+        let done = match role_metadata::plan(kind, &documents, &content, self.renewal, (&id, self.now))? {
+            Plan::Nothing(done) => done,
+            Plan::Sign { version, bytes, step } => {
+                let lines = match kind {
+                    SignedRole::Targets => targets::changes(self.directory, self.people, complete)?,
+                    SignedRole::Lifts => lifts::changes(self, complete)?,
+                };
+                if !self.consent.given(&kind.name(version), &lines)? {
+                    return Ok(format!("{}: not signed", kind.name(version)));
+                }
+                if kind == SignedRole::Targets {
+                    targets::keep(self.directory)?;
+                }
+                role_metadata::put(kind, self.directory, (version, &bytes, step), (signers, self.people), self.key)?
+            }
+        };
         let step = match done.step {
             Step::NothingToSign => "nothing to sign",
             Step::AlreadySigned => "signed by you before",
             Step::Joined => "signed",
             Step::Made => "made and signed",
+            Step::Renewed if self.renewal == Renewal::Now => "renewed and signed",
             Step::Renewed => "renewed, as the version before it ends soon, and signed",
+            Step::SignersChanged => {
+                "made anew, as those who signed the version before it are not enough any more, and signed"
+            }
             Step::MadeAnew => "made anew from what is here, and signed",
         };
         let under = if root.root.expires <= self.now && step != "nothing to sign" {
@@ -202,4 +317,16 @@ impl Signing<'_> {
         };
         Ok(format!("{}: {step}; {}{under}", kind.name(done.version), done.standing))
     }
+}
+
+// Whether the registry names exactly the people of this root.
+fn is_of(root: &Root, people: &People) -> bool {
+    let keys = meaning::root::keys(root, TARGETS);
+    let named: Vec<_> = people.signers().collect();
+    let units = Units::of_root(root);
+    let is_named = |(key, unit): &(&PublicKey, &str)| {
+        keys.iter().any(|other| other.is_same_key(key))
+            && units.as_ref().and_then(|units| units.of(key)).is_none_or(|named| is_same_unit(named, unit))
+    };
+    keys.len() == named.len() && named.iter().all(is_named)
 }

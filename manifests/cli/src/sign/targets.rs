@@ -1,16 +1,22 @@
 //! What targets are to say: baseline, registry, file lists, and who speaks for lifts.
 
 use manifests::digest::Digest;
+use manifests::registry::Registry;
+use manifests::source;
 use manifests::succession;
 use manifests::tuf::repository::{REGISTRY, baseline_path, file_path};
 use manifests::tuf::{TargetFile, Targets};
 use serde_json::json;
 
 use crate::check;
+use crate::directory::{self, Directory};
 use crate::exit::CommandError;
+use crate::meaning;
+use crate::people::People;
 use crate::role_metadata::{RoleContent, RoleMetadata};
 use crate::roots::Signers;
 use crate::sign::{SignError, Signing};
+use crate::signed;
 
 /// Member of the baseline's `custom` with its version, so that the next one can be seen to have grown
 /// without the old file at hand.
@@ -40,6 +46,76 @@ pub(super) fn content(
     }
     targets.delegate_lifts(&signers.public(), signers.who.threshold);
     Ok(RoleContent { targets: targets.targets, delegations: targets.delegations })
+}
+
+/// What the directory has otherwise than the last complete version says, by meaning.
+pub(super) fn changes(
+    directory: &Directory,
+    people: &People,
+    complete: Option<&RoleMetadata>,
+) -> Result<Vec<String>, CommandError> {
+    let mut lines = Vec::new();
+    let baseline_path = baseline_path(people.product.as_str());
+    for (path, name) in [(REGISTRY.to_owned(), directory::REGISTRY), (baseline_path, directory::BASELINE)] {
+        let bytes = directory.read(name)?;
+        let before = match complete.and_then(|complete| complete.targets.targets.get(&path)) {
+            Some(listed) if listed.verify(&bytes).is_ok() => {
+                lines.push(format!("{name}: nothing"));
+                continue;
+            }
+            Some(listed) => Some(signed::read(directory, listed)?),
+            None => None,
+        };
+        lines.push(format!("{name}:"));
+        match before {
+            Some(Some(before)) => {
+                lines.extend(differences(name, &before, &bytes).into_iter().map(|l| format!("  {l}")))
+            }
+            Some(None) => {
+                lines.push(
+                    "  the one signed before is not in signed/, so nobody can say what changes; all of it:".to_owned(),
+                );
+                lines.extend(whole(name, &bytes));
+            }
+            None => lines.extend(whole(name, &bytes)),
+        }
+    }
+    let listed = |path: &String| complete.is_some_and(|complete| complete.targets.targets.contains_key(path));
+    let files: Vec<String> = directory.files()?.iter().map(file_path).collect();
+    lines.extend(files.iter().filter(|path| !listed(path)).map(|path| format!("+ {path}")));
+    let gone = complete.into_iter().flat_map(|complete| complete.targets.targets.keys());
+    let gone = gone.filter(|path| path.starts_with("files/") && !files.contains(path));
+    lines.extend(gone.map(|path| format!("- {}", path.escape_debug())));
+    Ok(lines)
+}
+
+fn differences(name: &str, before: &[u8], after: &[u8]) -> Vec<String> {
+    if name == directory::BASELINE {
+        return meaning::baseline::changes(&String::from_utf8_lossy(before), &String::from_utf8_lossy(after));
+    }
+    match (source::registry_from_bytes(before), source::registry_from_bytes(after)) {
+        (Ok(before), Ok(after)) => meaning::registry::changes(&before, &after),
+        _ => vec!["it cannot be read".to_owned()],
+    }
+}
+
+// As if nothing had been there before.
+fn whole(name: &str, bytes: &[u8]) -> Vec<String> {
+    if name == directory::BASELINE {
+        let lines = meaning::baseline::changes("", &String::from_utf8_lossy(bytes));
+        return lines.into_iter().map(|line| format!("  {line}")).collect();
+    }
+    let Ok(registry) = source::registry_from_bytes(bytes) else { return Vec::new() };
+    let nobody = Registry { signers: vec![], controllers: vec![], sites: vec![], hosts: vec![], ..registry.clone() };
+    meaning::registry::changes(&nobody, &registry).into_iter().map(|line| format!("  {line}")).collect()
+}
+
+/// Keeps what is about to be signed, so that the next signer can be shown what changes.
+pub(super) fn keep(directory: &Directory) -> Result<(), CommandError> {
+    for name in [directory::BASELINE, directory::REGISTRY] {
+        signed::keep(directory, &directory.read(name)?)?;
+    }
+    Ok(())
 }
 
 fn require_growth(

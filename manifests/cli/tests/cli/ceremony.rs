@@ -18,10 +18,10 @@ fn now() -> Time {
 
 /// What a controller would serve.
 #[derive(Debug)]
-struct Served(BTreeMap<String, Vec<u8>>);
+pub(crate) struct Served(BTreeMap<String, Vec<u8>>);
 
 impl Served {
-    fn of(desk: &Desk, targets: u64, lifts: u64) -> Self {
+    pub(crate) fn of(desk: &Desk, targets: u64, lifts: u64) -> Self {
         let read = |name: String| fs::read(desk.path(&format!("d/{name}"))).unwrap();
         let mut files = BTreeMap::new();
         files.insert(metadata_path("root", 1), read("metadata/1.root.json".to_owned()));
@@ -136,7 +136,7 @@ fn a_draft_that_says_more_than_the_directory_is_not_signed() {
     }
 }
 
-fn resign(metadata: &[u8], pem: &str) -> Vec<u8> {
+pub(crate) fn resign(metadata: &[u8], pem: &str) -> Vec<u8> {
     use pkcs8::{EncryptedPrivateKeyInfoOwned, SecretDocument};
     let (_, document) = SecretDocument::from_pem(pem).unwrap();
     let sealed = EncryptedPrivateKeyInfoOwned::try_from(document.as_bytes()).unwrap();

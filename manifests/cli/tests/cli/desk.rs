@@ -55,7 +55,7 @@ enforce = "hold"
 /// The file list of its release, which has no files.
 pub(crate) const FILE_LIST: &str = "d/files/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-const HOSTS: &str = r#"
+pub(crate) const HOSTS: &str = r#"
 [[site]]
 code = "402206"
 name = { en = "Munakata", ja = "宗像市" }

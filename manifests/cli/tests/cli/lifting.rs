@@ -103,3 +103,32 @@ fn whatever_is_open_at_a_site_is_named_and_nothing_is_written() {
     check(&lift(&desk, view, stops, "402207", stop()), 64, &["check digit"]);
     assert_eq!(fs::read_dir(desk.path("d/lifts")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_lift_is_held_against_the_controller_again_when_it_is_signed() {
+    let desk = Desk::signed();
+    let (view, stop_view) = quiet();
+    check(&lift(&desk, view.clone(), json!([stop_view]), SITE, stop()), 0, &[]);
+    let sign = |view: Value, stops: Value| {
+        let answers = Arc::new((view, stops));
+        let controller = Controller::start(&desk, move |asked| match asked.line.as_str() {
+            "GET /v1/stops" => (200, answers.1.clone()),
+            "GET /v1/sites/402206" => (200, answers.0.clone()),
+            _ => (404, json!({ "code": "not-found", "message": "no such site" })),
+        });
+        let (directory, key) = (desk.text("d"), desk.text("b.pem"));
+        controller.run(&desk, &["sign", &directory, "--key", &key, "--only", "lifts"])
+    };
+    // Since it was written a lock was lost there.
+    let mut open = view.clone();
+    open["hosts"][0]["appraisal"]["verdict"] = "hold".into();
+    open["hosts"][0]["appraisal"]["reasons"] = json!([{ "code": "lock-drifted", "item": "lock.print-wait" }]);
+    check(&sign(open, json!([stop_view])), 1, &["no lift is signed", "reason: repaired", "lock-drifted"]);
+    check(&sign(view.clone(), json!([])), 1, &["the controller knows no stop"]);
+    assert!(!desk.exists("d/metadata/2.lifts.json"));
+    check(
+        &sign(view, json!([stop_view])),
+        0,
+        &["the stop: number 1, \"wrong prints\"", "2.lifts.json: made and signed"],
+    );
+}

@@ -8,4 +8,6 @@ mod desk;
 mod keys;
 mod lifting;
 mod publishing;
+mod roots;
+mod showing;
 mod taking;

@@ -1,0 +1,229 @@
+//! What a baseline requires, and what is loosened in another.
+//!
+//! Compared by what stands in the file, item by item: whatever a key means, no change of it goes unseen.
+//! Where a change is sure to let more through it says *LOOSENS*, where it depends, *may loosen*.
+
+use std::collections::BTreeMap;
+
+use manifests::time::Span;
+use toml::{Table, Value};
+
+/// Kinds of which one that goes is required no more.
+const REQUIRING: [&str; 3] = ["fix", "setting", "program"];
+/// Keys of lengths of time that let a gate stay open longer.
+const SPANS: [&str; 4] = ["heartbeat", "permit_ttl", "evidence_max_age", "expiry_grace"];
+/// Keys that decide whom an item concerns, or what it accepts.
+const DECIDING: [&str; 17] = [
+    "requires",
+    "when",
+    "roles",
+    "sites",
+    "exclude",
+    "required_from",
+    "pinned",
+    "files",
+    "follow",
+    "loads",
+    "process",
+    "touches_nobody",
+    "no_fix_yet",
+    "reader",
+    "in_force",
+    "replaces",
+    "over",
+];
+
+/// Items by kind and id, each with its keys as text.
+type Items = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// One line for each difference; both are texts of baselines.
+pub(crate) fn changes(before: &str, after: &str) -> Vec<String> {
+    let (before, after) = (items(before), items(after));
+    let mut lines = Vec::new();
+    let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        match (before.get(name), after.get(name)) {
+            (None, Some(new)) => lines.push(format!("+ {}", added(name, new))),
+            (Some(old), None) => lines.push(format!("- {}", removed(name, old))),
+            (Some(old), Some(new)) => {
+                let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+                for key in keys.into_iter().filter(|key| old.get(*key) != new.get(*key)) {
+                    let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                    let mark = mark(key, old.get(key), new.get(key));
+                    let (old, new) = (text(old.get(key)), text(new.get(key)));
+                    lines.push(format!("~ {name}: {mark}{key} is {new}, was {old}"));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    lines
+}
+
+fn added(name: &str, item: &BTreeMap<String, Value>) -> String {
+    if name.starts_with("waiver ") {
+        let text = |key| item.get(key).map(ToString::to_string).unwrap_or_default();
+        return format!("{name}: LOOSENS until {}, for {}", text("until"), text("reason"));
+    }
+    match (name.starts_with("release "), item.contains_key("denied")) {
+        (true, true) => format!("{name}, denied"),
+        (true, false) => format!("{name}: admitted"),
+        _ => name.to_owned(),
+    }
+}
+
+fn removed(name: &str, item: &BTreeMap<String, Value>) -> String {
+    let is_required = REQUIRING.iter().any(|kind| name.starts_with(&format!("{kind} ")));
+    if is_required || item.contains_key("denied") || item.contains_key("pinned") {
+        format!("{name}: LOOSENS, it is required no more")
+    } else {
+        name.to_owned()
+    }
+}
+
+fn mark(key: &str, old: Option<&Value>, new: Option<&Value>) -> &'static str {
+    let is = |value: Option<&Value>, text: &str| value.and_then(Value::as_str) == Some(text);
+    let span = |value: Option<&Value>| value.and_then(Value::as_str).and_then(|text| text.parse::<Span>().ok());
+    match key {
+        "enforce" if is(new, "warn") => "LOOSENS, ",
+        "kind" if is(old, "exclusive-lock") => "LOOSENS, ",
+        "denied" if new.is_none() => "LOOSENS, ",
+        "waivable" if old.and_then(Value::as_bool) == Some(false) => "LOOSENS, ",
+        "until" => "may loosen, ",
+        "expect" if !is_within(old, new) => "LOOSENS, ",
+        _ if SPANS.contains(&key) && span(new) > span(old) => "LOOSENS, ",
+        _ if DECIDING.contains(&key) => "may loosen, ",
+        _ => "",
+    }
+}
+
+// Whether everything that the new expectation accepts was accepted before.
+fn is_within(old: Option<&Value>, new: Option<&Value>) -> bool {
+    let accepted = |value: Option<&Value>| -> Option<Vec<Value>> {
+        let table = value?.as_table().filter(|table| table.len() == 1)?;
+        match (table.get("equals"), table.get("one_of")) {
+            (Some(one), None) => Some(vec![one.clone()]),
+            (None, Some(Value::Array(several))) => Some(several.clone()),
+            _ => None,
+        }
+    };
+    match (accepted(old), accepted(new)) {
+        (Some(old), Some(new)) => new.iter().all(|value| old.contains(value)),
+        _ => false,
+    }
+}
+
+fn items(text: &str) -> Items {
+    let table: Table = toml::from_str(text).unwrap_or_default();
+    let mut items = Items::new();
+    collect(&mut items, "baseline", &table, "");
+    items
+}
+
+// Tables that are lists of their own become items; everything else is a value of the one it stands in.
+fn collect(items: &mut Items, name: &str, table: &Table, of: &str) {
+    let mut own = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            Value::Array(array) if !array.is_empty() && array.iter().all(Value::is_table) && key != "requires" => {
+                for (index, inner) in array.iter().filter_map(Value::as_table).enumerate() {
+                    let id = id(inner).unwrap_or_else(|| format!("{}", index + 1));
+                    let inner_name = format!("{key} {id}{of}");
+                    collect(items, &inner_name, inner, &format!(" of {inner_name}"));
+                }
+            }
+            Value::Table(inner) if of.is_empty() && name == "baseline" => {
+                collect(items, key, inner, "");
+            }
+            other => {
+                own.insert(key.escape_debug().to_string(), other.clone());
+            }
+        }
+    }
+    items.insert(name.to_owned(), own);
+}
+
+fn id(table: &Table) -> Option<String> {
+    let text = |key: &str| table.get(key).map(|value| value.to_string().trim_matches('"').escape_debug().to_string());
+    match (text("id"), text("item"), text("version")) {
+        (Some(id), ..) => Some(id),
+        (None, Some(item), _) => Some(format!("{item} on {}", text("hosts").unwrap_or_default())),
+        (None, None, Some(version)) => {
+            let variant = text("variant").map(|variant| format!(" ({variant})"));
+            Some(format!("{version}{}", variant.unwrap_or_default()))
+        }
+        (None, None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str = r#"
+version = "1.0.0"
+[gate]
+permit_ttl = "30m"
+[[program]]
+id = "server"
+[[program.release]]
+version = "3.4.1"
+tree = "sha256:aa"
+[[program.release]]
+version = "3.3.0"
+denied = "prints another"
+[[setting]]
+id = "lock"
+kind = "exclusive-lock"
+expect = { equals = "exclusive" }
+enforce = "hold"
+[[fix]]
+id = "FIX-2019-0007"
+requires = [ { program = "server", fixed_in = ">=3.4.1" } ]
+"#;
+
+    #[track_caller]
+    fn check(from: &str, to: &str, line: &str) {
+        assert!(BEFORE.contains(from), "{from}");
+        let lines = changes(BEFORE, &BEFORE.replacen(from, to, 1));
+        assert!(lines.iter().any(|found| found == line), "{line:?} is not in {lines:#?}");
+    }
+
+    #[test]
+    fn what_is_loosened_is_called_so() {
+        check(
+            "{ equals = \"exclusive\" }",
+            "{ one_of = [\"exclusive\", \"shared\"] }",
+            "~ setting lock: LOOSENS, expect is { one_of = [\"exclusive\", \"shared\"] }, was { equals = \"exclusive\" }",
+        );
+        check("enforce = \"hold\"", "enforce = \"warn\"", "~ setting lock: LOOSENS, enforce is \"warn\", was \"hold\"");
+        check("permit_ttl = \"30m\"", "permit_ttl = \"24h\"", "~ gate: LOOSENS, permit_ttl is \"24h\", was \"30m\"");
+        check(
+            "denied = \"prints another\"",
+            "",
+            "~ release 3.3.0 of program server: LOOSENS, denied is nothing, was \"prints another\"",
+        );
+        check(
+            "[[fix]]\nid = \"FIX-2019-0007\"\nrequires = [ { program = \"server\", fixed_in = \">=3.4.1\" } ]\n",
+            "[[waiver]]\nitem = \"lock\"\nhosts = [\"402206-ap1\"]\nreason = \"r\"\nuntil = 2099-01-01T00:00:00Z\n",
+            "- fix FIX-2019-0007: LOOSENS, it is required no more",
+        );
+        check(
+            "fixed_in = \">=3.4.1\"",
+            "fixed_in = \">=3\"",
+            "~ fix FIX-2019-0007: may loosen, requires is [{ fixed_in = \">=3\", program = \"server\" }], was [{ fixed_in = \">=3.4.1\", program = \"server\" }]",
+        );
+    }
+
+    #[test]
+    fn what_is_not_loosened_is_shown_too() {
+        assert_eq!(changes(BEFORE, BEFORE), Vec::<String>::new());
+        check("version = \"1.0.0\"", "version = \"1.0.1\"", "~ baseline: version is \"1.0.1\", was \"1.0.0\"");
+        check("permit_ttl = \"30m\"", "permit_ttl = \"20m\"", "~ gate: permit_ttl is \"20m\", was \"30m\"");
+        check(
+            "[[program.release]]",
+            "[[program.release]]\nversion = \"3.4.2\"\ntree = \"x\"\n[[program.release]]",
+            "+ release 3.4.2 of program server: admitted",
+        );
+    }
+}
