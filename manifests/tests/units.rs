@@ -1,6 +1,6 @@
 //! No order of roots, registries and signatures lets one unit alone change what is required, who signs,
 //! or who is listed.
-#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made is a test that fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot be made is a test that fails")]
 
 #[path = "common/keys.rs"]
 mod keys;

@@ -16,6 +16,7 @@ use manifests::stop::LIFT_BYTES_MAX;
 use manifests::tuf::{ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS_BYTES_MAX};
 use manifests::value::INTEGER_MAX;
 
+use crate::before::BEFORE;
 use crate::exit::{Exit, Fatal};
 
 /// Name of the fix baseline.
@@ -84,7 +85,11 @@ impl Directory {
     /// Opens a directory that `init` made.
     pub(crate) fn open(path: &Path) -> Result<Self, DirectoryError> {
         let directory = Self { path: path.to_owned() };
-        match fs::metadata(directory.place("metadata/1.root.json")) {
+        let first = match fs::metadata(directory.place("metadata/1.root.json")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::metadata(directory.place(BEFORE)),
+            found => found,
+        };
+        match first {
             Ok(_) => Ok(directory),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(DirectoryError::Foreign { path: path.to_owned() })
@@ -119,7 +124,7 @@ impl Directory {
     ///
     /// What anybody else put there stays. Best effort: what made `init` fail is the error to tell.
     pub(crate) fn remove(&self) {
-        for name in [".gitattributes", BASELINE, REGISTRY, "metadata/1.root.json"] {
+        for name in [".gitattributes", BASELINE, REGISTRY, BEFORE, "metadata/1.root.json"] {
             let _ = fs::remove_file(self.place(name));
         }
         for name in SUBDIRECTORIES {

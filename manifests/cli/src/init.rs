@@ -13,6 +13,9 @@ use manifests::tuf::repository::{self, ROOT_LIFE};
 use manifests::tuf::{ROOT, Root, SNAPSHOT, TARGETS, TIMESTAMP, TufError};
 use manifests::units;
 
+mod after;
+
+use self::after::After;
 use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
 use crate::exit::{CommandError, Exit, Fatal};
 
@@ -42,6 +45,10 @@ pub(crate) struct Args {
     /// --controller but the first.
     #[arg(long = "standby", value_name = "controller.json")]
     standbys: Vec<PathBuf>,
+    /// Directory of before, whose signers are not enough any more: versions go on above its own, and sites,
+    /// hosts, baseline, file lists and lifts are taken over.
+    #[arg(long, value_name = "DIR")]
+    after: Option<PathBuf>,
 }
 
 /// `NAME;UNIT;KEY.pub`
@@ -136,19 +143,25 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let signers = signers(&args.signers)?;
     let controllers = controllers(&args.controllers, &args.standbys)?;
     require_distinct(&signers, &controllers)?;
-    let root = root(&signers, &controllers, now).map_err(InitError::Tuf)?;
+    let after = args.after.as_deref().map(|path| After::read(path, &signers, &controllers)).transpose()?;
+    let version = after.as_ref().map_or(1, |after| after.before.root.saturating_add(1));
+    let root = root(&signers, &controllers, version, now).map_err(InitError::Tuf)?;
     let directory = Directory::create(&args.directory)?;
-    if let Err(error) = write(&directory, args, &signers, &controllers, &root) {
+    let written = match &after {
+        Some(after) => after.write(&directory, version, &root),
+        None => write(&directory, args, &signers, &controllers, &root),
+    };
+    if let Err(error) = written {
         directory.remove();
         return Err(error.into());
     }
     let place = args.directory.display();
-    println!("{place}: made, with metadata/1.root.json for:");
+    println!("{place}: made, with metadata/{version}.root.json for:");
     for signer in &signers {
         println!("  {}  {} ({})", signer.key.id(), signer.name, signer.unit);
     }
     println!("Next: write {REGISTRY} and {BASELINE}, then `sign` by {THRESHOLD} of them.");
-    println!("Give metadata/1.root.json, once signed, to controllers and hosts by a way of its own.");
+    println!("Give metadata/{version}.root.json, once signed, to controllers and hosts by a way of its own.");
     Ok(())
 }
 
@@ -238,9 +251,14 @@ pub(crate) fn require_distinct(signers: &[NewSigner<'_>], controllers: &[NewCont
     Ok(())
 }
 
-fn root(signers: &[NewSigner<'_>], controllers: &[NewController], now: Time) -> Result<Vec<u8>, TufError> {
+fn root(
+    signers: &[NewSigner<'_>],
+    controllers: &[NewController],
+    version: u64,
+    now: Time,
+) -> Result<Vec<u8>, TufError> {
     let keys: Vec<_> = signers.iter().map(|signer| signer.key.clone()).collect();
-    let mut root = Root::new(now.after(ROOT_LIFE));
+    let mut root = Root { version, ..Root::new(now.after(ROOT_LIFE)) };
     root.set_role(ROOT, &keys, THRESHOLD);
     root.set_role(TARGETS, &keys, THRESHOLD);
     set_online(&mut root, controllers);

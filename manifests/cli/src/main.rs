@@ -3,6 +3,7 @@
 //! Works on a directory kept in git, so that signers on different machines hand one another files and
 //! nothing else. The clock is read here and nowhere below.
 
+mod before;
 mod capture;
 mod check;
 mod directory;

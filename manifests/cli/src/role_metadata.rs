@@ -113,7 +113,9 @@ impl RoleVersions {
         people: &People,
     ) -> Result<Self, RoleMetadataError> {
         // Of whoever signed it and has left since, the signature counted then: the next version goes on from it.
-        let counted = |found: &RoleMetadata| found.standing.is_complete() || roots.counted(&found.bytes, people);
+        let counted = |found: &RoleMetadata| {
+            found.standing.is_complete() || roots.counted(kind, found.targets.version, &found.bytes, people)
+        };
         let Some(version) = directory.versions(kind.role())?.pop() else { return Ok(Self::default()) };
         let newest = RoleMetadata::read(kind, version, directory, signers, people)?;
         if counted(&newest) {

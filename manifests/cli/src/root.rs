@@ -4,6 +4,8 @@ mod propose;
 mod registry;
 mod status;
 
+pub(crate) use self::registry::Registry;
+
 use manifests::time::Time;
 
 use crate::exit::CommandError;

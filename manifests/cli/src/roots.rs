@@ -5,13 +5,18 @@ use manifests::tuf::repository::{count_valid, read_unverified};
 use manifests::tuf::{ROOT, RoleKeys, Root, TARGETS, TufError};
 use manifests::units::Units;
 
+use crate::before::{Before, BeforeError};
 use crate::directory::{Directory, DirectoryError};
 use crate::exit::{Exit, Fatal};
 use crate::people::{People, SignatureState};
+use crate::role_metadata::SignedRole;
 
 /// Every root from the first, as found; signatures are counted where it says so.
 #[derive(Clone, Debug)]
-pub(crate) struct Roots(Vec<RootFile>);
+pub(crate) struct Roots {
+    files: Vec<RootFile>,
+    before: Before,
+}
 
 /// One root.
 #[derive(Clone, Debug)]
@@ -30,6 +35,9 @@ pub(crate) enum RootsError {
     /// A file cannot be read.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// Where the roots begin cannot be read.
+    #[error(transparent)]
+    Before(#[from] BeforeError),
     /// A version is missing.
     #[error("metadata/{version}.root.json is missing, a later one is there; restore it from git")]
     Gap { version: u64 },
@@ -48,6 +56,7 @@ impl Fatal for RootsError {
     fn exit(&self) -> Exit {
         match self {
             Self::Directory(error) => error.exit(),
+            Self::Before(error) => error.exit(),
             _ => Exit::Refused,
         }
     }
@@ -57,7 +66,9 @@ impl Roots {
     /// Reads every root.
     pub(crate) fn read(directory: &Directory) -> Result<Self, RootsError> {
         let mut files = Vec::new();
-        for (version, expected) in directory.versions(ROOT)?.into_iter().zip(1..) {
+        let before = Before::read(directory)?;
+        let first = before.root.saturating_add(1);
+        for (version, expected) in directory.versions(ROOT)?.into_iter().zip(first..) {
             if version != expected {
                 return Err(RootsError::Gap { version: expected });
             }
@@ -69,24 +80,24 @@ impl Roots {
             }
             files.push(RootFile { name, bytes, root });
         }
-        if files.is_empty() { Err(RootsError::Gap { version: 1 }) } else { Ok(Self(files)) }
+        if files.is_empty() { Err(RootsError::Gap { version: first }) } else { Ok(Self { files, before }) }
     }
 
     /// All of them, in the order of their versions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RootFile> {
-        self.0.iter()
+        self.files.iter()
     }
 
     /// The newest, signed or not.
     pub(crate) fn newest(&self) -> Option<&RootFile> {
-        self.0.last()
+        self.files.last()
     }
 
     /// The one whose keys count: the newest complete one, or the first while it is being signed.
     pub(crate) fn in_force(&self, people: &People) -> Option<&RootFile> {
         let complete =
-            self.0.iter().take_while(|file| self.standings(file, people).iter().all(SignatureState::is_complete));
-        complete.last().or(self.0.first())
+            self.files.iter().take_while(|file| self.standings(file, people).iter().all(SignatureState::is_complete));
+        complete.last().or(self.files.first())
     }
 
     /// How a root stands with its own keys, and with those of the root before it, which must sign too.
@@ -99,10 +110,14 @@ impl Roots {
             .collect()
     }
 
-    /// Whether targets or lifts had their signatures under a root that was in force once.
-    pub(crate) fn counted(&self, bytes: &[u8], people: &People) -> bool {
+    /// Whether targets or lifts had their signatures under a root that was in force once, here or before
+    /// the ceremony that the directory began with.
+    pub(crate) fn counted(&self, kind: SignedRole, version: u64, bytes: &[u8], people: &People) -> bool {
+        if version <= self.before.of(kind) {
+            return true;
+        }
         let last = self.in_force(people).map_or(0, |file| file.root.version);
-        let mut earlier = self.0.iter().filter(|file| file.root.version < last);
+        let mut earlier = self.files.iter().filter(|file| file.root.version < last);
         earlier.any(|file| {
             let standing = file.signers().ok().and_then(|signers| signers.standing(bytes, people).ok());
             standing.is_some_and(|standing| standing.is_complete())
@@ -118,7 +133,7 @@ impl Roots {
     fn deciding(&self, file: &RootFile) -> impl Iterator<Item = &RootFile> {
         let own = file.root.version;
         // Its own first.
-        self.0
+        self.files
             .iter()
             .rev()
             .filter(move |other| other.root.version == own || other.root.version.checked_add(1) == Some(own))

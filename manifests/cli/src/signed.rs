@@ -7,6 +7,11 @@ use manifests::tuf::{TARGETS, TargetFile, Targets};
 use crate::directory::{Directory, DirectoryError};
 use crate::people::People;
 
+/// Where a copy of these bytes lies.
+pub(crate) fn name_of(bytes: &[u8]) -> String {
+    name(&Digest::of(bytes))
+}
+
 fn name(digest: &Digest) -> String {
     format!("signed/{}", digest.hex())
 }
@@ -20,7 +25,7 @@ pub(crate) fn read(directory: &Directory, listed: &TargetFile) -> Result<Option<
 
 /// Keeps a copy.
 pub(crate) fn keep(directory: &Directory, bytes: &[u8]) -> Result<(), DirectoryError> {
-    let name = name(&Digest::of(bytes));
+    let name = name_of(bytes);
     if directory.read_if_there(&name)?.as_deref() == Some(bytes) { Ok(()) } else { directory.write(&name, bytes) }
 }
 
