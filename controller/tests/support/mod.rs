@@ -14,7 +14,7 @@ use manifests::api::{self, ErrorBody, Publish, Receipt};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed};
-use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen, v1};
+use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, Held, SettingSeen, State, ValueSeen, v1};
 use manifests::id::{HostId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::stop::{Lift, StopRef};
@@ -359,7 +359,8 @@ pub fn state(lock: &str) -> State {
     let value =
         ValueSeen::Value { value: Value::Text(lock.to_owned()), file: "/etc/issuing/print.ini".to_owned(), line: 3 };
     let lock = ("lock.print-wait".parse().unwrap(), SettingSeen { value, in_force: None });
-    State { settings: BTreeMap::from([lock]), ..State::default() }
+    let readers = BTreeMap::from([("print".parse().unwrap(), Held::default())]);
+    State { settings: BTreeMap::from([lock]), readers, ..State::default() }
 }
 
 pub fn product() -> ProductId {
