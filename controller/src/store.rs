@@ -139,6 +139,14 @@ impl Connection {
         Self::to(&database(directory)).await
     }
 
+    /// Ends it. The last connection of a database leaves all that was written in the one file.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn close(self) -> Result<(), StoreError> {
+        Ok(self.0.close().await?)
+    }
+
     async fn to(path: &Path) -> Result<Self, StoreError> {
         Ok(Self(SqliteConnection::connect_with(&options(path)).await?))
     }
@@ -205,6 +213,8 @@ pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<C
     let store = Store::open(directory).await?;
     let mut connection = store.writer().await?;
     connection.save_controller(id, product).await?;
+    // No reader may be left: the last connection that is closed puts everything into one file.
+    store.readers.close().await;
     Ok(connection)
 }
 
