@@ -92,6 +92,7 @@ pub async fn run(
     let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
     let sent = or_damaged(state.sent(), &mut damaged).unwrap_or_default();
     let key = or_damaged(state.host_key(), &mut damaged).flatten();
+    let client = client.naming(key.as_ref().map(|key| key.public().id()));
     let sealing_key = match or_damaged(state.sealing_key(), &mut damaged).flatten() {
         Some(key) => key,
         None => state.make_sealing_key().map_err(StartError::State)?,

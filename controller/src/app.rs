@@ -14,13 +14,14 @@ use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::body::Budget;
+use crate::body::Budgets;
 use crate::health::Health;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::streams::{StreamEvent, Streams};
+use crate::tokens::Tokens;
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
@@ -38,6 +39,8 @@ pub struct App {
     keys: RwLock<Keys>,
     /// Every stop as it was signed, oldest first.
     stops: RwLock<Vec<Sealed<Stop>>>,
+    /// Tokens of operators and hosts.
+    pub tokens: Tokens,
     /// Signs permits and stops.
     pub permit_key: SigningKey,
     /// The TUF repository. Held for a whole publish.
@@ -55,7 +58,7 @@ pub struct App {
     /// Whether the store can be written.
     pub health: Health,
     /// What bodies may take of memory.
-    pub bodies: Budget,
+    pub bodies: Budgets,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -68,6 +71,7 @@ impl App {
         fleet: Fleet,
         keys: Keys,
         stops: Vec<Sealed<Stop>>,
+        tokens: Tokens,
         permit_key: SigningKey,
         repository: Repository,
         events: broadcast::Sender<Arc<FleetEvent>>,
@@ -81,6 +85,7 @@ impl App {
             fleet: RwLock::new(fleet),
             keys: RwLock::new(keys),
             stops: RwLock::new(stops),
+            tokens,
             permit_key,
             tuf_directory: repository.directory().to_owned(),
             repository: Arc::new(tokio::sync::Mutex::new(repository)),
@@ -89,7 +94,7 @@ impl App {
             events,
             sessions,
             health: Health::default(),
-            bodies: Budget::default(),
+            bodies: Budgets::default(),
             shutdown,
         }
     }
@@ -121,6 +126,12 @@ impl App {
     pub fn sender<T: Document>(&self, sealed: &Sealed<T>) -> Option<(HostId, PublicKey)> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
+    }
+
+    /// The host that is enrolled with the key of this id.
+    pub fn host_of(&self, key: &KeyId) -> Option<HostId> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(key).map(|(host, _)| host.clone())
     }
 
     /// Whether another host has this key, under whatever id: keys stored before ids were held to one

@@ -50,18 +50,17 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut intact = true;
     loop {
-        let mut batch = Vec::new();
-        tokio::select! {
+        let first = tokio::select! {
             biased;
             () = app.shutdown.cancelled() => return Ok(()),
-            _ = ticks.tick() => if app.fleet().wake().is_some_and(|wake| wake <= clock::now()) {
-                batch.push(WriterCommand::Tick);
-            },
-            count = queue.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return Ok(()) },
-        }
-        if batch.is_empty() {
-            continue;
-        }
+            _ = ticks.tick() => {
+                if app.fleet().wake().is_none_or(|wake| wake > clock::now()) {
+                    continue;
+                }
+                WriterCommand::Tick
+            }
+            command = queue.first() => command,
+        };
         if !intact {
             match reload(&app, &mut connection).await {
                 Ok(()) => intact = true,
@@ -72,7 +71,7 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
                 }
             }
         }
-        if let Err(error) = write(&app, &mut connection, batch).await {
+        if let Err(error) = write(&app, &mut connection, first, &mut queue).await {
             tracing::error!(error = chain(&error), "a batch could not be written");
             if error.is_disk_failure() {
                 return Err(error);
@@ -82,13 +81,28 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
     }
 }
 
-async fn write(app: &Arc<App>, connection: &mut Connection, batch: Vec<WriterCommand>) -> Result<(), StoreError> {
+/// Writes `first` and what waits behind it in one transaction. What an operator waits for is written by
+/// itself, and comes before the rest of a batch that has begun.
+async fn write(
+    app: &Arc<App>,
+    connection: &mut Connection,
+    first: WriterCommand,
+    queue: &mut Queue,
+) -> Result<(), StoreError> {
     // Dropped without a commit it is rolled back, and so are the replies: 503.
     let mut transaction = connection.begin().await?;
     let mut change = Change::default();
     let mut told = Vec::new();
-    for command in batch {
+    let operators = first.is_operators();
+    let mut next = Some(first);
+    while let Some(command) = next {
         told.push(apply::apply(app, &mut transaction, command, &mut change).await?);
+        next = match operators {
+            _ if told.len() >= BATCH_MAX => None,
+            true => queue.next_of_operators(),
+            false if queue.has_operators() => None,
+            false => queue.next(),
+        };
     }
     save(app, &mut transaction, &change).await?;
     transaction.commit().await?;

@@ -40,7 +40,7 @@ pub(super) async fn apply(
         WriterCommand::Acknowledge { host, key, stop, envelope, reply } => {
             Ok(answer(reply, acknowledge(app, transaction, (&host, &key), stop, &envelope, change).await?))
         }
-        WriterCommand::FileList { digest, bytes, reply } => {
+        WriterCommand::FileList { host: _, digest, bytes, reply } => {
             transaction.save_file_list(&digest, clock::now(), &bytes).await?;
             app.fleet_mut().list_stored(digest);
             Ok(answer(reply, Ok(())))
