@@ -26,6 +26,22 @@ use crate::tokens::Tokens;
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
 
+/// A stop, ready to be served.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedStop {
+    /// As it was signed.
+    pub(crate) sealed: Sealed<Stop>,
+    /// As it goes over streams.
+    pub(crate) event: StreamEvent,
+}
+
+impl From<Sealed<Stop>> for ServedStop {
+    fn from(sealed: Sealed<Stop>) -> Self {
+        let event = StreamEvent::new(&HostEvent::Stop(sealed.clone()));
+        Self { sealed, event }
+    }
+}
+
 /// One running controller.
 #[derive(Debug)]
 pub struct App {
@@ -37,8 +53,8 @@ pub struct App {
     fleet: RwLock<Fleet>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
-    /// Every stop as it was signed, oldest first.
-    stops: RwLock<Vec<Sealed<Stop>>>,
+    /// Every stop as it was signed, oldest first, and as it goes over streams: made once for all hosts.
+    stops: RwLock<Vec<ServedStop>>,
     /// Tokens of operators and hosts.
     pub tokens: Tokens,
     /// Signs permits and stops.
@@ -84,7 +100,7 @@ impl App {
             writer,
             fleet: RwLock::new(fleet),
             keys: RwLock::new(keys),
-            stops: RwLock::new(stops),
+            stops: RwLock::new(stops.into_iter().map(ServedStop::from).collect()),
             tokens,
             permit_key,
             tuf_directory: repository.directory().to_owned(),
@@ -114,11 +130,11 @@ impl App {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<ServedStop>> {
         self.stops.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<ServedStop>> {
         self.stops.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use manifests::digest::Digest;
 
 use crate::app::App;
+use crate::body;
 use crate::error::HttpError;
 use crate::role::Role;
 use crate::server::connection::Connection;
@@ -73,7 +75,17 @@ pub async fn require(State((app, role)): State<(Arc<App>, Role)>, mut request: R
     match checked.await {
         Ok(operator) => {
             request.extensions_mut().insert(operator);
-            next.run(request).await
+            // Lists are made before they are sent: of one connection a few at once, however many are asked for.
+            let looks = request.method().is_safe();
+            let place = match connection.filter(|_| looks) {
+                Some(connection) => Arc::clone(connection.answers()).acquire_owned().await.ok(),
+                None => None,
+            };
+            let answer = next.run(request).await;
+            match answer.body().size_hint().exact() {
+                Some(_) => answer.map(|body| body::held_with(body, place)),
+                None => answer, // A stream.
+            }
         }
         Err(failure) => failure.into_response(),
     }

@@ -1,12 +1,17 @@
-//! Request bodies: bounded in size and time before anything looks at them.
+//! Bodies of requests, bounded in size and time before anything looks at them; and of answers that are large.
 
+use std::fs::File;
+use std::io;
 use std::ops::Deref;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::stream;
 use http_body_util::BodyExt;
 use manifests::id::HostId;
 use manifests::strict;
@@ -16,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::HttpError;
-use crate::server::connection::Network;
+use crate::server::connection::{Network, PIECE_BYTES};
 use crate::shares::{Share, Shares};
 
 /// A whole body must arrive within this time.
@@ -162,6 +167,35 @@ pub async fn json<T: DeserializeOwned + Serialize>(
 ) -> Result<T, HttpError> {
     let body = read(request, budgets, payer, max).await?;
     strict::from_slice(&body).map_err(|error| HttpError::malformed(error.to_string()))
+}
+
+/// An answer's body that holds something until it is sent or given up.
+pub(crate) fn held_with<T: Send + Unpin + 'static>(body: Body, held: T) -> Body {
+    let held = Some(held);
+    Body::new(body.map_frame(move |frame| {
+        let _ = &held;
+        frame
+    }))
+}
+
+/// A file of `length` bytes that never changes, read as it is asked for: it is opened for each piece, so
+/// that whoever stops reading holds no descriptor.
+pub(crate) fn file(path: PathBuf, length: u64) -> Body {
+    let pieces = stream::try_unfold((path, 0), move |(path, at): (PathBuf, u64)| async move {
+        let most = PIECE_BYTES.min(usize::try_from(length - at).unwrap_or(PIECE_BYTES));
+        if most == 0 {
+            return Ok::<_, io::Error>(None);
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; most];
+            File::open(&path)?.read_exact_at(&mut piece, at)?;
+            Ok::<_, io::Error>((Bytes::from(piece), path))
+        });
+        let (piece, path) = read.await.map_err(io::Error::other)??;
+        let next = at + piece.len() as u64;
+        Ok(Some((piece, (path, next))))
+    });
+    Body::from_stream(pieces)
 }
 
 fn check_head(headers: &HeaderMap, max: usize) -> Result<(), HttpError> {

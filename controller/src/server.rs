@@ -180,7 +180,7 @@ impl Served {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Arc::clone(&connection));
             let answer = router.clone().oneshot(request);
-            async move { answer.await.map(|response| response.map(|body| under_way.answer(body))) }
+            async move { answer.await.map(|answer| under_way.answer(answer)) }
         });
         if http2 {
             let mut builder = http2::Builder::new(TokioExecutor::new());

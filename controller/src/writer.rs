@@ -15,7 +15,7 @@ use manifests::fleet::Change;
 use manifests::permit::Permit;
 use manifests::stop::Stop;
 
-use crate::app::App;
+use crate::app::{App, ServedStop};
 use crate::chain::chain;
 use crate::queue::{Queue, Reply, WriteError, WriterCommand};
 use crate::store::{Connection, StoreError, Transaction};
@@ -164,7 +164,8 @@ fn push(app: &App, permits: &[Permit]) {
 
 /// Pushes a stop to everybody: hosts keep the whole chain.
 fn push_stop(app: &App, stop: Sealed<Stop>) {
-    app.streams.push_all(&StreamEvent::new(&HostEvent::Stop(stop.clone())));
+    let stop = ServedStop::from(stop);
+    app.streams.push_all(&stop.event);
     app.stops_mut().push(stop);
 }
 
@@ -182,7 +183,7 @@ async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError
         *fleet = loaded.fleet;
     }
     *app.keys_mut() = loaded.keys;
-    *app.stops_mut() = loaded.stops;
+    *app.stops_mut() = loaded.stops.into_iter().map(ServedStop::from).collect();
     let mut transaction = connection.begin().await?;
     save(app, &mut transaction, &change).await?;
     transaction.commit().await?;

@@ -20,11 +20,11 @@ use manifests::evidence::{EVIDENCE_VERSION, Evidence, Heartbeat, v1};
 use manifests::fleet::{HostDocument, ReportAnswer};
 use manifests::id::{HostId, ProductId};
 use manifests::key::KeyId;
-use manifests::stop::{Acknowledgement, Stop};
+use manifests::stop::Acknowledgement;
 use manifests::tree::FileList;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, ServedStop};
 use crate::auth::bearer;
 use crate::body::Payer;
 use crate::chain::chain;
@@ -217,7 +217,7 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
         next,
         permit,
         unsigned,
-        stops: stops_above(app, stops_after),
+        stops: stops_above(app, stops_after, |stop| stop.sealed.clone()),
         wanted,
         session: app.sessions.make(&host, &key, clock::now()),
         timestamp: app.timestamp(),
@@ -225,10 +225,10 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
     }))
 }
 
-fn stops_above(app: &App, number: u64) -> Vec<Sealed<Stop>> {
+fn stops_above<T>(app: &App, number: u64, form: impl Fn(&ServedStop) -> T) -> Vec<T> {
     // Numbered from 1 without gaps.
     let known = usize::try_from(number).unwrap_or(usize::MAX);
-    app.stops().iter().skip(known).take(STOPS_PER_RECEIPT_MAX).cloned().collect()
+    app.stops().iter().skip(known).take(STOPS_PER_RECEIPT_MAX).map(form).collect()
 }
 
 /// `POST /v1/acknowledgements`
@@ -321,8 +321,7 @@ fn present(app: &App, host: &HostId) -> Vec<StreamEvent> {
         let permit = known.permit.clone().filter(|permit| permit.number > known.record.permit_named);
         (permit, fleet.stops_after(host))
     };
-    let mut items: Vec<StreamEvent> =
-        stops_above(app, stops_after).into_iter().map(|stop| StreamEvent::new(&HostEvent::Stop(stop))).collect();
+    let mut items = stops_above(app, stops_after, |stop| stop.event.clone());
     match permit.map(|permit| Sealed::seal(&permit, &app.permit_key)).transpose() {
         Ok(permit) => items.extend(permit.map(|permit| StreamEvent::new(&HostEvent::Permit(permit)))),
         Err(error) => tracing::error!(%host, error = chain(&error), "a permit cannot be signed"),

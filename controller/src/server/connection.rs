@@ -8,12 +8,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header;
+use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use manifests::digest::Digest;
 use manifests::id::HostId;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, PollSemaphore};
 
 use crate::descriptors::Plan;
 use crate::shares::{Share, Shares};
@@ -29,9 +31,10 @@ const STRANGER_IDLE: Duration = Duration::from_secs(10);
 /// An answer of which a client takes nothing for this long is not being read. Streams give a byte every
 /// [`crate::handlers::host::KEEP_ALIVE`], which is less.
 const UNREAD: Duration = Duration::from_secs(30);
-/// Pieces of answers that one connection may have taken from us and not passed on. A piece has at most
-/// [`crate::body::PIECE_BYTES`].
-const PIECES: usize = 4;
+/// An answer is passed on in pieces of this size.
+pub const PIECE_BYTES: usize = 8 << 10;
+/// Pieces that are on their way to one client at once: whoever does not read holds no more than these.
+const PIECES: usize = 8;
 /// Whole answers that are held for one connection at once: lists, which are made before they are sent.
 const ANSWERS: usize = 4;
 
@@ -180,11 +183,6 @@ impl Connection {
         *place = Place::Operator { token, _share: share };
     }
 
-    /// Pieces of answers that may be on their way at once.
-    pub fn pieces(&self) -> &Arc<Semaphore> {
-        &self.pieces
-    }
-
     /// Whole answers that may be held at once.
     pub fn answers(&self) -> &Arc<Semaphore> {
         &self.answers
@@ -229,10 +227,14 @@ impl Request {
         }
     }
 
-    /// The answer's body, which says when it is asked for more.
-    pub(super) fn answer(self, body: Body) -> Body {
+    /// The answer, passed on in pieces, which says when it is asked for more.
+    pub(super) fn answer(self, answer: Response) -> Response {
         self.asked();
-        Body::new(Asked { request: self, body })
+        let kind = answer.headers().get(header::CONTENT_TYPE);
+        // Of a stream an event is passed on when it happens; it must not hold a piece's place until then.
+        let streams = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let pieces = (!streams).then(|| PollSemaphore::new(Arc::clone(&self.connection.pieces)));
+        answer.map(|body| Body::new(Asked { request: self, body, pieces, rest: Bytes::new() }))
     }
 }
 
@@ -247,6 +249,21 @@ impl Drop for Request {
 struct Asked {
     request: Request,
     body: Body,
+    pieces: Option<PollSemaphore>,
+    /// Of what was made at once, what was not passed on yet.
+    rest: Bytes,
+}
+
+/// A piece, and its place among those of a connection until it is passed on.
+struct Piece {
+    bytes: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl HttpBody for Asked {
@@ -256,23 +273,50 @@ impl HttpBody for Asked {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         this.request.asked();
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
+        // The place first: nothing is read from the disk for somebody who takes nothing.
+        let place = match &mut this.pieces {
+            None => None,
+            Some(pieces) => std::task::ready!(pieces.poll_acquire(cx)),
+        };
+        if this.rest.is_empty() {
+            match std::task::ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
         this.request.asked();
-        Poll::Ready(frame)
+        let piece = match place {
+            None => std::mem::take(&mut this.rest),
+            Some(place) => {
+                let bytes = this.rest.split_to(this.rest.len().min(PIECE_BYTES));
+                Bytes::from_owner(Piece { bytes, _place: place })
+            }
+        };
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, hint) = (self.rest.len() as u64, self.body.size_hint());
+        let mut all = SizeHint::new();
+        all.set_lower(hint.lower().saturating_add(rest));
+        if let Some(upper) = hint.upper() {
+            all.set_upper(upper.saturating_add(rest));
+        }
+        all
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::response::IntoResponse;
     use http_body_util::BodyExt;
 
     fn connection(pools: &Pools, address: &str) -> (Arc<Connection>, CancellationToken) {
@@ -336,16 +380,33 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_not_taken_is_unread_however_alive_the_connection_is() {
         let (one, _) = connection(&pools(), "127.0.0.1");
-        let mut body = one.begin().answer(Body::from_stream(futures_util::stream::iter([
-            Ok::<_, std::io::Error>(Bytes::from_static(b"a")),
-            Ok(Bytes::from_static(b"b")),
-        ])));
+        let mut body = one.begin().answer(Body::from("ab").into_response()).into_body();
         let late = || Instant::now() + UNREAD + Duration::from_secs(1);
         assert_eq!(one.health(late()), Health::Unread);
         assert!(body.frame().await.is_some());
         assert_eq!(one.health(Instant::now()), Health::Used);
         drop(body);
         assert_eq!(one.health(Instant::now()), Health::Used);
+    }
+
+    #[tokio::test]
+    async fn of_all_answers_of_a_connection_a_few_pieces_are_on_their_way_and_streams_do_not_count() {
+        let (one, _) = connection(&pools(), "127.0.0.1");
+        let large = || one.begin().answer(Body::from(vec![b'x'; 5 * PIECE_BYTES / 2]).into_response()).into_body();
+        let mut all: Vec<_> = (0..PIECES + 1).map(|_| large()).collect();
+        assert_eq!(all[0].size_hint().exact(), Some(5 * PIECE_BYTES as u64 / 2));
+        let mut held = Vec::new();
+        for answer in &mut all[..PIECES] {
+            held.push(answer.frame().await.unwrap().unwrap());
+        }
+        assert!(held.iter().all(|piece| piece.data_ref().unwrap().len() == PIECE_BYTES));
+        assert!(futures_util::FutureExt::now_or_never(all[0].frame()).is_none(), "nobody took a piece");
+        let mut events = Body::from("data: 1").into_response();
+        events.headers_mut().insert(header::CONTENT_TYPE, "text/event-stream".parse().unwrap());
+        assert!(one.begin().answer(events).into_body().frame().await.is_some());
+        drop(held);
+        assert_eq!(all.remove(0).collect().await.unwrap().to_bytes().len(), 3 * PIECE_BYTES / 2);
+        assert_eq!(all.pop().unwrap().collect().await.unwrap().to_bytes().len(), 5 * PIECE_BYTES / 2);
     }
 
     #[test]
