@@ -85,12 +85,39 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
 #[derive(Debug)]
 pub(crate) enum WriterCommand {
     Report(Box<Report>, Reply<ReportAnswer>),
-    Enrol { token: Digest, host: HostId, key: PublicKey, reply: Reply<()> },
-    Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
-    FileList { host: HostId, digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
-    Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
-    PutInForce { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
+    Enrol {
+        token: Digest,
+        host: HostId,
+        key: PublicKey,
+        reply: Reply<()>,
+    },
+    Acknowledge {
+        host: HostId,
+        key: KeyId,
+        stop: StopRef,
+        envelope: String,
+        reply: Reply<()>,
+    },
+    FileList {
+        host: HostId,
+        digest: Digest,
+        bytes: Vec<u8>,
+        reply: Reply<()>,
+    },
+    Stop {
+        scope: Scope,
+        reason: String,
+        operator: String,
+        reply: Reply<StopView>,
+    },
+    PutInForce {
+        until: Time,
+        published: Option<Box<(Policy, PublishRow)>>,
+        reply: Reply<()>,
+    },
     Probe(Reply<()>),
+    /// Drops what nobody names.
+    Collect,
     Tick,
 }
 

@@ -46,7 +46,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that gave way, and are not gone yet.
 const GOING: usize = 64;
 /// Streams at once on one HTTP/2 connection.
-const HTTP2_STREAMS_MAX: u32 = 64;
+const HTTP2_STREAMS_MAX: u32 = 16;
 /// What an HTTP/2 client may send on a stream, and on all of a connection, before somebody reads it: it is
 /// held in memory until then. The protocol allows no smaller one for the connection.
 const HTTP2_WINDOW: u32 = (64 << 10) - 1;

@@ -12,6 +12,7 @@
 mod columns;
 mod events;
 mod hosts;
+mod named;
 mod publishes;
 mod stops;
 mod tokens;
@@ -27,6 +28,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 
 pub use hosts::StateRow;
+pub use named::LISTS_BYTES_MAX;
 pub use publishes::PublishRow;
 pub use tokens::TokenUse;
 

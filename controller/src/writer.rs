@@ -14,6 +14,7 @@ use manifests::envelope::Sealed;
 use manifests::fleet::Change;
 use manifests::permit::Permit;
 use manifests::stop::Stop;
+use tokio::time::Instant;
 
 use crate::app::{App, ServedStop};
 use crate::chain::chain;
@@ -24,10 +25,11 @@ use crate::{clock, load};
 
 /// Requests written in one transaction at most.
 const BATCH_MAX: usize = 512;
-/// Events kept; older ones go.
-const EVENTS_KEPT: u64 = 1_000_000;
 /// How often the clock is looked at for hosts that fell silent.
 const TICK: Duration = Duration::from_millis(200);
+/// How often states and lists that nobody names are dropped, and when for the first time.
+const COLLECTION: Duration = Duration::from_secs(3600);
+const FIRST_COLLECTION: Duration = Duration::from_secs(300);
 
 /// What is told when a batch is on disk.
 type Told = Box<dyn FnOnce(&App) + Send>;
@@ -48,6 +50,8 @@ fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, WriteError>) -> 
 pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Queue) -> Result<(), StoreError> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut collections = tokio::time::interval_at(Instant::now() + FIRST_COLLECTION, COLLECTION);
+    collections.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut intact = true;
     loop {
         let first = tokio::select! {
@@ -59,6 +63,7 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
                 }
                 WriterCommand::Tick
             }
+            _ = collections.tick() => WriterCommand::Collect,
             command = queue.first() => command,
         };
         if !intact {
@@ -128,7 +133,7 @@ async fn save(app: &App, transaction: &mut Transaction<'_>, change: &Change) -> 
         }
     }
     for event in &change.events {
-        transaction.event(event, EVENTS_KEPT).await?;
+        transaction.event(event).await?;
     }
     Ok(())
 }

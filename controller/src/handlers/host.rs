@@ -31,6 +31,7 @@ use crate::chain::chain;
 use crate::error::HttpError;
 use crate::queue::Report;
 use crate::server::connection::Connection;
+use crate::store::LISTS_BYTES_MAX;
 use crate::streams::StreamEvent;
 use crate::{body, clock};
 
@@ -266,6 +267,10 @@ pub async fn file_list(
         if !cover.is_some_and(|cover| cover.lists.contains(&digest)) {
             return Err(HttpError::forbidden("not-asked-for", "the host's evidence names no such file list"));
         }
+    }
+    if app.store.list_bytes(&host).await? > LISTS_BYTES_MAX {
+        let message = format!("the lists of {host} take more than {LISTS_BYTES_MAX} bytes already");
+        return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message));
     }
     let bytes = body::read(request, &app.bodies, Payer::Host(host.clone()), FILE_LIST_BYTES_MAX).await?;
     let bytes = tokio::task::spawn_blocking(move || {
