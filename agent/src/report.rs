@@ -39,6 +39,22 @@ enum ReportError {
     Client(#[source] ClientError),
 }
 
+impl ReportError {
+    /// How long the controller asks to be left alone.
+    fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            ReportError::Client(error) => error.retry_after(),
+            ReportError::State(_) | ReportError::Seal(_) => None,
+        }
+    }
+}
+
+/// When it is tried again: as late as the controller asks for, and never later than a heartbeat. Nobody
+/// must be able to silence a host by a header.
+fn again_after(backoff: Duration, asked: Option<Duration>, heartbeat: Duration) -> Duration {
+    backoff.max(asked.unwrap_or_default()).min(heartbeat)
+}
+
 /// What the task remembers between two documents.
 struct Reporter {
     /// Of the last document.
@@ -118,7 +134,7 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
                     next = Instant::now();
                 } else {
                     parts.client.prefer_next();
-                    next = Instant::now() + backoff.wait().min(heartbeat);
+                    next = Instant::now() + again_after(backoff.wait(), error.asked_wait(), heartbeat);
                 }
             }
         }
@@ -300,6 +316,16 @@ async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_controller_delays_a_host_by_a_heartbeat_at_most() {
+        let again = |backoff, asked: Option<u64>| {
+            let asked = asked.map(Duration::from_secs);
+            again_after(Duration::from_secs(backoff), asked, Duration::from_secs(30)).as_secs()
+        };
+        assert_eq!([again(1, None), again(1, Some(5)), again(9, Some(5))], [1, 5, 9]);
+        assert_eq!([again(1, Some(86_400)), again(60, None)], [30, 30]);
+    }
 
     #[test]
     fn an_envelope_of_version_2_is_newer_than_what_a_controller_of_before_takes() {

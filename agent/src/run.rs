@@ -93,6 +93,7 @@ pub async fn run(
     let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
     let sent = or_damaged(state.sent(), &mut damaged).unwrap_or_else(|| state.sent_in_room());
     let key = or_damaged(state.host_key(), &mut damaged).flatten();
+    let client = client.naming(key.as_ref().map(|key| key.public().id()));
     let sealing_key = match or_damaged(state.sealing_key(), &mut damaged).flatten() {
         Some(key) => key,
         // Without it on disk values show as changed after a restart, which is no reason to show nothing now.

@@ -1,4 +1,4 @@
-//! `tests/bench NAME`: how fast it is. One line a figure, tab-separated: name, value, unit, target, what is
+//! `tests/bench/NAME`: how fast it is. One line a figure, tab-separated: name, value, unit, target, what is
 //! measured beside it in the same run, its value, and `ok` or `short`.
 
 use std::error::Error;
