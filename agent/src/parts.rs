@@ -1,7 +1,9 @@
 //! What the agent's tasks share, and how the gate's effects are carried out.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use manifests::chain::chain;
 use manifests::digest::Digest;
@@ -14,7 +16,7 @@ use manifests::permit::Permit;
 use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{Notify, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::client::Controllers;
 use crate::clock;
@@ -22,6 +24,7 @@ use crate::config::Config;
 use crate::identity::Identity;
 use crate::keeper::Keeper;
 use crate::state::{KeptStop, Sent, StateDirectory};
+use crate::troubles::{Telling, Troubles};
 use crate::trust::{Trust, TrustedSet};
 use crate::writer::{self, Writer};
 
@@ -56,6 +59,9 @@ pub struct Parts {
     shared: Mutex<Shared>,
     /// What is kept on disk.
     pub writer: Writer,
+    /// The highest number of a permit that is kept on disk: a host that names a lower one than before looks like
+    /// a copy of itself, so that none above is named.
+    pub kept_permit: AtomicU64,
     /// Held while sets come and go: one that is new must not be dropped before the gate names it.
     sets: Mutex<()>,
 }
@@ -71,8 +77,8 @@ pub struct Shared {
     pub seen: BTreeMap<Digest, Arc<Seen>>,
     /// Stops on disk that no controller has the acknowledgement of.
     pub unacknowledged: Vec<KeptStop>,
-    /// Stops that could not be stored yet.
-    pub unstored: Vec<Verified<Stop>>,
+    /// Stops that are not on disk yet.
+    pub unstored: Vec<KeptStop>,
     /// How changes are noticed, in words.
     pub watching: String,
     /// Why not every process of the host can be seen, in words, and what is missing.
@@ -81,6 +87,7 @@ pub struct Shared {
     pub contact: Option<Time>,
     /// The last thing that went wrong, in words, and when.
     pub trouble: Option<(Time, String)>,
+    troubles: Troubles,
 }
 
 /// What one pass saw under one baseline.
@@ -160,6 +167,7 @@ impl Parts {
             session: watch::channel(None).0,
             shared: Mutex::new(Shared::default()),
             writer,
+            kept_permit: AtomicU64::new(0),
             sets: Mutex::new(()),
         });
         jobs.start(Arc::downgrade(&parts))?;
@@ -213,9 +221,18 @@ impl Parts {
 
     /// Notes trouble for the log and for whoever asks.
     pub fn trouble(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
-        let text = format!("{what}: {}", chain(error));
-        warn!("{text}");
-        self.shared().trouble = Some((clock::now().wall, text));
+        self.trouble_is(format!("{what}: {}", chain(error)));
+    }
+
+    /// The same, in words. What comes again and again is told once, then how often.
+    pub fn trouble_is(&self, text: String) {
+        let mut shared = self.shared();
+        match shared.troubles.note(&text, Instant::now()) {
+            Telling::New => warn!("{text}"),
+            Telling::Again { count, within } => warn!(count, within_s = within.as_secs(), "again: {text}"),
+            Telling::NotNow => debug!("{text}"),
+        }
+        shared.trouble = Some((clock::now().wall, text));
     }
 
     /// A permit arrived, from a receipt or the stream.
@@ -269,6 +286,7 @@ impl Parts {
 
     /// Has a stop stored. It acts already, and is acknowledged only when it is on disk.
     pub fn store_stop(&self, stop: Verified<Stop>) {
+        // It was verified with one of them a moment ago.
         let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
         self.writer.stop(stop, key);
     }

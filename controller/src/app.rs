@@ -14,16 +14,33 @@ use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::body::Budget;
+use crate::body::Budgets;
 use crate::health::Health;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::streams::{StreamEvent, Streams};
+use crate::tokens::Tokens;
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
+
+/// A stop, ready to be served.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedStop {
+    /// As it was signed.
+    pub(crate) sealed: Sealed<Stop>,
+    /// As it goes over streams.
+    pub(crate) event: StreamEvent,
+}
+
+impl From<Sealed<Stop>> for ServedStop {
+    fn from(sealed: Sealed<Stop>) -> Self {
+        let event = StreamEvent::new(&HostEvent::Stop(sealed.clone()));
+        Self { sealed, event }
+    }
+}
 
 /// One running controller.
 #[derive(Debug)]
@@ -36,8 +53,10 @@ pub struct App {
     fleet: RwLock<Fleet>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
-    /// Every stop as it was signed, oldest first.
-    stops: RwLock<Vec<Sealed<Stop>>>,
+    /// Every stop as it was signed, oldest first, and as it goes over streams: made once for all hosts.
+    stops: RwLock<Vec<ServedStop>>,
+    /// Tokens of operators and hosts.
+    pub tokens: Tokens,
     /// Signs permits and stops.
     pub permit_key: SigningKey,
     /// The TUF repository. Held for a whole publish.
@@ -55,7 +74,7 @@ pub struct App {
     /// Whether the store can be written.
     pub health: Health,
     /// What bodies may take of memory.
-    pub bodies: Budget,
+    pub bodies: Budgets,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -68,6 +87,7 @@ impl App {
         fleet: Fleet,
         keys: Keys,
         stops: Vec<Sealed<Stop>>,
+        tokens: Tokens,
         permit_key: SigningKey,
         repository: Repository,
         events: broadcast::Sender<Arc<FleetEvent>>,
@@ -80,7 +100,8 @@ impl App {
             writer,
             fleet: RwLock::new(fleet),
             keys: RwLock::new(keys),
-            stops: RwLock::new(stops),
+            stops: RwLock::new(stops.into_iter().map(ServedStop::from).collect()),
+            tokens,
             permit_key,
             tuf_directory: repository.directory().to_owned(),
             repository: Arc::new(tokio::sync::Mutex::new(repository)),
@@ -89,7 +110,7 @@ impl App {
             events,
             sessions,
             health: Health::default(),
-            bodies: Budget::default(),
+            bodies: Budgets::default(),
             shutdown,
         }
     }
@@ -109,11 +130,11 @@ impl App {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<ServedStop>> {
         self.stops.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<ServedStop>> {
         self.stops.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,6 +142,12 @@ impl App {
     pub fn sender<T: Document>(&self, sealed: &Sealed<T>) -> Option<(HostId, PublicKey)> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
+    }
+
+    /// The host that is enrolled with the key of this id.
+    pub fn host_of(&self, key: &KeyId) -> Option<HostId> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(key).map(|(host, _)| host.clone())
     }
 
     /// Whether another host has this key, under whatever id: keys stored before ids were held to one

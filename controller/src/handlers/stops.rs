@@ -35,7 +35,10 @@ pub async fn make(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<(StatusCode, Json<StopView>), HttpError> {
-    let StopRequest { scope, reason } = body::json(request, Payer::Operator, BYTES_MAX).await?;
+    let StopRequest { scope, reason } = {
+        let payer = Payer::Operator(operator.name.clone());
+        body::json(request, &app.bodies, payer, BYTES_MAX).await?
+    };
     let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
     let too_many = {
         let fleet = app.fleet();

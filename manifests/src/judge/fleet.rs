@@ -10,6 +10,7 @@
 //! - Nothing done for one document walks the fleet.
 
 mod enrol;
+mod fold;
 mod host;
 mod intake;
 mod judge;
@@ -77,6 +78,7 @@ pub struct Fleet {
     wakes: BTreeSet<(Time, HostId)>,
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
+    folds: fold::Folds,
 }
 
 /// One site of the registry.
@@ -119,6 +121,7 @@ impl Fleet {
             wakes: BTreeSet::new(),
             last_event,
             refused: HashMap::new(),
+            folds: fold::Folds::default(),
         }
     }
 
@@ -142,6 +145,23 @@ impl Fleet {
     /// Whether a file list is stored.
     pub fn has_list(&self, digest: &Digest) -> bool {
         self.lists.contains(digest)
+    }
+
+    /// A file list was dropped: who names it again is asked for it.
+    pub fn list_dropped(&mut self, digest: &Digest) {
+        self.lists.remove(digest);
+    }
+
+    /// The file lists that hosts' newest evidence names.
+    pub fn lists_named(&self) -> Vec<Digest> {
+        let covers = self.hosts.values().filter_map(|host| host.evidence.as_ref()).map(|evidence| evidence.cover());
+        let named: HashSet<Digest> = covers.flat_map(|cover| cover.lists.iter().copied()).collect();
+        named.into_iter().collect()
+    }
+
+    /// Whether a host's newest evidence has this state.
+    pub fn is_state_named(&self, digest: &Digest) -> bool {
+        self.hosts.values().any(|host| host.state.as_ref() == Some(digest))
     }
 
     /// The product.
@@ -181,7 +201,8 @@ impl Fleet {
 
     /// The next moment at which [`Fleet::tick`] has something to do.
     pub fn wake(&self) -> Option<Time> {
-        self.wakes.first().map(|(time, _)| *time)
+        let judged = self.wakes.first().map(|(time, _)| *time);
+        judged.into_iter().chain(self.folds.wake()).min()
     }
 
     /// Puts what `operator` publishes in force, and tells of it and of every lift in it that is new.
@@ -235,6 +256,7 @@ impl Fleet {
             self.judge_site(code, now, change);
             self.settle(code, None, now, change);
         }
+        self.unfold(now, change);
     }
 
     fn note(&mut self, change: &mut Change, time: Time, kind: EventKind, host: Option<&HostId>, note: String) {

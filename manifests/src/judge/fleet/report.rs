@@ -49,6 +49,11 @@ impl HostDocument {
         }
     }
 
+    /// Its place among the host's documents.
+    pub fn sequence(&self) -> u64 {
+        self.cover().sequence
+    }
+
     fn kind(&self) -> DocumentKind {
         match self {
             HostDocument::Evidence { .. } => DocumentKind::Evidence,
