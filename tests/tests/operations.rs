@@ -118,6 +118,17 @@ fn a_year_is_over_and_everything_is_renewed() -> Result<()> {
 }
 
 #[test]
+fn a_host_that_was_off_catches_up() -> Result<()> {
+    let check = "kill \"$(cat agent.pid)\"; while kill -0 \"$(cat agent.pid)\" 2> /dev/null; do sleep 0.2; done\n\
+                 for year in 3 4; do\n\
+                 for n in 1 3; do sekisho-baseline renew --key manager-$n.pem baseline; done\n\
+                 sekisho-baseline publish baseline\n\
+                 done\n\
+                 sekisho-agent run --config host/agent.toml >> agent.log 2>&1 & echo $! > agent.pid\n";
+    walk("Yearly root", &(follows(2) + check + &follows(4)))
+}
+
+#[test]
 fn one_leaves_and_one_joins() -> Result<()> {
     let gone = refused("manager-3.pem", "baseline");
     walk("A release manager leaves / joins", &(follows(2) + &gone))
