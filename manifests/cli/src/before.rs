@@ -2,7 +2,7 @@
 //! versions went, and everything here goes on above them. Hosts and controllers know the old versions, and
 //! TUF takes nothing that is older.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::directory::{Directory, DirectoryError};
 use crate::exit::{Exit, Fatal};
@@ -12,7 +12,7 @@ use crate::role_metadata::SignedRole;
 pub(crate) const BEFORE: &str = "metadata/before.json";
 
 /// The newest versions of before; 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Before {
     /// Of the root.

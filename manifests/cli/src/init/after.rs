@@ -56,9 +56,9 @@ impl After {
             files.push((crate::signed::name_of(&bytes), bytes));
         }
         files.push((REGISTRY.to_owned(), registry.to_string().into_bytes()));
-        let mut text = serde_json::to_vec_pretty(&before).unwrap_or_default();
-        text.push(b'\n');
-        files.push((BEFORE.to_owned(), text));
+        let Before { root, targets, lifts } = before;
+        let text = format!("{{\n  \"root\": {root},\n  \"targets\": {targets},\n  \"lifts\": {lifts}\n}}\n");
+        files.push((BEFORE.to_owned(), text.into_bytes()));
         Ok(Self { before, files })
     }
 

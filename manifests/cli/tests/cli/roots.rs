@@ -256,3 +256,55 @@ fn a_root_without_units_gets_them_with_the_next() {
     check(&desk.only("a", "root"), 0, &["signed"]);
     check(&desk.only("b", "root"), 0, &["complete"]);
 }
+
+#[test]
+fn a_new_ceremony_goes_on_above_the_versions_of_before() {
+    let desk = Desk::of_two();
+    desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
+    check(&desk.sign("a"), 0, &[]);
+    check(&desk.sign("b"), 0, &["2.targets.json: signed; 2 of 2"]);
+    // b's key is lost, and with it every second unit.
+    let (old, new) = (desk.text("d"), desk.text("new"));
+    let signers = [format!("manager a;Quality;{}", desk.text("a.pem.pub")), desk.with_c("Design")];
+    let (main, standby) = (desk.text("main.json"), desk.text("standby.json"));
+    let init = |after: &str, to: &str| {
+        run(&[
+            "init",
+            to,
+            "--product",
+            "convenience-issuance",
+            "--after",
+            after,
+            "--signer",
+            &signers[0],
+            "--signer",
+            &signers[1],
+            "--controller",
+            &main,
+            "--controller",
+            &standby,
+        ])
+    };
+    check(&init(&old, &new), 0, &["made, with metadata/2.root.json for:"]);
+    assert!(!desk.exists("new/metadata/1.root.json"));
+    let sign = |who: &str| run(&["sign", &new, "--key", &desk.text(&format!("{who}.pem"))]);
+    check(&sign("b"), 1, &["is no signer's of metadata/2.root.json"]);
+    check(
+        &sign("a"),
+        0,
+        &["2.root.json: signed; 1 of 2", "3.targets.json: made and signed", "+ signer manager c (Design)"],
+    );
+    check(
+        &sign("c"),
+        0,
+        &["2.root.json: signed; 2 of 2", "3.targets.json: signed; 2 of 2", "2.lifts.json: signed; 2 of 2"],
+    );
+    assert_eq!(desk.read("new/baseline.toml"), desk.read("d/baseline.toml"));
+    check(&run(&["check", &new]), 0, &["no mistakes"]);
+    // And once more, above both.
+    let third = desk.text("third");
+    check(&init(&new, &third), 0, &["metadata/3.root.json"]);
+    // What says where roots begin is not to be lost.
+    fs::remove_file(desk.path("new/metadata/before.json")).unwrap();
+    check(&sign("a"), 1, &["it has no metadata/1.root.json"]);
+}
