@@ -30,7 +30,9 @@ impl Fatal for ConsentError {
 impl Consent {
     /// Asks at a terminal unless `yes` was said.
     pub(crate) fn new(yes: bool) -> Self {
-        if !yes && io::stdin().is_terminal() { Self::Asked } else { Self::Given }
+        // Somebody must see the question, too.
+        let is_there = io::stdin().is_terminal() && io::stdout().is_terminal();
+        if !yes && is_there { Self::Asked } else { Self::Given }
     }
 
     /// Prints what `name` changes, and says whether it is to be signed.
