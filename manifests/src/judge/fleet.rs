@@ -193,7 +193,10 @@ impl Fleet {
         let new: Vec<&Lift> = policy.lifts.iter().filter(|lift| !self.lifts().contains(lift)).collect();
         for lift in new {
             let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
-            let note = format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
+            let known = self.stops.iter().any(|known| known.reference.digest == lift.stop);
+            // Another controller's, or made before this one's database was set back; or a slip of the pen.
+            let unknown = if known { "" } else { ", which is not known here," };
+            let note = format!("{}{unknown} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
             self.note(change, now, EventKind::Lift, None, note);
         }
         self.put_in_force(policy, now, change);

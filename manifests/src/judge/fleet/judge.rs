@@ -10,6 +10,7 @@ use crate::outcome::Verdict;
 use crate::permit::Permit;
 use crate::reason::{Code, Reason};
 use crate::reference::Reference;
+use crate::stop::StopRef;
 use crate::time::Time;
 
 impl Policy {
@@ -77,7 +78,9 @@ impl Fleet {
     pub(super) fn own_reasons(&mut self, id: &HostId, now: Time, change: &mut Change) -> bool {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get(id)) else { return false };
         let expired = host.judged_by.as_ref().is_some_and(|reference| now >= policy.closes_at(reference));
-        let ahead = host.record.stop_named.is_some_and(|named| !self.knows(&named));
+        // One that is lifted for its site holds nobody, whoever made it.
+        let freed = |named: &StopRef| policy.lifts.iter().any(|lift| lift.frees(&named.digest, id.site()));
+        let ahead = host.record.stop_named.is_some_and(|named| !self.knows(&named) && !freed(&named));
         let more = [
             (expired, Code::BaselineExpired),
             // Its stop is not known here: a controller restored from the past must not talk it open.
