@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::error::HttpError;
 use crate::role::Role;
+use crate::store::StoreError;
 
 /// Longest token read, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
@@ -30,10 +31,32 @@ pub enum Access {
 }
 
 /// An operator whose token was checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Operator {
     /// The name that stands in stops and publishes.
     pub name: String,
+    /// The token: for how long it is good is asked again by whoever answers for long.
+    token: Arc<str>,
+    /// The least role that the route asks for.
+    needs: Role,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the token: what is printed ends in logs.
+        f.debug_struct("Operator").field("name", &self.name).field("needs", &self.needs).finish()
+    }
+}
+
+impl Operator {
+    /// Whether the token is still that operator's, with the role that the route asks for.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) async fn is_still_known(&self, app: &App) -> Result<bool, StoreError> {
+        let known = app.store.operator(&self.token).await?;
+        Ok(known.is_some_and(|(name, role)| name == self.name && role >= self.needs))
+    }
 }
 
 /// The bearer token of a request.
@@ -56,12 +79,13 @@ pub async fn require(State((app, role)): State<(Arc<App>, Role)>, mut request: R
     // Taken out first: a request cannot be looked at by several threads.
     let token = bearer(request.headers()).map(str::to_owned);
     let checked = async {
+        let token = token?;
         let (name, has) =
-            app.store.operator(&token?).await?.ok_or_else(|| HttpError::token("the token is not known"))?;
+            app.store.operator(&token).await?.ok_or_else(|| HttpError::token("the token is not known"))?;
         if has < role {
             return Err(HttpError::forbidden("role", format!("{name} is {has}; this needs {role}")));
         }
-        Ok(Operator { name })
+        Ok(Operator { name, token: token.into(), needs: role })
     };
     match checked.await {
         Ok(operator) => {

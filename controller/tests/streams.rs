@@ -3,6 +3,8 @@
 
 mod support;
 
+use controller::role::Role;
+use controller::token;
 use futures_util::StreamExt;
 use manifests::api::{self, FleetEvent};
 use manifests::digest::Digest;
@@ -28,8 +30,14 @@ impl Events {
         }
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-        let bytes = answer.bytes_stream().map(|chunk| chunk.unwrap().to_vec()).boxed();
+        let bytes = answer.bytes_stream().map(|chunk| chunk.unwrap_or_default().to_vec()).boxed();
         Self { bytes, text: String::new() }
+    }
+
+    /// Whether the stream ends.
+    async fn ends(&mut self) -> bool {
+        while soon("the end of a stream", self.bytes.next()).await.is_some() {}
+        true
     }
 
     /// Name and data of the next event.
@@ -191,4 +199,46 @@ async fn who_asks_for_the_head_of_a_stream_ends_none() {
     let request = api::StopRequest { scope: Scope::All, reason: "drill".to_owned() };
     assert_eq!(world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await.status(), StatusCode::CREATED);
     stream.named::<Sealed<Stop>>("stop").await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_or_revoked_ends_its_streams() {
+    let world = World::new().await;
+    let (replaced, revoked) = (world.operator("one", Role::Viewer).await, world.operator("two", Role::Viewer).await);
+    let lowered = world.operator("three", Role::Admin).await;
+    let mut streams = Vec::new();
+    for token in [&replaced, &revoked, &lowered] {
+        streams.push(Events::open(&world, api::EVENTS, token, Some(0)).await);
+    }
+    // The one that stays good: the others' end is not everybody's.
+    let mut stays = Events::open(&world, api::EVENTS, &world.admin, None).await;
+    let renewed = world.operator("one", Role::Viewer).await;
+    let arguments = token::Args::Revoke { name: "two".to_owned(), data: world.data() };
+    token::run(arguments).await.unwrap();
+    world.operator("three", Role::Admin).await;
+    for stream in &mut streams {
+        assert!(stream.ends().await);
+    }
+    for token in [&replaced, &revoked, &lowered] {
+        let answer = world.ask(Method::GET, api::SITES, token, None::<&()>).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(world.ask(Method::GET, api::SITES, &renewed, None::<&()>).await.status(), StatusCode::OK);
+    world.host(AP).await;
+    let event: FleetEvent = stays.named("change").await;
+    assert_eq!(event.host.unwrap().as_str(), AP);
+    let nobody = token::Args::Revoke { name: "two".to_owned(), data: world.data() };
+    assert!(token::run(nobody).await.is_err());
+}
+
+#[tokio::test]
+async fn a_replaced_host_key_ends_its_stream() {
+    let world = World::new().await;
+    let mut ap = world.host(AP).await;
+    let session = world.receipt(&ap.evidence("exclusive")).await.session;
+    let mut stream = Events::open(&world, api::STREAM, &session, None).await;
+    world.host(AP).await;
+    assert!(stream.ends().await);
+    let answer = world.ask(Method::GET, api::STREAM, &session, None::<&()>).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
 }

@@ -240,6 +240,8 @@ pub async fn stream(
     let host = session(&app, &headers)?;
     // Opened first: what happens while it is told what there is, is in the queue then.
     let receiver = app.streams.open(host.clone());
+    // Asked again: a key that was replaced in between has ended the streams there were before.
+    session(&app, &headers)?;
     let first = stream::iter(present(&app, &host));
     let later = stream::unfold((receiver, app.shutdown.clone()), |(mut receiver, shutdown)| async move {
         tokio::select! {

@@ -63,6 +63,15 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Forgets what a host acknowledged: it was said with a key that was replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_acknowledgements(&mut self, host: &HostId) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM acknowledgements WHERE host = $1").bind(host.as_str()).execute(&mut *self.0).await?;
+        Ok(())
+    }
+
     /// Keeps an acknowledgement, as it was signed.
     ///
     /// # Errors

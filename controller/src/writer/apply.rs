@@ -147,6 +147,7 @@ async fn enrol(
         transaction.save_host(host, &saved).await?;
     }
     transaction.save_key(host, key).await?;
+    transaction.forget_acknowledgements(host).await?;
     Ok(Ok(()))
 }
 

@@ -25,8 +25,10 @@ pub struct FleetHost {
     pub state: Option<Digest>,
     /// Its newest cover names another state, which it has not shown yet.
     pub unshown: bool,
-    /// The newest permit made for it.
+    /// The newest permit made for its key.
     pub permit: Option<Permit>,
+    /// The highest number that a permit of an earlier key had.
+    pub permit_floor: u64,
     /// The end of the newest *issue* made for it: the latest moment at which it can issue.
     pub issue_until: Option<Time>,
     /// Number of the newest stop it acknowledged; 0 for none.
@@ -57,6 +59,7 @@ impl Default for FleetHost {
             state: None,
             unshown: false,
             permit: None,
+            permit_floor: 0,
             issue_until: None,
             acknowledged: 0,
             appraisal: Arc::new(appraisal),
@@ -69,6 +72,11 @@ impl Default for FleetHost {
 }
 
 impl FleetHost {
+    /// The highest number that any permit for it had; 0 for none.
+    pub(super) fn newest_permit(&self) -> u64 {
+        self.permit.as_ref().map_or(0, |permit| permit.number).max(self.permit_floor)
+    }
+
     /// Issue or hold by its own evidence.
     pub fn verdict(&self) -> Verdict {
         self.verdict

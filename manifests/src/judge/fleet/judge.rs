@@ -220,7 +220,7 @@ impl Fleet {
         if verdict == Verdict::Issue && frozen {
             return Err(Unsigned::Freeze);
         }
-        let last = host.permit.as_ref().map_or(0, |permit| permit.number);
+        let last = host.newest_permit();
         let microseconds = u64::try_from(now.unix_ms()).unwrap_or(0).saturating_mul(1000);
         let permit = Permit {
             product: self.product.clone(),

@@ -439,3 +439,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_replaced_key_acknowledged_and_was_permitted_does_not_count_for_the_new_one() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let issued = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap().permit.unwrap();
+    let made = stop(&mut fleet, Scope::All, at(2), &mut change);
+    fleet.acknowledge(&host(AP), made, at(3), &mut change).unwrap();
+    fleet.enrol(&host(AP), "new".into(), true, at(4), &mut change).unwrap();
+    let view = &fleet.stop_views(at(4))[0];
+    // The machine that had the old key can issue until its permit is over.
+    assert_eq!((view.acknowledged.len(), view.outstanding.as_slice()), (0, &[(host(AP), Some(issued.until))][..]));
+    let row = &fleet.host_rows(at(4))[0];
+    assert_eq!((row.permit.as_ref(), row.acknowledged), (None, 0));
+    let stopped = fleet.host(&host(AP)).unwrap().permit_floor;
+    assert!(stopped > issued.number, "the hold that the stop brought was the newest");
+    let next = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap().permit.unwrap();
+    assert!(next.number > stopped, "numbers go on");
+    assert_eq!(fleet.acknowledge(&host(AP), made, at(5), &mut change), Ok(true));
+}
