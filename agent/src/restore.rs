@@ -5,11 +5,14 @@ use manifests::envelope::EnvelopeError;
 use manifests::gate::{Clocks, Event, Gate};
 use manifests::key::PublicKey;
 
+use crate::parts::HeldStop;
 use crate::state::{KeptStop, Sent, StateDirectory, StateError};
 
 /// What came of it, besides the gate.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
+    /// All stops.
+    pub(crate) stops: Vec<HeldStop>,
     /// Stops of which no controller has the acknowledgement.
     pub(crate) unacknowledged: Vec<KeptStop>,
     /// Why the stored permit is none.
@@ -33,6 +36,8 @@ pub(crate) fn restore(
         Ok(kept) => {
             restored.damaged = kept.damaged;
             kept.stops.iter().for_each(|kept| gate.restore_stop(&kept.stop));
+            let held = |kept: &KeptStop| HeldStop { stop: kept.stop.clone(), key: kept.key.clone() };
+            restored.stops = kept.stops.iter().map(held).collect();
             restored.unacknowledged = kept.stops.into_iter().filter(|kept| !kept.acknowledged).collect();
         }
         Err(error) => restored.damaged.push(error),

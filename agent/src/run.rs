@@ -102,7 +102,10 @@ pub async fn run(
     {
         damaged.push(format!("what was known of running processes in {}: {why}", config.state.display()));
     }
-    let gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
+    let mut gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
+    if let Some(key) = &key {
+        gate.set_key(key.public().id());
+    }
 
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
     let pending = watch.as_ref().map(Watch::pending);
@@ -197,7 +200,9 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
     if let Some(error) = restored.permit_refused {
         parts.trouble("the stored permit is refused", &error);
     }
-    parts.shared().unacknowledged = restored.unacknowledged;
+    let mut shared = parts.shared();
+    shared.stops = restored.stops.into_iter().map(|held| (held.stop.digest(), held)).collect();
+    shared.unacknowledged = restored.unacknowledged;
 }
 
 async fn store_floor(parts: Arc<Parts>, shutdown: CancellationToken) {

@@ -11,7 +11,7 @@ use manifests::durable::{self, DurableError};
 use manifests::envelope::{Document, Sealed, Verified};
 use manifests::gate::{Clocks, HeldPermit};
 use manifests::key::{KeyError, PublicKey, SigningKey};
-use manifests::permit::Permit;
+use manifests::permit::SealedPermit;
 use manifests::stop::Stop;
 use manifests::time::Time;
 use manifests::tree::FileList;
@@ -88,7 +88,7 @@ pub struct StoredPermit {
     received: Time,
     boot_ms: u64,
     boot_id: String,
-    permit: Sealed<Permit>,
+    permit: SealedPermit,
 }
 
 impl StoredPermit {
@@ -98,7 +98,7 @@ impl StoredPermit {
     }
 
     /// The permit, to be verified again.
-    pub fn into_permit(self) -> Sealed<Permit> {
+    pub fn into_permit(self) -> SealedPermit {
         self.permit
     }
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use manifests::api::{FleetEvent, HostEvent};
-use manifests::envelope::{Document, Sealed};
+use manifests::digest::Digest;
+use manifests::envelope::{Document, EnvelopeError, Sealed};
 use manifests::fleet::{Fleet, Policy};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey, SigningKey};
+use manifests::permit::{Permit, SealedPermit};
 use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +23,13 @@ use crate::repository::Repository;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::streams::{StreamEvent, Streams};
+use crate::unlisted::Unlisted;
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
+
+/// Stops as they were signed, by digest.
+pub type Stops = HashMap<Digest, Sealed<Stop>>;
 
 /// One running controller.
 #[derive(Debug)]
@@ -36,8 +42,10 @@ pub struct App {
     fleet: RwLock<Fleet>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
-    /// Every stop as it was signed, oldest first.
-    stops: RwLock<Vec<Sealed<Stop>>>,
+    /// Every stop as it was signed.
+    stops: RwLock<Stops>,
+    /// Stops under keys that the registry does not list.
+    pub unlisted: Unlisted,
     /// Signs permits and stops.
     pub permit_key: SigningKey,
     /// The TUF repository. Held for a whole publish.
@@ -67,7 +75,7 @@ impl App {
         writer: Writer,
         fleet: Fleet,
         keys: Keys,
-        stops: Vec<Sealed<Stop>>,
+        stops: Stops,
         permit_key: SigningKey,
         repository: Repository,
         events: broadcast::Sender<Arc<FleetEvent>>,
@@ -81,6 +89,7 @@ impl App {
             fleet: RwLock::new(fleet),
             keys: RwLock::new(keys),
             stops: RwLock::new(stops),
+            unlisted: Unlisted::default(),
             permit_key,
             tuf_directory: repository.directory().to_owned(),
             repository: Arc::new(tokio::sync::Mutex::new(repository)),
@@ -109,12 +118,21 @@ impl App {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Stops> {
         self.stops.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Stops> {
         self.stops.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A permit, signed in the version that its host takes.
+    ///
+    /// # Errors
+    /// As [`Permit::seal`].
+    pub(crate) fn seal(&self, permit: &Permit) -> Result<SealedPermit, EnvelopeError> {
+        let version = self.fleet().host(&permit.host).map_or(1, |host| host.version);
+        permit.seal(version, &self.permit_key)
     }
 
     /// The host whose key a document claims to be signed with; none for an unknown key.

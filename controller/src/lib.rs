@@ -26,6 +26,7 @@ pub mod session;
 pub mod store;
 pub mod streams;
 pub mod token;
+pub mod unlisted;
 pub mod writer;
 
 use manifests::chain;

@@ -2,11 +2,11 @@
 
 use manifests::api::StopView;
 use manifests::digest::Digest;
-use manifests::envelope::EnvelopeError;
+use manifests::envelope::{EnvelopeError, Verified};
 use manifests::fleet::{EnrolError, HostDocument, Policy, Refusal, ReportAnswer, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
-use manifests::stop::{Scope, StopRef};
+use manifests::stop::{Scope, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{mpsc, oneshot};
 
@@ -73,6 +73,8 @@ pub(crate) enum WriterCommand {
     Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
     Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
+    Handed { host: HostId, stops: Vec<(Verified<Stop>, PublicKey)>, reply: Reply<()> },
+    TakeOver { stop: Digest, operator: String, reply: Reply<StopView> },
     PutInForce { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
     Probe(Reply<()>),
     Tick,
@@ -159,6 +161,22 @@ impl Writer {
     /// [`WriteError::Stop`] for one that stops nobody, or not written.
     pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, WriteError> {
         self.ask(|reply| WriterCommand::Stop { scope, reason, operator, reply }).await
+    }
+
+    /// Stops that a host has and that are not known here, with the keys that signed them.
+    ///
+    /// # Errors
+    /// If what is taken over was not written.
+    pub async fn handed(&self, host: HostId, stops: Vec<(Verified<Stop>, PublicKey)>) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::Handed { host, stops, reply }).await
+    }
+
+    /// An operator takes over a stop under a key that the registry does not list, with its chain.
+    ///
+    /// # Errors
+    /// [`WriteError::Stop`] for one that nobody handed in, or not written.
+    pub async fn take_over(&self, stop: Digest, operator: String) -> Result<StopView, WriteError> {
+        self.ask(|reply| WriterCommand::TakeOver { stop, operator, reply }).await
     }
 
     /// Timestamp and snapshot are good until then, and what was published with them is in force.

@@ -50,6 +50,7 @@ routes! {
     post "/v1/acknowledgements"  Access::HostKey        => host::acknowledge;
     get  "/v1/versions"          Access::Public         => host::versions;
     get  "/v1/stream"            Access::Session        => host::stream;
+    post "/v1/handed"            Access::Session        => host::handed;
     put  "/v1/files/{digest}"    Access::Session        => host::file_list;
     get  "/tuf/{*path}"          Access::Public         => tuf::file;
     get  "/healthz"              Access::Public         => views::health;
@@ -61,6 +62,8 @@ routes! {
     get  "/v1/events"            VIEWER                 => events::stream;
     get  "/v1/stops"             VIEWER                 => stops::list;
     post "/v1/stops"             OPERATOR               => stops::make;
+    get  "/v1/unlisted-stops"    VIEWER                 => stops::unlisted;
+    post "/v1/unlisted-stops/{digest}" OPERATOR         => stops::take_over;
     post "/v1/publish"           ADMIN                  => publish::publish;
 }
 
@@ -115,6 +118,7 @@ mod tests {
             api::ACKNOWLEDGEMENTS,
             api::VERSIONS,
             api::STREAM,
+            api::HANDED,
             api::FILES,
             api::TUF,
             api::HEALTH,
@@ -123,6 +127,7 @@ mod tests {
             api::ITEMS,
             api::EVENTS,
             api::STOPS,
+            api::UNLISTED_STOPS,
             api::PUBLISH,
         ];
         for endpoint in endpoints {

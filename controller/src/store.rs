@@ -28,6 +28,7 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 
 pub use hosts::StateRow;
 pub use publishes::PublishRow;
+pub(crate) use stops::broken_chain;
 pub use tokens::TokenUse;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");

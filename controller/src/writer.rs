@@ -141,17 +141,17 @@ fn tell(app: &Arc<App>, change: Change) {
 
 fn push(app: &App, permits: &[Permit]) {
     for permit in permits {
-        match Sealed::seal(permit, &app.permit_key) {
+        match app.seal(permit) {
             Ok(sealed) => app.streams.push(&permit.host, StreamEvent::new(&HostEvent::Permit(sealed))),
             Err(error) => tracing::error!(host = %permit.host, error = chain(&error), "a permit cannot be signed"),
         }
     }
 }
 
-/// Pushes a stop to everybody: hosts keep the whole chain.
+/// Pushes a stop to everybody: hosts keep all chains, whole.
 fn push_stop(app: &App, stop: Sealed<Stop>) {
     app.streams.push_all(&StreamEvent::new(&HostEvent::Stop(stop.clone())));
-    app.stops_mut().push(stop);
+    app.stops_mut().insert(stop.digest(), stop);
 }
 
 async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError> {

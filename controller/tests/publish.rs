@@ -85,12 +85,12 @@ async fn a_lift_is_taken_whatever_stops_are_known_here_and_whoever_has_left_the_
     assert_eq!(answer.status(), StatusCode::OK, "{:?}", answer.text().await);
     // A host that has that stop, and whose gate the lift opens, gets its permit here, too.
     let mut ap = world.host(AP).await;
-    ap.stop = Some(manifests::stop::StopRef { number: 1, digest: elsewhere });
+    ap.stops = vec![manifests::stop::StopRef { number: 1, digest: elsewhere }];
     let receipt = world.receipt(&ap.evidence("exclusive")).await;
     let permit = receipt.permit.unwrap().claimed().unwrap();
     assert!(permit.reasons.iter().all(|reason| reason.code != Code::Stopped), "{:?}", permit.reasons);
     // A stop that no lift names still holds whoever has it.
-    ap.stop = Some(manifests::stop::StopRef { number: 2, digest: manifests::digest::Digest::of(b"not lifted") });
+    ap.stops = vec![manifests::stop::StopRef { number: 2, digest: manifests::digest::Digest::of(b"not lifted") }];
     let receipt = world.receipt(&ap.heartbeat("exclusive")).await;
     let permit = receipt.permit.unwrap().claimed().unwrap();
     assert!(permit.reasons.iter().any(|reason| reason.code == Code::Stopped), "{:?}", permit.reasons);

@@ -10,7 +10,7 @@ use manifests::api::{self, FleetEvent};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::outcome::Verdict;
-use manifests::permit::Permit;
+use manifests::permit::{Permit, SealedPermit};
 use manifests::reason::Code;
 use manifests::stop::{Acknowledgement, Scope, Stop, StopRef};
 use reqwest::{Method, StatusCode};
@@ -71,7 +71,7 @@ impl Events {
     }
 
     async fn permit(&mut self) -> Permit {
-        self.named::<Sealed<Permit>>("permit").await.claimed().unwrap()
+        self.named::<SealedPermit>("permit").await.claimed().unwrap()
     }
 }
 
@@ -130,16 +130,27 @@ async fn a_host_that_names_a_stop_that_is_not_ours_gets_all_of_ours_either_way()
     let made = world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await;
     let made: api::StopView = made.json().await.unwrap();
     // As after a controller that was replaced by an empty one.
-    other.stop = Some(StopRef { number: made.stop.number, digest: Digest::of(b"another controller's") });
+    other.stops = vec![StopRef { number: made.stop.number, digest: Digest::of(b"another controller's") }];
     let receipt = world.receipt(&other.evidence("exclusive")).await;
     let stops = |stop: &Sealed<Stop>| stop.claimed().unwrap().number;
     assert_eq!(receipt.stops.iter().map(stops).collect::<Vec<_>>(), [1]);
     let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
     let (event, data) = stream.next().await;
     assert_eq!(event, "stop", "{data}");
-    other.stop = Some(made.stop);
+    other.stops = vec![made.stop];
     let receipt = world.receipt(&other.heartbeat("exclusive")).await;
     assert!(receipt.stops.is_empty(), "it has it");
+    // It has not said that it is on disk: what it said before may have been lost with this controller's database.
+    let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
+    assert_eq!(stream.next().await.0, "stop");
+    let said = Acknowledgement {
+        product: support::product(),
+        host: other.id.clone(),
+        stop: made.stop,
+        time: controller::clock::now(),
+    };
+    let sealed = Sealed::seal(&said, &other.key).unwrap();
+    world.ask(Method::POST, api::ACKNOWLEDGEMENTS, "", Some(&sealed)).await;
     let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
     assert_ne!(stream.next().await.0, "stop");
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 pub use ::client::ClientError;
 use ::client::{Address, AskLimits, Token};
-use manifests::api::{self, FleetView, HostRow, ItemRow, SiteView, StopRequest, StopView};
+use manifests::api::{self, FleetView, HostRow, ItemRow, SiteView, StopRequest, StopView, UnlistedStop};
+use manifests::digest::Digest;
 use manifests::id::SiteCode;
 use serde::de::DeserializeOwned;
 
@@ -110,6 +111,23 @@ impl OperatorClient {
     /// [`ClientError`]
     pub async fn stops(&self) -> Result<Vec<StopView>, ClientError> {
         self.get(api::STOPS).await
+    }
+
+    /// Stops under keys that the registry does not list.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn unlisted(&self) -> Result<Vec<UnlistedStop>, ClientError> {
+        self.get(api::UNLISTED_STOPS).await
+    }
+
+    /// Takes over such a stop.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with 403 if the token's role may not, 404 if no host has handed it in.
+    pub async fn take_over(&self, stop: &Digest) -> Result<StopView, ClientError> {
+        let url = self.address.url(&format!("{}/{stop}", api::UNLISTED_STOPS));
+        self.client.ask(self.client.post(url).token(&self.token)).await
     }
 
     /// Stops sites, at once.

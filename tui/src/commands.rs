@@ -17,6 +17,7 @@ pub mod sites;
 pub mod stop;
 pub mod stops;
 mod table;
+pub mod unlisted;
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,20 @@ pub async fn run(
         Command::Sites(form) => sites::print(&client.fleet().await?, form.output, style, out),
         Command::Hosts(form) => hosts::print(&client.hosts().await?, form.output, style, now, out),
         Command::Items(form) => items::print(&client.items().await?, form.output, style, out),
-        Command::Stops(form) => stops::print(&client.stops().await?, form.output, style, out),
+        Command::Stops(form) => {
+            let stops = client.stops().await?;
+            // A controller of before has no such list, and the stops are what was asked for.
+            let waiting = client.unlisted().await.map_or(0, |unlisted| unlisted.len());
+            if let Some(note) = unlisted::note(waiting, style) {
+                eprintln!("{note}");
+            }
+            stops::print(&stops, form.output, style, out)
+        }
+        Command::Unlisted(form) => unlisted::print(&client.unlisted().await?, form.output, style, out),
+        Command::TakeOver(stop) => {
+            let view = stop::settled(client, client.take_over(&stop.stop).await?).await;
+            stop::print(&view, stop.output.output, style, out)
+        }
         Command::Stop(stop) => {
             let view = stop::settled(client, client.stop(&stop::request(&stop)).await?).await;
             stop::print(&view, stop.output.output, style, out)

@@ -233,6 +233,12 @@ stop-outstanding = Outstanding ({ $count }), able to issue until their permit en
 stop-nobody = none
 stop-permit-end = { $host } until { $time }
 stop-permit-none = { $host } has no permit
+unlisted-none = No stop waits to be taken over.
+unlisted-waiting = { $count ->
+    [one] 1 stop under a key that the registry does not list waits to be taken over: sekisho unlisted
+   *[other] { $count } stops under keys that the registry does not list wait to be taken over: sekisho unlisted
+}
+head-key = key
 stops-none = No stop was ever made.
 stops-lifted-all = all of it
 

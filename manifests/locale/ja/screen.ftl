@@ -224,6 +224,9 @@ stop-outstanding = 未受領 ({ $count })。許可の期限までは発行でき
 stop-nobody = なし
 stop-permit-end = { $host } { $time } まで
 stop-permit-none = { $host } 許可なし
+unlisted-none = 引き継ぎを待つ停止はありません。
+unlisted-waiting = 台帳にない鍵による停止が { $count } 件、引き継ぎを待っています: sekisho unlisted
+head-key = 鍵
 stops-none = 停止はまだありません。
 stops-lifted-all = すべて解除
 

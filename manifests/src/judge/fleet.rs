@@ -9,6 +9,7 @@
 //!   at once, an issue in answer to the last document that counted.
 //! - Nothing done for one document walks the fleet.
 
+mod chains;
 mod enrol;
 mod host;
 mod intake;
@@ -72,7 +73,7 @@ pub struct Fleet {
     /// Whose key it is, of every host's present key.
     keys: HashMap<KeyId, HostId>,
     sites: BTreeMap<SiteCode, FleetSite>,
-    stops: Vec<FleetStop>,
+    stops: chains::Chains,
     lists: HashSet<Digest>,
     wakes: BTreeSet<(Time, HostId)>,
     last_event: u64,
@@ -114,7 +115,7 @@ impl Fleet {
             hosts: HashMap::new(),
             keys: HashMap::new(),
             sites: BTreeMap::new(),
-            stops: Vec::new(),
+            stops: chains::Chains::default(),
             lists: HashSet::new(),
             wakes: BTreeSet::new(),
             last_event,
@@ -193,7 +194,7 @@ impl Fleet {
         let new: Vec<&Lift> = policy.lifts.iter().filter(|lift| !self.lifts().contains(lift)).collect();
         for lift in new {
             let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
-            let known = self.stops.iter().any(|known| known.reference.digest == lift.stop);
+            let known = self.knows_stop(&lift.stop);
             // Another controller's, or made before this one's database was set back; or a slip of the pen.
             let unknown = if known { "" } else { ", which is not known here," };
             let note = format!("{}{unknown} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);

@@ -73,7 +73,7 @@ impl Fleet {
         };
         *host = kept;
         // The new machine may never have seen what the old one has on disk.
-        for stop in &mut self.stops {
+        for stop in self.stops.all_mut() {
             stop.acknowledged.remove(id);
         }
         change.hosts.insert(id.clone());

@@ -19,6 +19,8 @@ pub struct FleetHost {
     pub key: Option<KeyId>,
     /// Its documents.
     pub record: HostRecord,
+    /// The version of its newest document: permits for it are made in the version that belongs to that one.
+    pub version: u64,
     /// The newest state it showed, as it was sent, with the newest cover.
     pub evidence: Option<AnyEvidence>,
     /// Digest of that state.
@@ -55,6 +57,7 @@ impl Default for FleetHost {
         Self {
             key: None,
             record: HostRecord::default(),
+            version: 1,
             evidence: None,
             state: None,
             unshown: false,

@@ -80,7 +80,7 @@ impl Fleet {
         let expired = host.judged_by.as_ref().is_some_and(|reference| now >= policy.closes_at(reference));
         // One that is lifted for its site holds nobody, whoever made it.
         let freed = |named: &StopRef| policy.lifts.iter().any(|lift| lift.frees(&named.digest, id.site()));
-        let ahead = host.record.stop_named.is_some_and(|named| !self.knows(&named) && !freed(&named));
+        let ahead = host.record.stops_named.iter().any(|named| !self.stops.has(named) && !freed(named));
         let more = [
             (expired, Code::BaselineExpired),
             // Its stop is not known here: a controller restored from the past must not talk it open.
@@ -213,7 +213,7 @@ impl Fleet {
     /// [`Unsigned`]. A hold is made in a freeze too: closing needs no proof.
     pub(super) fn make_permit(&mut self, id: &HostId, now: Time) -> Result<Permit, Unsigned> {
         let (verdict, reasons) = self.allowed(id, now);
-        let stop = self.newest_stop();
+        let stops = self.stops.ends().copied().collect();
         let frozen = now >= self.online_until;
         let host = self.hosts.get_mut(id).ok_or(Unsigned::NoBaseline)?;
         let reference = host.judged_by.as_ref().ok_or(Unsigned::NoBaseline)?;
@@ -225,6 +225,7 @@ impl Fleet {
         let permit = Permit {
             product: self.product.clone(),
             host: id.clone(),
+            key: host.key.clone(),
             number: last.saturating_add(1).max(microseconds),
             baseline: reference.digest(),
             state: host.state,
@@ -233,7 +234,7 @@ impl Fleet {
             reasons,
             issued: now,
             until: now.after(reference.baseline().gate.permit_ttl),
-            stop,
+            stops,
         };
         if verdict == Verdict::Issue {
             host.issue_until = host.issue_until.max(Some(permit.until));
