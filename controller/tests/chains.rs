@@ -59,6 +59,17 @@ async fn allowed(world: &World, id: &str) -> Vec<Code> {
     row.allowed.reasons.iter().map(|reason| reason.code).collect()
 }
 
+/// Copies the database of a controller that does not run.
+fn copy_database(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in ["controller.db", "controller.db-wal", "controller.db-shm"] {
+        let _ = std::fs::remove_file(to.join(name));
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_stop_of_a_listed_controller_is_taken_over_and_reaches_everybody() {
     let mut world = World::new().await;
@@ -103,18 +114,15 @@ async fn a_controller_set_back_to_before_its_stop_makes_another_one_and_both_cou
     let (mut ap, mut other) = (world.host(AP).await, world.host(OTHER).await);
     world.receipt(&other.evidence("exclusive")).await;
     world.stop().await;
-    let (database, copy) = (world.data().join("controller.db"), world.data().join("copy.db"));
-    std::fs::copy(&database, &copy).unwrap();
+    let copy = world.data().join("copy");
+    copy_database(&world.data(), &copy);
     world.start().await;
     let lost = stop(&world).await;
     let receipt = world.receipt(&ap.evidence("exclusive")).await;
     let key = controller::data::Data::new(world.data()).public().unwrap().permit_key;
     let lost_signed = HandedStop { key, stop: receipt.stops[0].clone() };
     world.stop().await;
-    for name in ["controller.db", "controller.db-wal", "controller.db-shm"] {
-        let _ = std::fs::remove_file(world.data().join(name));
-    }
-    std::fs::copy(&copy, &database).unwrap();
+    copy_database(&copy, &world.data());
     world.start().await;
     // A stop at once, before any host is back.
     let again = stop(&world).await;
