@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use crate::backoff::{Backoff, RETRY_MAX};
 use crate::client::ClientError;
 use crate::clock;
+use crate::hand_in::Unknown;
 use crate::parts::{Parts, Seen};
 use crate::state::{Sent, StateError, envelope_json};
 
@@ -187,8 +188,16 @@ impl Reporter {
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
-        if !receipt.unknown_stops.is_empty() {
-            parts.hand_in(receipt.unknown_stops, receipt.session.clone());
+        if !receipt.unknown_stops.is_empty() || receipt.unknown_permit.is_some() {
+            // Before the receipt's own permit takes its place.
+            let held = parts.keeper.read(|gate| gate.permit().cloned()).flatten();
+            let held = held.filter(|held| Some(held.permit.number) == receipt.unknown_permit);
+            let unknown = Unknown {
+                stops: receipt.unknown_stops,
+                permit: receipt.unknown_permit,
+                held: held.map(|held| held.permit.sealed().clone()),
+            };
+            parts.hand_in(unknown, receipt.session.clone());
         }
         parts.shared().contact = Some(clock::now().wall);
         parts.client.note_evidence_version(receipt.evidence);
@@ -202,7 +211,8 @@ impl Reporter {
         if let Some(permit) = receipt.permit {
             parts.permit(permit);
         }
-        if let Some(why) = receipt.unsigned {
+        // It is asked for, and the next document is answered with one.
+        if let Some(why) = receipt.unsigned.filter(|_| receipt.unknown_permit.is_none()) {
             warn!(why, "no permit is signed");
             parts.shared().trouble = Some((clock::now().wall, format!("the controller signs no permit: {why}")));
         }

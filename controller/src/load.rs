@@ -49,6 +49,8 @@ pub async fn load(
         stops.insert(known.reference.digest, sealed);
         fleet.restore_stop(known).map_err(|error| broken_chain(&error))?;
     }
+    let (set_back, looked_at) = connection.set_back().await?;
+    fleet.restore_set_back(set_back, looked_at);
     for digest in connection.stored_lists().await? {
         fleet.list_stored(digest);
     }

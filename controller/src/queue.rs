@@ -6,6 +6,7 @@ use manifests::envelope::{EnvelopeError, Verified};
 use manifests::fleet::{EnrolError, HostDocument, Policy, Refusal, ReportAnswer, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
+use manifests::permit::VerifiedPermit;
 use manifests::stop::{Scope, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{mpsc, oneshot};
@@ -73,7 +74,8 @@ pub(crate) enum WriterCommand {
     Acknowledge { host: HostId, key: KeyId, stop: StopRef, envelope: String, reply: Reply<()> },
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
     Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
-    Handed { host: HostId, stops: Vec<(Verified<Stop>, PublicKey)>, reply: Reply<()> },
+    Handed { host: HostId, handed: HandedIn, reply: Reply<()> },
+    LookedAt { operator: String, note: String, reply: Reply<bool> },
     TakeOver { stop: Digest, operator: String, reply: Reply<StopView> },
     PutInForce { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
     Probe(Reply<()>),
@@ -93,6 +95,17 @@ pub struct Report {
     pub digest: Digest,
     /// As it was signed, of full evidence.
     pub envelope: Option<String>,
+}
+
+/// What a host hands in, each signature checked.
+#[derive(Debug, Default)]
+pub struct HandedIn {
+    /// Stops with the keys that signed them.
+    pub stops: Vec<(Verified<Stop>, PublicKey)>,
+    /// Number of the permit that the host was asked for.
+    pub permit_number: Option<u64>,
+    /// That permit, if this controller's own key signed it.
+    pub own_permit: Option<VerifiedPermit>,
 }
 
 /// Hands requests to the writer.
@@ -163,12 +176,20 @@ impl Writer {
         self.ask(|reply| WriterCommand::Stop { scope, reason, operator, reply }).await
     }
 
-    /// Stops that a host has and that are not known here, with the keys that signed them.
+    /// What a host has and is not known here.
     ///
     /// # Errors
     /// If what is taken over was not written.
-    pub async fn handed(&self, host: HostId, stops: Vec<(Verified<Stop>, PublicKey)>) -> Result<(), WriteError> {
-        self.ask(|reply| WriterCommand::Handed { host, stops, reply }).await
+    pub async fn handed(&self, host: HostId, handed: HandedIn) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::Handed { host, handed, reply }).await
+    }
+
+    /// An operator has looked at it that this controller was set back. Says whether there was anything to look at.
+    ///
+    /// # Errors
+    /// If it was not written.
+    pub async fn looked_at(&self, operator: String, note: String) -> Result<bool, WriteError> {
+        self.ask(|reply| WriterCommand::LookedAt { operator, note, reply }).await
     }
 
     /// An operator takes over a stop under a key that the registry does not list, with its chain.

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::auth::{Access, require};
 use crate::error::HttpError;
-use crate::handlers::{events, host, publish, stops, tuf, views};
+use crate::handlers::{events, host, publish, set_back, stops, tuf, views};
 use crate::role::Role;
 
 /// One route.
@@ -64,6 +64,8 @@ routes! {
     post "/v1/stops"             OPERATOR               => stops::make;
     get  "/v1/unlisted-stops"    VIEWER                 => stops::unlisted;
     post "/v1/unlisted-stops/{digest}" OPERATOR         => stops::take_over;
+    get  "/v1/set-back"          VIEWER                 => set_back::view;
+    post "/v1/set-back"          ADMIN                  => set_back::looked_at;
     post "/v1/publish"           ADMIN                  => publish::publish;
 }
 
@@ -128,6 +130,7 @@ mod tests {
             api::EVENTS,
             api::STOPS,
             api::UNLISTED_STOPS,
+            api::SET_BACK,
             api::PUBLISH,
         ];
         for endpoint in endpoints {

@@ -13,6 +13,7 @@ mod columns;
 mod events;
 mod hosts;
 mod publishes;
+mod set_back;
 mod stops;
 mod tokens;
 

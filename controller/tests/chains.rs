@@ -4,7 +4,10 @@
 mod support;
 
 use controller::role::Role;
-use manifests::api::{self, HANDED_STOPS_MAX, Handed, HandedStop, HostRow, StopView, UnlistedStop};
+use manifests::api::{
+    self, FleetView, HANDED_STOPS_MAX, Handed, HandedStop, HostRow, LookedAt, SetBackProof, SetBackView, StopView,
+    UnlistedStop,
+};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::id::HostId;
@@ -49,7 +52,7 @@ async fn names(world: &World, host: &mut Host, ends: Vec<StopRef>) -> (Vec<StopR
 }
 
 async fn hand_in(world: &World, session: &str, stops: Vec<HandedStop>) -> StatusCode {
-    world.ask(Method::POST, api::HANDED, session, Some(&Handed { stops })).await.status()
+    world.ask(Method::POST, api::HANDED, session, Some(&Handed { stops, ..Handed::default() })).await.status()
 }
 
 async fn allowed(world: &World, id: &str) -> Vec<Code> {
@@ -131,6 +134,8 @@ async fn a_controller_set_back_to_before_its_stop_makes_another_one_and_both_cou
     let (asked, session) = names(&world, &mut ap, vec![lost.stop]).await;
     assert_eq!(asked, [lost.stop]);
     assert_eq!(hand_in(&world, &session, vec![lost_signed]).await, StatusCode::NO_CONTENT);
+    let noticed = world.see::<SetBackView>(api::SET_BACK).await.set_back.unwrap();
+    assert_eq!((noticed.proof, noticed.number), (SetBackProof::Stop, 1));
     let mut both = vec![lost.stop, again.stop];
     both.sort();
     for host in [&mut ap, &mut other] {
@@ -149,6 +154,62 @@ async fn a_controller_set_back_to_before_its_stop_makes_another_one_and_both_cou
     world.stop().await;
     world.start().await;
     assert_eq!(world.see::<Vec<StopView>>(api::STOPS).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_restored_controller_lets_nobody_issue_until_an_admin_has_looked_at_it() {
+    let mut world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    world.stop().await;
+    let copy = world.data().join("copy");
+    copy_database(&world.data(), &copy);
+    world.start().await;
+    let lost = world.receipt(&other.heartbeat("exclusive")).await.permit.unwrap();
+    other.permit = lost.claimed().unwrap().number;
+    world.stop().await;
+    copy_database(&copy, &world.data());
+    world.start().await;
+    let ask = async |world: &World, other: &mut Host| world.receipt(&other.evidence("exclusive")).await;
+    let hand_in = async |world: &World, session: &str, handed: &Handed| {
+        world.ask(Method::POST, api::HANDED, session, Some(handed)).await.status()
+    };
+    let receipt = ask(&world, &mut other).await;
+    assert_eq!((receipt.unknown_permit, receipt.unsigned.as_deref()), (Some(other.permit), Some("permit-unknown")));
+    // A stranger's signature proves nothing.
+    let stranger = lost.claimed().unwrap().seal(3, &SigningKey::generate().unwrap()).unwrap();
+    let handed = |permit| Handed { permit_number: Some(other.permit), permit, ..Handed::default() };
+    assert_eq!(hand_in(&world, &receipt.session, &handed(Some(stranger))).await, StatusCode::NO_CONTENT);
+    assert_eq!(world.see::<SetBackView>(api::SET_BACK).await.set_back, None);
+    world.stop().await;
+    copy_database(&copy, &world.data());
+    world.start().await;
+    let receipt = ask(&world, &mut other).await;
+    let handed = Handed { permit_number: Some(other.permit), permit: Some(lost), ..Handed::default() };
+    assert_eq!(hand_in(&world, &receipt.session, &handed).await, StatusCode::NO_CONTENT);
+    for restarted in [false, true] {
+        if restarted {
+            world.stop().await;
+            world.start().await;
+        }
+        let noticed = world.see::<SetBackView>(api::SET_BACK).await.set_back.unwrap();
+        assert_eq!((noticed.number, noticed.host.as_str()), (other.permit, OTHER));
+        assert_eq!(world.see::<FleetView>(api::SITES).await.set_back, Some(noticed));
+        assert_eq!(ask(&world, &mut other).await.unsigned.as_deref(), Some("set-back"), "restarted: {restarted}");
+    }
+    let look = async |world: &World, token: &str, note: &str| {
+        let note = LookedAt { note: note.to_owned() };
+        world.ask(Method::POST, api::SET_BACK, token, Some(&note)).await
+    };
+    let duty = world.operator("duty", Role::Operator).await;
+    assert_eq!(code(look(&world, &duty, "restored").await).await.1, "role");
+    assert_eq!(code(look(&world, &world.admin, " ").await).await, (400, "malformed".to_owned()));
+    assert_eq!(look(&world, &world.admin, "restored").await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(code(look(&world, &world.admin, "restored").await).await, (404, "not-found".to_owned()));
+    world.stop().await;
+    world.start().await;
+    let permit = ask(&world, &mut other).await.permit.unwrap().claimed().unwrap();
+    assert!(permit.number > other.permit && permit.reasons.is_empty(), "{permit:?}");
 }
 
 #[tokio::test]
@@ -194,12 +255,14 @@ async fn what_no_key_signed_is_not_taken_from_a_host() {
     let key = SigningKey::generate().unwrap();
     let theirs = chain(&key, &["signed"]);
     let claimed = HandedStop { key: world.standby.public().clone(), stop: theirs[0].stop.clone() };
-    let answer = world.ask(Method::POST, api::HANDED, &session, Some(&Handed { stops: vec![claimed] })).await;
+    let answer = world
+        .ask(Method::POST, api::HANDED, &session, Some(&Handed { stops: vec![claimed], ..Handed::default() }))
+        .await;
     assert_eq!(code(answer).await, (401, "signature".to_owned()));
-    let many = Handed { stops: vec![theirs[0].clone(); HANDED_STOPS_MAX + 1] };
+    let many = Handed { stops: vec![theirs[0].clone(); HANDED_STOPS_MAX + 1], ..Handed::default() };
     let answer = world.ask(Method::POST, api::HANDED, &session, Some(&many)).await;
     assert_eq!(code(answer).await, (400, "malformed".to_owned()));
-    let answer = world.ask(Method::POST, api::HANDED, "", Some(&Handed { stops: theirs })).await;
+    let answer = world.ask(Method::POST, api::HANDED, "", Some(&Handed { stops: theirs, ..Handed::default() })).await;
     assert_eq!(code(answer).await, (401, "token".to_owned()));
     assert!(world.see::<Vec<UnlistedStop>>(api::UNLISTED_STOPS).await.is_empty());
 }

@@ -51,6 +51,8 @@ pub const STOPS: &str = "/v1/stops";
 /// `GET`, operator: list of [`UnlistedStop`]; `POST` below it `/{digest}`, role operator: takes the stop over, 201
 /// with its [`StopView`].
 pub const UNLISTED_STOPS: &str = "/v1/unlisted-stops";
+/// `GET`, operator: [`SetBackView`]; `POST`, role admin: [`LookedAt`], 204.
+pub const SET_BACK: &str = "/v1/set-back";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
 
@@ -82,7 +84,7 @@ pub struct Receipt {
     pub next: Next,
     /// The permit that answers, issue or hold. None if the controller signs none; `unsigned` says why.
     pub permit: Option<SealedPermit>,
-    /// Why no permit is signed: `freeze`, `no-baseline`.
+    /// Why no permit is signed: `freeze`, `no-baseline`, `set-back`, `permit-unknown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<String>,
     /// Stops newer than the newest one the document named, oldest first, [`STOPS_PER_RECEIPT_MAX`] at most.
@@ -93,6 +95,10 @@ pub struct Receipt {
     /// ([`HANDED`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown_stops: Vec<StopRef>,
+    /// Number of the permit that the document named and the controller does not know: the host hands it in
+    /// ([`HANDED`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_permit: Option<u64>,
     /// Bearer for the stream and file lists, valid for an hour.
     pub session: String,
     /// Version of the current `timestamp.json`: a higher one than the host's means refresh.
@@ -109,6 +115,12 @@ pub struct Handed {
     /// Stops, each behind the one that it follows, [`HANDED_STOPS_MAX`] at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stops: Vec<HandedStop>,
+    /// Number of the permit that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit_number: Option<u64>,
+    /// That permit; none if the host has it no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<SealedPermit>,
 }
 
 /// A stop with the key that signed it, which may have left the registry.
@@ -179,10 +191,65 @@ pub struct FleetView {
     pub time: Time,
     /// Version and digest of the baseline in force; none before the first publish.
     pub baseline: Option<BaselineRef>,
+    /// It was noticed that this controller was set back to an earlier moment: nobody may issue until an operator has
+    /// looked at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_back: Option<SetBack>,
     /// Counts; the denominator is the registry's.
     pub counts: Counts,
     /// Worst first, then by code.
     pub sites: Vec<SiteRow>,
+}
+
+/// A controller was set back to an earlier moment: something that its own key signed is not known to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBack {
+    /// When it was noticed.
+    pub noticed: Time,
+    /// The host that handed it in.
+    pub host: HostId,
+    /// What it was.
+    pub proof: SetBackProof,
+    /// Its number: of a permit or stop, or the generation of an enrolment.
+    pub number: u64,
+}
+
+/// What proves that a controller was set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetBackProof {
+    /// A permit.
+    Permit,
+    /// A stop.
+    Stop,
+    /// Its word for a host's key.
+    Enrolment,
+}
+
+impl SetBackProof {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SetBackProof::Permit => "permit",
+            SetBackProof::Stop => "stop",
+            SetBackProof::Enrolment => "enrolment",
+        }
+    }
+}
+
+/// What [`SET_BACK`] answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBackView {
+    /// What was noticed; null if nothing, or an operator has looked since.
+    pub set_back: Option<SetBack>,
+}
+
+/// An operator says that it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookedAt {
+    /// What was found, for the record: as a stop's reason.
+    pub note: String,
 }
 
 /// A baseline in force.
@@ -382,6 +449,8 @@ pub enum EventKind {
     Enrolled,
     /// A document did not count.
     Refused,
+    /// It was noticed that this controller was set back, or an operator has looked at that.
+    SetBack,
     /// A kind of a later version: whoever shows events shows its note.
     #[serde(untagged)]
     Unrecognized(String),
@@ -398,6 +467,7 @@ impl EventKind {
             EventKind::Acknowledged => "acknowledged",
             EventKind::Enrolled => "enrolled",
             EventKind::Refused => "refused",
+            EventKind::SetBack => "set-back",
             EventKind::Unrecognized(text) => text,
         }
     }

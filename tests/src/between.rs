@@ -201,6 +201,7 @@ impl Shared {
         if let Some(newest) = script.takes {
             receipt.evidence = Some(newest).filter(|newest| *newest > 1);
             receipt.unknown_stops.clear();
+            receipt.unknown_permit = None;
         }
         script.taken.push(taken);
         Ok(serde_json::to_vec(&receipt)?)

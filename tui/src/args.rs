@@ -75,6 +75,12 @@ pub enum Command {
     Unlisted(Output),
     /// Take over such a stop with its chain: from then on it holds everybody whom it covers
     TakeOver(TakeOverArgs),
+    /// Say that you have looked at it that the controller was set back to an earlier moment: hosts may issue again
+    LookedAt {
+        /// What was found, for the record
+        #[arg(long, value_parser = reason)]
+        note: String,
+    },
     /// Stop sites at once. Only a lift signed by two release managers ends a stop
     Stop(StopArgs),
 }

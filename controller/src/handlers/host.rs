@@ -31,7 +31,7 @@ use crate::auth::bearer;
 use crate::body::Payer;
 use crate::chain::chain;
 use crate::error::HttpError;
-use crate::queue::Report;
+use crate::queue::{HandedIn, Report};
 use crate::streams::StreamEvent;
 use crate::{body, clock};
 
@@ -160,7 +160,8 @@ fn report<T: Document + Into<HostDocument>>(received: Received<T>) -> Report {
 
 async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
     let (host, key, version) = (report.host.clone(), report.key.clone(), report.document.version());
-    let ReportAnswer { sequence, next, permit, stops, mut unknown, wanted } = app.writer.report(report).await?;
+    let ReportAnswer { sequence, next, permit, stops, mut unknown, unknown_permit, wanted } =
+        app.writer.report(report).await?;
     // Who speaks an earlier version has no way to hand them in; and once is enough.
     unknown.retain(|stop| version >= PERMIT_V2_SINCE && !app.unlisted.has(&stop.digest));
     // Signed here, not by the writer: requests come on many cores.
@@ -176,6 +177,7 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
         stops: signed(app, stops),
         wanted,
         unknown_stops: unknown,
+        unknown_permit,
         session: app.sessions.make(&host, &key, clock::now()),
         timestamp: app.timestamp(),
         evidence: Some(EVIDENCE_VERSION),
@@ -194,7 +196,8 @@ fn signed(app: &App, digests: Vec<Digest>) -> Vec<Sealed<Stop>> {
 /// 400 for more than is taken at once; 401 for a stop that its key did not sign.
 pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
     let host = session(&app, request.headers())?;
-    let Handed { stops } = body::json(request, Payer::Anybody(&app.bodies), HANDED_BYTES_MAX).await?;
+    let Handed { stops, permit_number, permit } =
+        body::json(request, Payer::Anybody(&app.bodies), HANDED_BYTES_MAX).await?;
     if stops.len() > HANDED_STOPS_MAX {
         return Err(HttpError::malformed(format!("hand in {HANDED_STOPS_MAX} stops at once, the oldest first")));
     }
@@ -205,7 +208,9 @@ pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<Sta
         }
         verified.push((stop.verify([&key])?, key));
     }
-    app.writer.handed(host, verified).await?;
+    // Of another controller it proves nothing here.
+    let own_permit = permit.and_then(|permit| permit.verify([app.permit_key.public()]).ok());
+    app.writer.handed(host, HandedIn { stops: verified, permit_number, own_permit }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,6 +1,6 @@
 //! What one command does to the fleet and to the open transaction.
 
-use manifests::api::StopView;
+use manifests::api::{SetBack, SetBackProof, StopView};
 use manifests::digest::Digest;
 use manifests::envelope::{Sealed, Verified};
 use manifests::fleet::{Change, EnrolError, Fleet, HostDocument, ReportAnswer, StopError};
@@ -54,8 +54,21 @@ pub(super) async fn apply(
                 }));
             }))
         }
-        WriterCommand::Handed { host, stops, reply } => {
-            let taken = handed(app, transaction, &host, stops, change).await?;
+        WriterCommand::LookedAt { operator, note, reply } => {
+            let now = clock::now();
+            let is_news = app.fleet_mut().look_at_set_back(&operator, &note, now, change);
+            if is_news {
+                transaction.look_at_set_back(&operator, &note, now).await?;
+            }
+            Ok(answer(reply, Ok(is_news)))
+        }
+        WriterCommand::Handed { host, handed, reply } => {
+            if let Some(number) = handed.permit_number {
+                let own = handed.own_permit.as_deref();
+                let noticed = app.fleet_mut().permit_handed_in(&host, number, own, clock::now(), change);
+                save_set_back(transaction, noticed).await?;
+            }
+            let taken = self::handed(app, transaction, &host, handed.stops, change).await?;
             Ok(Box::new(move |app| {
                 taken.into_iter().for_each(|stop| push_stop(app, stop));
                 let _ = reply.send(Ok(()));
@@ -189,6 +202,16 @@ async fn acknowledge(
     Ok(result.map(|_| ()).map_err(WriteError::from))
 }
 
+async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBack>) -> Result<(), StoreError> {
+    let Some(set_back) = noticed else { return Ok(()) };
+    tracing::error!(
+        host = %set_back.host, proof = set_back.proof.as_str(), number = set_back.number,
+        "this controller was set back to an earlier moment: what its own key signed is not known here. Nobody may issue \
+         until an admin has looked at it (sekisho looked-at)"
+    );
+    transaction.save_set_back(&set_back).await
+}
+
 /// Takes over what may be without being asked: stops under this controller's key or another one's in the registry.
 /// The others wait for an operator.
 async fn handed(
@@ -213,8 +236,13 @@ async fn handed(
         }
         if is_listed {
             let from = format!("host {host}");
-            if let Ok(sealed) = take(app, transaction, &stop, (is_own, &from), change).await? {
-                taken.extend(sealed);
+            if let Ok(Some(sealed)) = take(app, transaction, &stop, (is_own, &from), change).await? {
+                taken.push(sealed);
+                if is_own {
+                    let proof = (SetBackProof::Stop, stop.number);
+                    let noticed = app.fleet_mut().notice_set_back(host, proof, stop.time, clock::now(), change);
+                    save_set_back(transaction, noticed).await?;
+                }
             }
         } else if app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
             tracing::warn!(

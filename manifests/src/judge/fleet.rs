@@ -15,6 +15,7 @@ mod host;
 mod intake;
 mod judge;
 mod report;
+mod set_back;
 mod stops;
 mod views;
 
@@ -27,7 +28,7 @@ pub use intake::{Accept, DocumentKind, HostRecord, RESUME_INTERVAL, Refusal, acc
 pub use report::{HostDocument, ReportAnswer, Unsigned};
 pub use stops::{FleetStop, StopError};
 
-use crate::api::{EventKind, FleetEvent, Standing, Versions};
+use crate::api::{EventKind, FleetEvent, SetBack, Standing, Versions};
 use crate::digest::Digest;
 use crate::id::{HostId, ProductId, SiteCode};
 use crate::key::KeyId;
@@ -76,6 +77,10 @@ pub struct Fleet {
     stops: chains::Chains,
     lists: HashSet<Digest>,
     wakes: BTreeSet<(Time, HostId)>,
+    /// It was noticed that this controller was set back, and nobody has looked yet.
+    set_back: Option<SetBack>,
+    /// When an operator last looked at such a thing.
+    looked_at: Time,
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
 }
@@ -118,6 +123,8 @@ impl Fleet {
             stops: chains::Chains::default(),
             lists: HashSet::new(),
             wakes: BTreeSet::new(),
+            set_back: None,
+            looked_at: Time::MIN,
             last_event,
             refused: HashMap::new(),
         }

@@ -134,6 +134,8 @@ fn every_json_example_reads_as_its_type() {
             "envelope" => check_sealed::<Acknowledgement>(name, text, "host"),
             "enrolment-envelope" => check_sealed::<Enrolment>(name, text, "host"),
             "receipt" => check::<api::Receipt>(name, text),
+            "set-back" => check::<api::SetBackView>(name, text),
+            "looked-at" => check::<api::LookedAt>(name, text),
             "handed" => check::<api::Handed>(name, text),
             "unlisted-stops" => check::<Vec<api::UnlistedStop>>(name, text),
             "versions" => check::<api::DocumentVersions>(name, text),

@@ -40,6 +40,7 @@ fn every_endpoint_and_payload_type_is_named() {
         api::EVENTS,
         api::STOPS,
         api::UNLISTED_STOPS,
+        api::SET_BACK,
         api::PUBLISH,
     ];
     let source = self::page("manifests/src/api.rs");

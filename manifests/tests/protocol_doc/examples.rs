@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
     Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer,
-    GateReason, Handed, HandedStop, HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow,
-    SiteView, Standing, StopRequest, StopView, UnlistedStop, Versions,
+    GateReason, Handed, HandedStop, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish, Published, Receipt,
+    SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopRequest, StopView, UnlistedStop, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -313,6 +313,7 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
         stops: vec![],
         wanted: vec![],
         unknown_stops: vec![],
+        unknown_permit: None,
         session: "402206-ap1.1790848803400.W1yJ0mS8m0b3Yb1uJ2tYw7hAkq3Jw0uJmQW1mE2W0l5".to_owned(),
         timestamp: 1_790_845_200,
         evidence: Some(EVIDENCE_VERSION),
@@ -320,7 +321,8 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
     examples.insert("receipt", pretty(&receipt));
     let handed =
         HandedStop { key: key("permit").public().clone(), stop: Sealed::seal(&stop(), &key("permit")).unwrap() };
-    examples.insert("handed", pretty(&Handed { stops: vec![handed] }));
+    let handed = Handed { stops: vec![handed], permit_number: Some(permit().number), permit: Some(sealed(&permit())) };
+    examples.insert("handed", pretty(&handed));
     examples.insert("versions", pretty(&DocumentVersions { evidence: EVIDENCE_VERSION }));
     let error = ErrorBody {
         code: "sequence".to_owned(),
@@ -369,6 +371,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         product: product(),
         time: time("2026-10-01T09:00:10.000Z"),
         baseline: Some(in_force.clone()),
+        set_back: None,
         counts: Counts { sites: 123, verified: 119, held: 1, silent: 3, stopped: 0 },
         sites: vec![site_row.clone()],
     };
@@ -444,6 +447,14 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         time: stop().time,
         hosts: vec![host()],
     };
+    let set_back = SetBack {
+        noticed: time("2026-10-01T09:00:03.500Z"),
+        host: host(),
+        proof: SetBackProof::Permit,
+        number: permit().number,
+    };
+    examples.insert("set-back", pretty(&SetBackView { set_back: Some(set_back) }));
+    examples.insert("looked-at", pretty(&LookedAt { note: "Restored from last night's copy.".to_owned() }));
     examples.insert("unlisted-stops", pretty(&vec![unlisted]));
     let publish = Publish {
         metadata: BTreeMap::from([("5.targets.json".to_owned(), BASE64.encode(b"the bytes of 5.targets.json"))]),

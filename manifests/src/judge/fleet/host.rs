@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::HostRecord;
 use crate::digest::Digest;
-use crate::evidence::AnyEvidence;
+use crate::evidence::{AnyEvidence, PERMIT_V2_SINCE};
 use crate::key::KeyId;
 use crate::outcome::{Appraisal, Verdict};
 use crate::permit::Permit;
@@ -78,6 +78,11 @@ impl FleetHost {
     /// The highest number that any permit for it had; 0 for none.
     pub(super) fn newest_permit(&self) -> u64 {
         self.permit.as_ref().map_or(0, |permit| permit.number).max(self.permit_floor)
+    }
+
+    /// Whether it names a permit that is not known here, and speaks a version in which it can hand it in.
+    pub(super) fn names_unknown_permit(&self) -> bool {
+        self.version >= PERMIT_V2_SINCE && self.record.permit_named > self.newest_permit()
     }
 
     /// Issue or hold by its own evidence.

@@ -214,11 +214,18 @@ impl Fleet {
     pub(super) fn make_permit(&mut self, id: &HostId, now: Time) -> Result<Permit, Unsigned> {
         let (verdict, reasons) = self.allowed(id, now);
         let stops = self.stops.ends().copied().collect();
-        let frozen = now >= self.online_until;
+        let (frozen, is_set_back) = (now >= self.online_until, self.set_back.is_some());
         let host = self.hosts.get_mut(id).ok_or(Unsigned::NoBaseline)?;
         let reference = host.judged_by.as_ref().ok_or(Unsigned::NoBaseline)?;
-        if verdict == Verdict::Issue && frozen {
-            return Err(Unsigned::Freeze);
+        if verdict == Verdict::Issue {
+            let unsigned = [
+                (frozen, Unsigned::Freeze),
+                (is_set_back, Unsigned::SetBack),
+                (host.names_unknown_permit(), Unsigned::PermitUnknown),
+            ];
+            if let Some((_, why)) = unsigned.into_iter().find(|(holds, _)| *holds) {
+                return Err(why);
+            }
         }
         let last = host.newest_permit();
         let microseconds = u64::try_from(now.unix_ms()).unwrap_or(0).saturating_mul(1000);

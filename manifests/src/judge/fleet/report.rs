@@ -135,6 +135,8 @@ pub struct ReportAnswer {
     pub stops: Vec<Digest>,
     /// Stops that it names and nobody here knows.
     pub unknown: Vec<StopRef>,
+    /// The permit that it names and nobody here knows.
+    pub unknown_permit: Option<u64>,
     /// File lists to be sent.
     pub wanted: Vec<Digest>,
 }
@@ -146,6 +148,10 @@ pub enum Unsigned {
     Freeze,
     /// Nothing was published yet.
     NoBaseline,
+    /// This controller was set back, and no operator has looked at it.
+    SetBack,
+    /// The host names a permit that is not known here, and has not handed it in yet.
+    PermitUnknown,
 }
 
 impl Unsigned {
@@ -154,6 +160,8 @@ impl Unsigned {
         match self {
             Unsigned::Freeze => "freeze",
             Unsigned::NoBaseline => "no-baseline",
+            Unsigned::SetBack => "set-back",
+            Unsigned::PermitUnknown => "permit-unknown",
         }
     }
 }
@@ -223,6 +231,7 @@ impl Fleet {
             permit,
             stops: self.stops_for(id),
             unknown: self.unknown_to_us(id),
+            unknown_permit: self.unknown_permit_of(id),
             wanted: lists.iter().filter(|list| !self.lists.contains(list)).take(WANTED_MAX).copied().collect(),
         }
     }

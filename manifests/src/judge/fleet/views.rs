@@ -26,7 +26,14 @@ impl Fleet {
             silent: count(Standing::Silent),
             stopped: count(Standing::Stopped),
         };
-        api::FleetView { product: self.product.clone(), time: now, baseline: self.baseline(), counts, sites }
+        api::FleetView {
+            product: self.product.clone(),
+            time: now,
+            baseline: self.baseline(),
+            set_back: self.set_back.clone(),
+            counts,
+            sites,
+        }
     }
 
     /// The baseline in force.
