@@ -108,7 +108,10 @@ pub async fn run(
     {
         damaged.push(format!("what was known of running processes in {}: {why}", config.state.display()));
     }
-    let gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
+    let mut gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
+    if let Some(key) = &key {
+        gate.set_key(key.public().id());
+    }
 
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
     let pending = watch.as_ref().map(Watch::pending);
@@ -214,6 +217,7 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) -> u64 {
         parts.trouble("the stored permit is refused", &error);
     }
     let mut shared = parts.shared();
+    shared.stops = restored.stops.into_iter().map(|held| (held.stop.digest(), held)).collect();
     // What is in the runtime directory alone is tried again, and acknowledged then.
     (shared.unacknowledged, shared.unstored) = (restored.unacknowledged, restored.unstored);
     restored.permit

@@ -14,6 +14,7 @@ mod events;
 mod hosts;
 mod named;
 mod publishes;
+mod set_back;
 mod stops;
 mod tokens;
 
@@ -30,6 +31,7 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 pub use hosts::StateRow;
 pub use named::LISTS_BYTES_MAX;
 pub use publishes::PublishRow;
+pub(crate) use stops::broken_chain;
 pub use tokens::TokenUse;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");

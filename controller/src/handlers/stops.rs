@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use manifests::api::{StopRequest, StopView};
+use manifests::api::{StopRequest, StopView, UnlistedStop};
+use manifests::digest::Digest;
 
 use crate::app::App;
 use crate::auth::Operator;
@@ -24,6 +25,28 @@ const INTERVAL_MS: i64 = 60_000;
 /// `GET /v1/stops`
 pub async fn list(State(app): State<Arc<App>>) -> Json<Vec<StopView>> {
     Json(app.fleet().stop_views(clock::now()))
+}
+
+/// `GET /v1/unlisted-stops`
+pub async fn unlisted(State(app): State<Arc<App>>) -> Json<Vec<UnlistedStop>> {
+    Json(app.unlisted.views())
+}
+
+/// `POST /v1/unlisted-stops/{digest}`
+///
+/// # Errors
+/// 404 for a stop that no host has handed in.
+pub async fn take_over(
+    State(app): State<Arc<App>>,
+    Extension(operator): Extension<Operator>,
+    Path(digest): Path<String>,
+) -> Result<(StatusCode, Json<StopView>), HttpError> {
+    let missing = || HttpError::not_found("no host has handed in such a stop");
+    let digest = Digest::from_hex(&digest).or_else(|_| digest.parse()).map_err(|_| missing())?;
+    if !app.unlisted.has(&digest) {
+        return Err(missing());
+    }
+    Ok((StatusCode::CREATED, Json(app.writer.take_over(digest, operator.name).await?)))
 }
 
 /// `POST /v1/stops`

@@ -3,15 +3,14 @@
 //! The release managers' tool refuses to sign what breaks one of them, and a controller refuses to
 //! publish it. Both ask here, so that they cannot disagree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use semver::Version;
 
 use crate::digest::Digest;
-use crate::id::{ControllerId, SiteCode};
+use crate::id::ControllerId;
 use crate::key::{KeyId, PublicKey};
 use crate::registry::Registry;
-use crate::stop::Lift;
 use crate::time::{Span, Time};
 use crate::tuf::repository::ROOT_LIFE;
 use crate::tuf::{ROOT, Root, TARGETS, TargetFile};
@@ -40,20 +39,6 @@ pub enum SuccessionError {
     LiftRemoved {
         /// Target path of the lift.
         path: String,
-    },
-    /// A lift of a stop that was never made.
-    #[error("lifts/{}: there is no such stop", stop.hex())]
-    UnknownStop {
-        /// The stop that the lift names.
-        stop: Digest,
-    },
-    /// A lift for a site that does not exist.
-    #[error("lifts/{}: site {site} is not in the registry", stop.hex())]
-    SiteNotListed {
-        /// The stop that the lift names.
-        stop: Digest,
-        /// The site that it would free.
-        site: SiteCode,
     },
     /// The controller that is to serve the set could not let anybody issue under it.
     #[error(
@@ -120,8 +105,6 @@ impl SuccessionError {
         match self {
             Self::VersionNotGrown { .. } => "version-not-grown",
             Self::LiftRemoved { .. } => "lift-removed",
-            Self::UnknownStop { .. } => "unknown-stop",
-            Self::SiteNotListed { .. } => "site-not-listed",
             Self::ControllerNotListed { .. } => "controller-not-listed",
             Self::Expired { .. } => "expired",
             Self::LifeTooLong { .. } => "life-too-long",
@@ -152,20 +135,6 @@ pub fn removed_lifts<'a>(
 ) -> impl Iterator<Item = SuccessionError> + 'a {
     let removed = before.iter().filter(|(path, listed)| after.get(*path) != Some(*listed));
     removed.map(|(path, _)| SuccessionError::LiftRemoved { path: path.clone() })
-}
-
-/// Lifts that end a stop which is not among `stops`, or free a site which `registry` does not list.
-pub fn groundless_lifts(lifts: &[Lift], stops: &BTreeSet<Digest>, registry: &Registry) -> Vec<SuccessionError> {
-    let mut problems = Vec::new();
-    for lift in lifts {
-        let stop = lift.stop;
-        if !stops.contains(&stop) {
-            problems.push(SuccessionError::UnknownStop { stop });
-        }
-        let unlisted = lift.sites.iter().filter(|site| registry.site(site).is_none());
-        problems.extend(unlisted.map(|site| SuccessionError::SiteNotListed { stop, site: site.clone() }));
-    }
-    problems
 }
 
 /// The registry must list the controller that serves it, with the key that it signs permits with.
@@ -229,7 +198,6 @@ pub fn check_root(root: &Root, signers: &[(&PublicKey, &str)], now: Time) -> Res
 mod tests {
     use super::*;
     use crate::key::SigningKey;
-    use crate::stop::LIFT_TYPE;
 
     fn at(day: u64) -> Time {
         Time::from_unix_ms(1_700_000_000_000).after(Span::from_s(day * 86_400))
@@ -263,33 +231,6 @@ mod tests {
         assert_eq!(removed(&[("lifts/a/1.json", b"a")]), 1);
         assert_eq!(removed(&[("lifts/a/1.json", b"x"), ("lifts/b/1.json", b"b")]), 1);
         assert_eq!(removed(&[("lifts/b/1.json", b"a"), ("lifts/a/1.json", b"b")]), 2);
-    }
-
-    #[test]
-    fn a_lift_ends_a_stop_that_was_made_for_sites_that_exist() {
-        let signer = SigningKey::generate().unwrap();
-        let registry = Registry {
-            sites: vec![crate::registry::Site {
-                code: "402206".parse().unwrap(),
-                name: crate::baseline::Localized { en: "Munakata".to_owned(), ja: None },
-            }],
-            ..registry(&signer)
-        };
-        let lift = |stop: &[u8], sites: &[&str]| Lift {
-            kind: LIFT_TYPE.to_owned(),
-            product: "p".parse().unwrap(),
-            stop: Digest::of(stop),
-            sites: sites.iter().map(|code| code.parse().unwrap()).collect(),
-            reason: "repaired".to_owned(),
-            time: at(0),
-        };
-        let stops = BTreeSet::from([Digest::of(b"made")]);
-        let codes = |lift: Lift| -> Vec<&'static str> {
-            groundless_lifts(&[lift], &stops, &registry).iter().map(SuccessionError::code).collect()
-        };
-        assert_eq!(codes(lift(b"made", &["402206"])), <[&str; 0]>::default());
-        assert_eq!(codes(lift(b"other", &["402206"])), ["unknown-stop"]);
-        assert_eq!(codes(lift(b"made", &["402206", "131016"])), ["site-not-listed"]);
     }
 
     fn registry(permit: &SigningKey) -> Registry {

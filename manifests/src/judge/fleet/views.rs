@@ -7,6 +7,7 @@ use crate::api::{
     self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
 };
 use crate::baseline::Item;
+use crate::digest::Digest;
 use crate::id::{HostId, ItemId, SiteCode};
 use crate::outcome::{Outcome, Verdict};
 use crate::reason::{Code, Reason};
@@ -25,7 +26,14 @@ impl Fleet {
             silent: count(Standing::Silent),
             stopped: count(Standing::Stopped),
         };
-        api::FleetView { product: self.product.clone(), time: now, baseline: self.baseline(), counts, sites }
+        api::FleetView {
+            product: self.product.clone(),
+            time: now,
+            baseline: self.baseline(),
+            set_back: self.set_back.clone(),
+            counts,
+            sites,
+        }
     }
 
     /// The baseline in force.
@@ -39,7 +47,7 @@ impl Fleet {
         let site = self.site_row(code, now)?;
         let policy = self.policy.as_ref()?;
         let hosts = policy.registry.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
-        let covering = self.stops.iter().rev().filter(|known| known.stop.scope.covers(code));
+        let covering = self.newest_first().into_iter().filter(|known| known.stop.scope.covers(code));
         Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_view(known, now)).collect() })
     }
 
@@ -96,7 +104,19 @@ impl Fleet {
 
     /// Every stop, newest first.
     pub fn stop_views(&self, now: Time) -> Vec<StopView> {
-        self.stops.iter().rev().map(|known| self.stop_view(known, now)).collect()
+        self.newest_first().into_iter().map(|known| self.stop_view(known, now)).collect()
+    }
+
+    /// By when they were made: what was taken over came to be known later.
+    fn newest_first(&self) -> Vec<&FleetStop> {
+        let mut stops: Vec<&FleetStop> = self.stops.all().iter().rev().collect();
+        stops.sort_by_key(|known| std::cmp::Reverse((known.stop.time, known.reference.number)));
+        stops
+    }
+
+    /// One stop and how far it has come; none if it is not known.
+    pub fn stop_view_of(&self, digest: &Digest, now: Time) -> Option<StopView> {
+        self.stops.get(digest).map(|known| self.stop_view(known, now))
     }
 
     pub(super) fn stop_view(&self, known: &FleetStop, now: Time) -> StopView {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::cover::one_stop;
 use super::{
     ConfigContent, Cover, FileSeen, Finding, FindingKind, Gap, Held, InForceSeen, Odd, Older, OlderWhy, PackageSeen,
     ProcessesSeen, TreeSeen, Why,
@@ -23,6 +24,7 @@ use crate::value::Value;
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// When, by whom, in which order.
+    #[serde(with = "one_stop")]
     pub cover: Cover,
     /// What was seen.
     pub state: State,
@@ -33,6 +35,7 @@ pub struct Evidence {
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     /// As of evidence.
+    #[serde(with = "one_stop")]
     pub cover: Cover,
     /// [`State::digest`] of the unchanged state.
     pub state: Digest,
