@@ -152,6 +152,8 @@ fn lacking<'a>(
             _ => versions.lifts,
         };
         match served::compare(remote, served, bytes)? {
+            // It was written and never came into force: the controller ended before its timestamp was.
+            ServedFile::Same if *version > there => new.push(piece),
             ServedFile::Same => {}
             ServedFile::Other(digest) if *role == ROOT && *version == 1 => {
                 conflicts.push(format!(

@@ -81,6 +81,22 @@ fn everything_signed_that_the_controller_lacks_is_sent_with_its_files() {
 }
 
 #[test]
+fn what_is_served_and_not_in_force_is_sent_again() {
+    let desk = Desk::signed();
+    desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
+    check(&desk.sign("a"), 0, &[]);
+    check(&desk.sign("b"), 0, &["2.targets.json: signed; 2 of 2"]);
+    // The controller ended between the file and the timestamp that would have brought it into force.
+    let mut served = served(&desk, 1, 1);
+    let second = fs::read(desk.path("d/metadata/2.targets.json")).unwrap();
+    served.insert("2.targets.json".to_owned(), serde_json::from_slice(&second).unwrap());
+    let controller = taking(&desk, served);
+    publish(&desk, &controller, 0, &[]);
+    let [body] = sent(&controller).try_into().unwrap();
+    assert_eq!(body.metadata.keys().collect::<Vec<_>>(), ["2.targets.json"]);
+}
+
+#[test]
 fn a_draft_stays_as_long_as_something_signed_can_be_sent() {
     let desk = Desk::signed();
     desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
