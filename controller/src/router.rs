@@ -60,6 +60,7 @@ routes! {
     get  "/v1/items"             VIEWER                 => views::items;
     get  "/v1/events"            VIEWER                 => events::stream;
     get  "/v1/stops"             VIEWER                 => stops::list;
+    get  "/v1/stops/{digest}"    VIEWER                 => stops::one;
     post "/v1/stops"             OPERATOR               => stops::make;
     post "/v1/publish"           ADMIN                  => publish::publish;
 }
@@ -88,7 +89,7 @@ fn guarded(app: &Arc<App>, access: Access, handler: MethodRouter<Arc<App>>) -> M
 async fn in_json(response: Response) -> Response {
     let status = response.status();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if status.is_success() || is_json {
+    if status.is_success() || is_json || status == StatusCode::NOT_MODIFIED {
         return response;
     }
     let code = if status.is_server_error() { "internal" } else { "malformed" };

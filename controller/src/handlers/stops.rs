@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::{Extension, Json};
 use manifests::api::{StopRequest, StopView};
+use manifests::digest::Digest;
 
+use super::page::{self, Asked, Page};
 use crate::app::App;
 use crate::auth::Operator;
 use crate::body::Payer;
@@ -21,9 +25,38 @@ const STOPS_MAX: usize = 30;
 /// What [`STOPS_MAX`] counts in: a minute.
 const INTERVAL_MS: i64 = 60_000;
 
-/// `GET /v1/stops`
-pub async fn list(State(app): State<Arc<App>>) -> Json<Vec<StopView>> {
-    Json(app.fleet().stop_views(clock::now()))
+/// Stops of one page.
+const PAGE_MAX: usize = 50;
+/// Stops that are shown with a site.
+pub(super) const STOPS_OF_SITE_MAX: usize = 50;
+
+/// `GET /v1/stops`: a page, newest first, each with a few of its hosts and their numbers.
+///
+/// # Errors
+/// 400 for a page that is none.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, HttpError> {
+    let Page { limit, after } = page::asked(query)?.page(PAGE_MAX, |text| text.parse::<Digest>().ok())?;
+    let page = app.fleet().stop_views(after.as_ref(), limit, clock::now());
+    Ok(page::answer(&headers, &page, None::<&()>))
+}
+
+/// `GET /v1/stops/{digest}`: one, with all its hosts.
+///
+/// # Errors
+/// 404 for one that is not known here.
+pub async fn one(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(digest): Path<String>,
+) -> Result<Response, HttpError> {
+    let missing = || HttpError::not_found("no such stop");
+    let digest = digest.parse().map_err(|_| missing())?;
+    let view = app.fleet().stop_of(&digest, clock::now()).ok_or_else(missing)?;
+    Ok(page::answer(&headers, &view, None::<&()>))
 }
 
 /// `POST /v1/stops`

@@ -82,12 +82,10 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let lifts = directory.lifts()?;
     let mut obstacles = written_before(&directory, &lifts, (&product, &args.stop), &sites)?;
     let remote = Remote::new(&args.remote)?;
-    let stops: Vec<StopView> = remote.read(STOPS)?;
-    let stop = stops.iter().find(|stop| stop.stop.digest == args.stop);
-    let stop = stop.ok_or(LiftRefused::UnknownStop { stop: args.stop })?;
+    let stop = stop(&remote, &args.stop)?.ok_or(LiftRefused::UnknownStop { stop: args.stop })?;
     for site in &sites {
         let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
-        obstacles.extend(open_at(site, &view, stop, now));
+        obstacles.extend(open_at(site, &view, &stop, now));
     }
     if !obstacles.is_empty() {
         return Err(LiftRefused::Open { obstacles }.into());
@@ -101,6 +99,18 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     println!("{path}: ends stop {} ({:?}) for {} {sites}", stop.stop.number, stop.reason, lift.sites.len());
     println!("Next: `sign` by two release managers, then `publish`.");
     Ok(())
+}
+
+/// The stop, with all its hosts; none if the controller does not know it. One of before answers no question
+/// for a single stop, and lists every stop whole.
+fn stop(remote: &Remote, digest: &Digest) -> Result<Option<StopView>, CommandError> {
+    let path = format!("{STOPS}/{digest}");
+    if let Some(bytes) = remote.bytes(&path)? {
+        let stop = serde_json::from_slice(&bytes).map_err(|error| remote.misread(&path, error.to_string()))?;
+        return Ok(Some(stop));
+    }
+    let stops: Vec<StopView> = remote.read(STOPS)?;
+    Ok(stops.into_iter().find(|stop| stop.stop.digest == *digest && stop.counts.is_none()))
 }
 
 // A second lift for the same site would say that the first did not count.

@@ -6,7 +6,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
     Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer,
     GateReason, HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing,
-    StopRequest, StopView, Versions,
+    StopCounts, StopRequest, StopView, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -340,6 +340,7 @@ fn stop_view() -> StopView {
         acknowledged: vec![host()],
         outstanding: vec![("372013-ap1".parse().unwrap(), Some(time("2026-09-30T21:24:10.000Z")))],
         lifted: vec![site()],
+        counts: Some(StopCounts { acknowledged: 1, outstanding: 1, lifted: 1, stopped: 1 }),
     }
 }
 

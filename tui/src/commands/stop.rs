@@ -33,8 +33,7 @@ pub async fn settled(client: &OperatorClient, made: StopView) -> StopView {
     let asking = async {
         while !newest.outstanding.is_empty() {
             tokio::time::sleep(ASK_EVERY).await;
-            let Ok(stops) = client.stops().await else { return };
-            let Some(same) = stops.into_iter().find(|other| other.stop == newest.stop) else { return };
+            let Ok(same) = client.one_stop(&newest.stop.digest).await else { return };
             newest = same;
         }
     };
