@@ -47,6 +47,9 @@ pub enum WriteError {
     /// The stop is none, or not ours.
     #[error(transparent)]
     Stop(#[from] StopError),
+    /// The request made another stop before.
+    #[error("this request has made another stop already")]
+    RequestUsed,
     /// What was made cannot be signed.
     #[error(transparent)]
     Seal(#[from] EnvelopeError),
@@ -105,8 +108,7 @@ pub(crate) enum WriterCommand {
         reply: Reply<()>,
     },
     Stop {
-        scope: Scope,
-        reason: String,
+        asked: AskedStop,
         operator: String,
         reply: Reply<StopView>,
     },
@@ -119,6 +121,17 @@ pub(crate) enum WriterCommand {
     /// Drops what nobody names.
     Collect,
     Tick,
+}
+
+/// A stop that an operator asks for.
+#[derive(Clone, Debug)]
+pub struct AskedStop {
+    /// Whom.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+    /// Which request of this operator it is: sent again it makes no second stop.
+    pub request: Option<String>,
 }
 
 /// A document whose signature was checked with `key`.
@@ -373,12 +386,12 @@ impl Writer {
         self.ask(|reply| WriterCommand::FileList { host, digest, bytes, reply }).await
     }
 
-    /// An operator's stop.
+    /// An operator's stop; the one that the same request made before, if it is sent again.
     ///
     /// # Errors
-    /// [`WriteError::Stop`] for one that stops nobody, or not written.
-    pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, WriteError> {
-        self.ask(|reply| WriterCommand::Stop { scope, reason, operator, reply }).await
+    /// [`WriteError::Stop`] for one that stops nobody, [`WriteError::RequestUsed`], or not written.
+    pub async fn stop(&self, asked: AskedStop, operator: String) -> Result<StopView, WriteError> {
+        self.ask(|reply| WriterCommand::Stop { asked, operator, reply }).await
     }
 
     /// Timestamp and snapshot are good until then, and what was published with them is in force.
@@ -422,7 +435,8 @@ mod tests {
 
     fn stop() -> WriterCommand {
         let (reply, _) = oneshot::channel();
-        WriterCommand::Stop { scope: Scope::All, reason: String::new(), operator: String::new(), reply }
+        let asked = AskedStop { scope: Scope::All, reason: String::new(), request: None };
+        WriterCommand::Stop { asked, operator: String::new(), reply }
     }
 
     fn enrol() -> WriterCommand {

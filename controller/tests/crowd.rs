@@ -130,3 +130,29 @@ async fn who_has_the_fleet_already_is_not_sent_it_again() {
     assert_eq!(world.ask(Method::POST, api::STOPS, &world.admin, Some(&body)).await.status(), 201);
     assert_eq!(ask(Some(tag)).await.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_stop_that_is_sent_again_is_one_stop() {
+    let mut world = World::new().await;
+    let stop = async |world: &World, token: &str, id: &str, reason: &str| {
+        let body = serde_json::json!({ "scope": { "kind": "all" }, "reason": reason });
+        let request = world.client.post(format!("{}{}", world.url, api::STOPS)).bearer_auth(token);
+        let answer = request.header(api::REQUEST_HEADER, id).json(&body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json::<serde_json::Value>().await.unwrap())
+    };
+    let number = |(status, view): &(u16, serde_json::Value)| (*status, view["stop"]["number"].as_u64());
+    let admin = world.admin.clone();
+    let many: Vec<_> = futures_util::future::join_all((0..8).map(|_| stop(&world, &admin, "one", "A test."))).await;
+    assert!(many.iter().all(|answer| number(answer) == (201, Some(1))), "{many:?}");
+    let other = stop(&world, &admin, "one", "Another reason.").await;
+    assert_eq!((other.0, other.1["code"].as_str()), (409, Some("request-used")));
+    assert_eq!(stop(&world, &admin, "two words", "A test.").await.0, 400);
+    world.stop().await;
+    world.start().await;
+    assert_eq!(number(&stop(&world, &admin, "one", "A test.").await), (201, Some(1)), "after a restart, too");
+    // Somebody else's request of that name is another one.
+    let duty = world.operator("duty", controller::role::Role::Operator).await;
+    assert_eq!(number(&stop(&world, &duty, "one", "A test.").await), (201, Some(2)));
+    assert_eq!(world.see::<Vec<api::StopView>>(api::STOPS).await.len(), 2);
+}

@@ -17,6 +17,8 @@ use crate::warning::Warning;
 
 /// Header by which a host names the id of the key that it signs with, before its document is read.
 pub const KEY_HEADER: &str = "x-sekisho-key";
+/// Header by which a request for a stop is named: sent again under the same name it makes no second stop.
+pub const REQUEST_HEADER: &str = "idempotency-key";
 /// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
 pub const ENROLMENTS: &str = "/v1/enrolments";
 /// `POST`, body: envelope of evidence; 200 with a [`Receipt`].

@@ -123,13 +123,14 @@ impl OperatorClient {
         self.get(&format!("{}/{stop}", api::STOPS)).await
     }
 
-    /// Stops sites, at once.
+    /// Stops sites, at once. Asked again under the same `id` it makes no second stop.
     ///
     /// # Errors
     /// [`ClientError::Refused`] with 403 if the token's role may not.
-    pub async fn stop(&self, request: &StopRequest) -> Result<StopView, ClientError> {
+    pub async fn stop(&self, request: &StopRequest, id: &str) -> Result<StopView, ClientError> {
         let url = self.address.url(api::STOPS);
-        self.client.ask(self.client.post(url).token(&self.token).json(request)).await
+        let question = self.client.post(url).token(&self.token).header(api::REQUEST_HEADER, id);
+        self.client.ask(question.json(request)).await
     }
 
     /// A whole list, page by page. `name` is what a page begins behind.
