@@ -156,3 +156,21 @@ async fn a_stop_that_is_sent_again_is_one_stop() {
     assert_eq!(number(&stop(&world, &duty, "one", "A test.").await), (201, Some(2)));
     assert_eq!(world.see::<Vec<api::StopView>>(api::STOPS).await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_request_names_one_host_as_its_version_asks() {
+    let world = World::new().await;
+    for (head, status) in [
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200"),
+        ("GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 400"),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "HTTP/1.1 400"),
+        ("GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.0 200"),
+        ("GET /healthz HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", "HTTP/1.0 400"),
+    ] {
+        let mut stream = connect(&world).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        soon("the answer", stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), status, "{head:?}");
+    }
+}
