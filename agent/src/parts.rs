@@ -1,7 +1,9 @@
 //! What the agent's tasks share, and how the gate's effects are carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use manifests::chain::chain;
 use manifests::digest::Digest;
@@ -10,11 +12,11 @@ use manifests::evidence::{ConfigPrint, Cover, State, StateDigests};
 use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
 use manifests::key::{PublicKey, SigningKey};
-use manifests::permit::Permit;
+use manifests::permit::SealedPermit;
 use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{Notify, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::client::Controllers;
 use crate::clock;
@@ -22,6 +24,7 @@ use crate::config::Config;
 use crate::identity::Identity;
 use crate::keeper::Keeper;
 use crate::state::{KeptStop, Sent, StateDirectory};
+use crate::troubles::{Telling, Troubles};
 use crate::trust::{Trust, TrustedSet};
 use crate::writer::{self, Writer};
 
@@ -54,8 +57,13 @@ pub struct Parts {
     /// Bearer of the newest receipt.
     pub session: watch::Sender<Option<String>>,
     shared: Mutex<Shared>,
+    /// Held while a controller is handed what it does not know.
+    pub handing_in: tokio::sync::Mutex<()>,
     /// What is kept on disk.
     pub writer: Writer,
+    /// The highest number of a permit that is kept on disk: a host that names a lower one than before looks like
+    /// a copy of itself, so that none above is named.
+    pub kept_permit: AtomicU64,
     /// Held while sets come and go: one that is new must not be dropped before the gate names it.
     sets: Mutex<()>,
 }
@@ -69,10 +77,14 @@ pub struct Shared {
     pub newest: Option<Arc<TrustedSet>>,
     /// The newest pass under each of them, by baseline.
     pub seen: BTreeMap<Digest, Arc<Seen>>,
+    /// Every stop that this host knows, on disk or not yet, with the key that signed it.
+    pub stops: BTreeMap<Digest, HeldStop>,
+    /// Stops that are to be written.
+    pub storing: BTreeSet<Digest>,
     /// Stops on disk that no controller has the acknowledgement of.
     pub unacknowledged: Vec<KeptStop>,
-    /// Stops that could not be stored yet.
-    pub unstored: Vec<Verified<Stop>>,
+    /// Stops that are not on disk yet.
+    pub unstored: Vec<KeptStop>,
     /// How changes are noticed, in words.
     pub watching: String,
     /// Why not every process of the host can be seen, in words, and what is missing.
@@ -81,6 +93,23 @@ pub struct Shared {
     pub contact: Option<Time>,
     /// The last thing that went wrong, in words, and when.
     pub trouble: Option<(Time, String)>,
+    troubles: Troubles,
+}
+
+/// A stop and the key that signed it: it was in the registry when the stop came.
+#[derive(Clone, Debug)]
+pub struct HeldStop {
+    /// The stop.
+    pub stop: Verified<Stop>,
+    /// The key.
+    pub key: PublicKey,
+}
+
+impl HeldStop {
+    /// The length of its payload.
+    pub fn bytes(&self) -> usize {
+        self.stop.sealed().payload_bytes()
+    }
 }
 
 /// What one pass saw under one baseline.
@@ -109,19 +138,12 @@ impl Seen {
         Self { digest: StateDigests::of(&state), state, configs, lists, started }
     }
 
-    /// The cover of a document of `now` that says `sent`, and `stop` as the newest one known.
-    pub fn cover(
-        &self,
-        identity: &Identity,
-        baseline: Digest,
-        sent: Sent,
-        stop: Option<StopRef>,
-        now: Clocks,
-    ) -> Cover {
+    /// The cover of a document of `now` that says `sent`, and `stops` as the newest ones known.
+    pub fn cover(&self, identity: &Identity, baseline: Digest, sent: Sent, stops: Vec<StopRef>, now: Clocks) -> Cover {
         Cover {
             sequence: sent.sequence,
             permit: sent.permit,
-            stop,
+            stops,
             configs: self.configs.clone(),
             lists: self.lists.keys().copied().collect(),
             ..identity.cover(now, self.started.wall, baseline)
@@ -159,7 +181,9 @@ impl Parts {
             acknowledge: Notify::new(),
             session: watch::channel(None).0,
             shared: Mutex::new(Shared::default()),
+            handing_in: tokio::sync::Mutex::default(),
             writer,
+            kept_permit: AtomicU64::new(0),
             sets: Mutex::new(()),
         });
         jobs.start(Arc::downgrade(&parts))?;
@@ -213,13 +237,22 @@ impl Parts {
 
     /// Notes trouble for the log and for whoever asks.
     pub fn trouble(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
-        let text = format!("{what}: {}", chain(error));
-        warn!("{text}");
-        self.shared().trouble = Some((clock::now().wall, text));
+        self.trouble_is(format!("{what}: {}", chain(error)));
+    }
+
+    /// The same, in words. What comes again and again is told once, then how often.
+    pub fn trouble_is(&self, text: String) {
+        let mut shared = self.shared();
+        match shared.troubles.note(&text, Instant::now()) {
+            Telling::New => warn!("{text}"),
+            Telling::Again { count, within } => warn!(count, within_s = within.as_secs(), "again: {text}"),
+            Telling::NotNow => debug!("{text}"),
+        }
+        shared.trouble = Some((clock::now().wall, text));
     }
 
     /// A permit arrived, from a receipt or the stream.
-    pub fn permit(&self, sealed: Sealed<Permit>) {
+    pub fn permit(&self, sealed: SealedPermit) {
         let event = match sealed.verify(&self.permit_keys()) {
             Ok(permit) => {
                 info!(number = permit.number, verdict = ?permit.verdict, "permit received");
@@ -238,8 +271,13 @@ impl Parts {
     pub fn stop(&self, sealed: Sealed<Stop>) {
         match sealed.verify(&self.permit_keys()) {
             Ok(stop) => {
-                warn!(number = stop.number, reason = ?stop.reason, "stop received");
-                self.step(Event::Stop(stop));
+                let effects = self.keeper.step(Event::Stop(stop.clone()));
+                if effects.is_empty() {
+                    self.known_stop(stop);
+                } else {
+                    warn!(number = stop.number, reason = ?stop.reason, "stop received");
+                    self.carry_out(effects);
+                }
             }
             Err(error) => {
                 self.trouble("a stop is refused", &error);
@@ -267,9 +305,32 @@ impl Parts {
         }
     }
 
+    /// A stop came again: its controller does not know that it is on disk here. It is written once more, and
+    /// acknowledged then.
+    fn known_stop(&self, stop: Verified<Stop>) {
+        let digest = stop.digest();
+        let is_under_way = {
+            let shared = self.shared();
+            !shared.stops.contains_key(&digest)
+                || shared.storing.contains(&digest)
+                || shared.unstored.iter().any(|waiting| waiting.stop.digest() == digest)
+                || shared.unacknowledged.iter().any(|waiting| waiting.stop.digest() == digest)
+        };
+        if !is_under_way {
+            self.store_stop(stop);
+        }
+    }
+
     /// Has a stop stored. It acts already, and is acknowledged only when it is on disk.
     pub fn store_stop(&self, stop: Verified<Stop>) {
+        // It was verified with one of them a moment ago.
         let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
+        {
+            let mut shared = self.shared();
+            let held = HeldStop { stop: stop.clone(), key: key.clone() };
+            shared.stops.entry(stop.digest()).or_insert(held);
+            shared.storing.insert(stop.digest());
+        }
         self.writer.stop(stop, key);
     }
 

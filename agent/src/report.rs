@@ -1,12 +1,13 @@
 //! The reporting task: evidence and heartbeats in order, receipts worked off.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use manifests::api::{self, Next, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
-use manifests::envelope::{Document, EitherVersion, Sealed};
-use manifests::evidence::{Cover, EVIDENCE_VERSION, Evidence, Heartbeat, v1};
+use manifests::envelope::{Document, Sealed};
+use manifests::evidence::{Cover, Evidence, Heartbeat, v1, v2};
 use manifests::gate::{Event, Gate};
 use manifests::key::SigningKey;
 use tokio::time::Instant;
@@ -16,16 +17,22 @@ use tracing::{debug, info, warn};
 use crate::backoff::{Backoff, RETRY_MAX};
 use crate::client::ClientError;
 use crate::clock;
+use crate::hand_in::Unknown;
 use crate::parts::{Parts, Seen};
 use crate::state::{Sent, StateError, envelope_json};
 
 /// How often an unchanged host reports before a baseline says it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// How many sequences are taken at once. Documents go out without waiting for a disk as long as there are some
+/// left; a process that is killed leaves out those that it did not use, and a controller lets a host leave out
+/// [`manifests::evidence::SEQUENCE_JUMP_MAX`] in all.
+pub const SEQUENCES: u64 = 64;
+
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
 enum ReportError {
-    #[error("cannot keep the sequence")]
+    #[error("cannot keep by what this host resumes")]
     State(#[source] StateError),
     #[error("cannot seal the document")]
     Seal(#[source] manifests::envelope::EnvelopeError),
@@ -51,7 +58,10 @@ fn again_after(backoff: Duration, asked: Option<Duration>, heartbeat: Duration) 
 
 /// What the task remembers between two documents.
 struct Reporter {
+    /// Of the last document.
     sequence: u64,
+    /// Up to here sequences are taken: none of them is used after a restart.
+    taken: u64,
     /// The next document is the first after the controller's sequence was found to be ahead.
     resumed: bool,
     /// That document, sent and not answered yet.
@@ -62,8 +72,19 @@ struct Reporter {
     run: Option<(Digest, u64)>,
 }
 
+/// Where an agent begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    /// Every sequence up to this one may have been used.
+    pub sequence: u64,
+    /// Those up to this one are this agent's.
+    pub taken: u64,
+    /// What was said last is not known any more: the first document says that this host resumes.
+    pub resumed: bool,
+}
+
 /// Reports until cancelled. Does nothing before enrolment.
-pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) {
+pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
     if parts.key.is_none() {
         warn!("no usable host key: nothing is reported; run sekisho-agent enroll and start again");
         shutdown.cancelled().await;
@@ -76,13 +97,17 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
             None
         }
     };
-    let mut reporter = Reporter { sequence, resumed: false, resuming, accepted: None, run: None };
+    let Begin { sequence, taken, resumed } = begin;
+    let mut reporter = Reporter { sequence, taken, resumed, resuming, accepted: None, run: None };
     let mut retried = false;
     let mut backoff = Backoff::new(RETRY_MAX);
     let mut next = Instant::now();
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => {
+                parts.writer.give_back(reporter.sequence);
+                return;
+            }
             () = parts.report.notified() => {}
             () = tokio::time::sleep_until(next) => {}
         }
@@ -130,29 +155,27 @@ impl Reporter {
         let Some(seen) = seen.filter(|seen| seen.digest == digests) else { return Ok(false) };
         let (Some(key), sequence) = (&parts.key, self.sequence.saturating_add(1)) else { return Ok(false) };
 
-        // Kept before it is sent: a sequence is never used twice, and no permit is named lower than one
-        // that was named before, whatever happens next.
-        let permit = parts.keeper.read(Gate::permit_number).unwrap_or_default();
+        // No permit is named that is not kept: none is ever named lower than one before.
+        let permit = parts.kept_permit.load(Ordering::Relaxed);
         let sent = Sent { sequence, permit };
-        // A disk that takes nothing silences nobody: after a restart this host resumes.
-        if let Err(error) = parts.writer.sent(sent).await {
-            parts.trouble("the sequence is not kept; after a restart the controller is resumed from", &error);
-        }
+        self.take_sequences(parts, sequence).await;
         self.sequence = sequence;
         parts.step(Event::Sending { sequence });
-        let stop = parts.keeper.read(Gate::newest_stop).flatten();
-        let cover = seen.cover(&parts.identity, baseline, sent, stop, clock::now());
+        let stops = parts.keeper.read(Gate::newest_stops).unwrap_or_default();
+        let cover = seen.cover(&parts.identity, baseline, sent, stops, clock::now());
         let cover = Cover { resumed: self.resumed, ..cover };
         let run = self.run.filter(|(run, _)| *run == digests.v2).unwrap_or((digests.v2, sequence));
         let (_, since) = *self.run.insert(run);
         let state = digests.of_version(version);
         let full = self.resumed || self.accepted != Some((baseline, state));
         let path = if full { api::EVIDENCE } else { api::HEARTBEATS };
-        let body = match (version < EVIDENCE_VERSION, full) {
-            (true, true) => sealed(&v1::Evidence { cover, state: v1::State::from(&seen.state) }, key)?,
-            (true, false) => sealed(&v1::Heartbeat { cover, state }, key)?,
-            (false, true) => sealed(&Evidence { cover, state: seen.state.clone() }, key)?,
-            (false, false) => sealed(&Heartbeat { cover, state, since }, key)?,
+        let body = match (version, full) {
+            (..=1, true) => sealed(&v1::Evidence { cover, state: v1::State::from(&seen.state) }, key)?,
+            (..=1, false) => sealed(&v1::Heartbeat { cover, state }, key)?,
+            (2, true) => sealed(&v2::Evidence { cover, state: seen.state.clone() }, key)?,
+            (2, false) => sealed(&v2::Heartbeat { cover, state, since }, key)?,
+            (3.., true) => sealed(&Evidence { cover, state: seen.state.clone() }, key)?,
+            (3.., false) => sealed(&Heartbeat { cover, state, since }, key)?,
         };
         if self.resumed {
             if let Err(error) = parts.writer.resuming(Some(body.clone())).await {
@@ -174,6 +197,20 @@ impl Reporter {
         }
         self.work_off(parts, receipt, Some(&seen));
         Ok(true)
+    }
+
+    /// Has sequences taken before they are used up, so that documents need not wait for a disk: they go out even
+    /// where it takes nothing. Only what a host resumes with waits, for twice a day looks like two machines.
+    async fn take_sequences(&mut self, parts: &Arc<Parts>, sequence: u64) {
+        if sequence.saturating_add(SEQUENCES / 2) <= self.taken {
+            return;
+        }
+        self.taken = sequence.saturating_add(SEQUENCES);
+        if !self.resumed {
+            parts.writer.sequence(self.taken);
+        } else if let Err(error) = parts.writer.sequence_now(self.taken).await {
+            parts.trouble("the sequence by which this host resumes is not kept", &error);
+        }
     }
 
     /// Sends the document by which this host resumes until it is answered, the same bytes each time.
@@ -201,6 +238,17 @@ impl Reporter {
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
+        if !receipt.unknown_stops.is_empty() || receipt.unknown_permit.is_some() {
+            // Before the receipt's own permit takes its place.
+            let held = parts.keeper.read(|gate| gate.permit().cloned()).flatten();
+            let held = held.filter(|held| Some(held.permit.number) == receipt.unknown_permit);
+            let unknown = Unknown {
+                stops: receipt.unknown_stops,
+                permit: receipt.unknown_permit,
+                held: held.map(|held| held.permit.sealed().clone()),
+            };
+            parts.hand_in(unknown, receipt.session.clone());
+        }
         parts.shared().contact = Some(clock::now().wall);
         parts.client.note_evidence_version(receipt.evidence);
         if receipt.stops.len() >= STOPS_PER_RECEIPT_MAX {
@@ -213,9 +261,9 @@ impl Reporter {
         if let Some(permit) = receipt.permit {
             parts.permit(permit);
         }
-        if let Some(why) = receipt.unsigned {
-            warn!(why, "no permit is signed");
-            parts.shared().trouble = Some((clock::now().wall, format!("the controller signs no permit: {why}")));
+        // A permit that is not known here is asked for, and the next document is answered with one.
+        if let Some(why) = receipt.unsigned.filter(|_| receipt.unknown_permit.is_none()) {
+            parts.trouble_is(format!("the controller signs no permit: {why}"));
         }
         let newest = parts.newest_timestamp();
         if receipt.timestamp > newest {
@@ -240,7 +288,7 @@ impl Reporter {
             // The controller is ahead: this state directory is older than the host's last document.
             ("sequence", Some(stored)) if stored >= self.sequence => {
                 warn!(stored, ours = self.sequence, "resuming from the controller's sequence");
-                self.sequence = stored;
+                (self.sequence, self.taken) = (stored, stored);
                 self.resumed = true;
                 self.accepted = None;
                 true
@@ -265,8 +313,12 @@ fn sealed<T: Document>(document: &T, key: &SigningKey) -> Result<Vec<u8>, Report
 
 /// Whether an envelope with evidence is of a newer version than this one.
 fn is_newer(envelope: &[u8], version: u64) -> bool {
-    let sealed: Result<EitherVersion<v1::Evidence, Evidence>, _> = serde_json::from_slice(envelope);
-    version < EVIDENCE_VERSION && matches!(sealed, Ok(EitherVersion::New(_)))
+    let document: Result<serde_json::Value, _> = serde_json::from_slice(envelope);
+    let kind = document.ok().and_then(|document| document.get("payloadType")?.as_str().map(str::to_owned));
+    let types = [v1::Evidence::PAYLOAD_TYPE, v2::Evidence::PAYLOAD_TYPE, Evidence::PAYLOAD_TYPE];
+    // The first of them has version 1.
+    let is_of = (1..).zip(types).find(|(_, known)| kind.as_deref() == Some(known));
+    is_of.is_some_and(|(of, _)| of > version)
 }
 
 async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: String) {
@@ -295,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_of_version_2_is_newer_than_what_a_controller_of_before_takes() {
+    fn an_envelope_of_a_later_version_is_newer_than_what_a_controller_of_before_takes() {
         let envelope = |version: &str| {
             format!(
                 r#"{{"payloadType":"application/vnd.sekisho.evidence.{version}+json","payload":"e30=",
@@ -304,8 +356,8 @@ mod tests {
             )
         };
         let is_newer = |document: &str, version| is_newer(document.as_bytes(), version);
-        assert!(is_newer(&envelope("v2"), 1));
-        assert!(!is_newer(&envelope("v2"), 2) && !is_newer(&envelope("v2"), 3));
+        assert!(is_newer(&envelope("v2"), 1) && is_newer(&envelope("v3"), 2));
+        assert!(!is_newer(&envelope("v2"), 2) && !is_newer(&envelope("v2"), 3) && !is_newer(&envelope("v3"), 3));
         assert!(!is_newer(&envelope("v1"), 1) && !is_newer("{}", 1));
     }
 }

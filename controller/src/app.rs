@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use manifests::api::{FleetEvent, HostEvent};
-use manifests::envelope::{Document, Sealed};
+use manifests::digest::Digest;
+use manifests::envelope::{Document, EnvelopeError, Sealed};
 use manifests::fleet::{Fleet, Policy};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey, SigningKey};
+use manifests::permit::{Permit, SealedPermit};
 use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -22,17 +24,18 @@ use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::streams::{StreamEvent, Streams};
 use crate::tokens::Tokens;
+use crate::unlisted::Unlisted;
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
 
 /// A stop, ready to be served.
 #[derive(Clone, Debug)]
-pub(crate) struct ServedStop {
+pub struct ServedStop {
     /// As it was signed.
-    pub(crate) sealed: Sealed<Stop>,
+    pub sealed: Sealed<Stop>,
     /// As it goes over streams.
-    pub(crate) event: StreamEvent,
+    pub event: StreamEvent,
 }
 
 impl From<Sealed<Stop>> for ServedStop {
@@ -41,6 +44,9 @@ impl From<Sealed<Stop>> for ServedStop {
         Self { sealed, event }
     }
 }
+
+/// Stops by digest.
+pub type Stops = HashMap<Digest, ServedStop>;
 
 /// One running controller.
 #[derive(Debug)]
@@ -53,8 +59,10 @@ pub struct App {
     fleet: RwLock<Fleet>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
-    /// Every stop as it was signed, oldest first, and as it goes over streams: made once for all hosts.
-    stops: RwLock<Vec<ServedStop>>,
+    /// Every stop as it was signed, and as it goes over streams: made once for all hosts.
+    stops: RwLock<Stops>,
+    /// Stops under keys that the registry does not list.
+    pub unlisted: Unlisted,
     /// Tokens of operators and hosts.
     pub tokens: Tokens,
     /// Signs permits and stops.
@@ -86,7 +94,7 @@ impl App {
         writer: Writer,
         fleet: Fleet,
         keys: Keys,
-        stops: Vec<Sealed<Stop>>,
+        stops: Stops,
         tokens: Tokens,
         permit_key: SigningKey,
         repository: Repository,
@@ -100,7 +108,8 @@ impl App {
             writer,
             fleet: RwLock::new(fleet),
             keys: RwLock::new(keys),
-            stops: RwLock::new(stops.into_iter().map(ServedStop::from).collect()),
+            stops: RwLock::new(stops),
+            unlisted: Unlisted::default(),
             tokens,
             permit_key,
             tuf_directory: repository.directory().to_owned(),
@@ -130,12 +139,21 @@ impl App {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<ServedStop>> {
+    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Stops> {
         self.stops.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<ServedStop>> {
+    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Stops> {
         self.stops.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A permit, signed in the version that its host takes.
+    ///
+    /// # Errors
+    /// As [`Permit::seal`].
+    pub(crate) fn seal(&self, permit: &Permit) -> Result<SealedPermit, EnvelopeError> {
+        let version = self.fleet().host(&permit.host).map_or(1, |host| host.version);
+        permit.seal(version, &self.permit_key)
     }
 
     /// The host whose key a document claims to be signed with; none for an unknown key.

@@ -34,10 +34,29 @@ pub enum Access {
 }
 
 /// An operator whose token was checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Operator {
     /// The name that stands in stops and publishes.
     pub name: String,
+    /// Of the token: for how long it is good is asked again by whoever answers for long.
+    token: Digest,
+    /// The least role that the route asks for.
+    needs: Role,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the token: what is printed ends in logs.
+        f.debug_struct("Operator").field("name", &self.name).field("needs", &self.needs).finish()
+    }
+}
+
+impl Operator {
+    /// Whether the token is still that operator's, with the role that the route asks for.
+    pub(crate) fn is_still_known(&self, app: &App) -> bool {
+        let known = app.tokens.known_operator(&self.token);
+        known.is_some_and(|(name, role)| name == self.name && role >= self.needs)
+    }
 }
 
 /// The bearer token of a request.
@@ -70,7 +89,7 @@ pub async fn require(State((app, role)): State<(Arc<App>, Role)>, mut request: R
         if has < role {
             return Err(HttpError::forbidden("role", format!("{name} is {has}; this needs {role}")));
         }
-        Ok(Operator { name })
+        Ok(Operator { name, token, needs: role })
     };
     match checked.await {
         Ok(operator) => {

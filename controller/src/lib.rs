@@ -30,6 +30,7 @@ pub mod store;
 pub mod streams;
 pub mod token;
 pub mod tokens;
+pub mod unlisted;
 pub mod writer;
 
 use manifests::chain;

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manifests::api::StopView;
 use manifests::digest::Digest;
-use manifests::envelope::EnvelopeError;
+use manifests::envelope::{EnvelopeError, Verified};
 use manifests::fleet::{EnrolError, HostDocument, Policy, Refusal, ReportAnswer, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
-use manifests::stop::{Scope, StopRef};
+use manifests::permit::VerifiedPermit;
+use manifests::stop::{Scope, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{Notify, oneshot};
 
@@ -112,6 +113,21 @@ pub(crate) enum WriterCommand {
         operator: String,
         reply: Reply<StopView>,
     },
+    Handed {
+        host: HostId,
+        handed: HandedIn,
+        reply: Reply<()>,
+    },
+    LookedAt {
+        operator: String,
+        note: String,
+        reply: Reply<bool>,
+    },
+    TakeOver {
+        stop: Digest,
+        operator: String,
+        reply: Reply<StopView>,
+    },
     PutInForce {
         until: Time,
         published: Option<Box<(Policy, PublishRow)>>,
@@ -149,10 +165,27 @@ pub struct Report {
     pub envelope: Option<String>,
 }
 
+/// What a host hands in, each signature checked.
+#[derive(Debug, Default)]
+pub struct HandedIn {
+    /// Stops with the keys that signed them.
+    pub stops: Vec<(Verified<Stop>, PublicKey)>,
+    /// Number of the permit that the host was asked for.
+    pub permit_number: Option<u64>,
+    /// That permit, if this controller's own key signed it.
+    pub own_permit: Option<VerifiedPermit>,
+}
+
 impl WriterCommand {
     /// Whether it is an operator's, or what follows from one.
     pub(crate) fn is_operators(&self) -> bool {
-        matches!(self, WriterCommand::Stop { .. } | WriterCommand::PutInForce { .. })
+        matches!(
+            self,
+            WriterCommand::Stop { .. }
+                | WriterCommand::LookedAt { .. }
+                | WriterCommand::TakeOver { .. }
+                | WriterCommand::PutInForce { .. }
+        )
     }
 }
 
@@ -221,7 +254,7 @@ impl Waiting {
         match command {
             _ if self.closed => return Err(WriteError::Closed),
             WriterCommand::Report(report, reply) => self.report(report, reply),
-            WriterCommand::Acknowledge { ref host, .. } => {
+            WriterCommand::Acknowledge { ref host, .. } | WriterCommand::Handed { ref host, .. } => {
                 let others = &mut self.of_host(&host.clone()).others;
                 if others.len() >= OF_HOST_MAX {
                     return Err(WriteError::Full);
@@ -267,15 +300,19 @@ impl Waiting {
     }
 
     fn next_of_hosts(&mut self) -> Option<WriterCommand> {
-        let host = self.turns.pop_front()?;
-        let waiting = self.hosts.get_mut(&host)?;
-        let command = waiting.pop();
-        if waiting.is_empty() {
-            self.hosts.remove(&host);
-        } else {
-            self.turns.push_back(host);
+        while let Some(host) = self.turns.pop_front() {
+            let Some(waiting) = self.hosts.get_mut(&host) else { continue };
+            let command = waiting.pop();
+            if waiting.is_empty() {
+                self.hosts.remove(&host);
+            } else {
+                self.turns.push_back(host);
+            }
+            if command.is_some() {
+                return command;
+            }
         }
-        command
+        None
     }
 }
 
@@ -392,6 +429,30 @@ impl Writer {
     /// [`WriteError::Stop`] for one that stops nobody, [`WriteError::RequestUsed`], or not written.
     pub async fn stop(&self, asked: AskedStop, operator: String) -> Result<StopView, WriteError> {
         self.ask(|reply| WriterCommand::Stop { asked, operator, reply }).await
+    }
+
+    /// What a host has and is not known here.
+    ///
+    /// # Errors
+    /// If what is taken over was not written.
+    pub async fn handed(&self, host: HostId, handed: HandedIn) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::Handed { host, handed, reply }).await
+    }
+
+    /// An operator has looked at it that this controller was set back. Says whether there was anything to look at.
+    ///
+    /// # Errors
+    /// If it was not written.
+    pub async fn looked_at(&self, operator: String, note: String) -> Result<bool, WriteError> {
+        self.ask(|reply| WriterCommand::LookedAt { operator, note, reply }).await
+    }
+
+    /// An operator takes over a stop under a key that the registry does not list, with its chain.
+    ///
+    /// # Errors
+    /// [`WriteError::Stop`] for one that nobody handed in, or not written.
+    pub async fn take_over(&self, stop: Digest, operator: String) -> Result<StopView, WriteError> {
+        self.ask(|reply| WriterCommand::TakeOver { stop, operator, reply }).await
     }
 
     /// Timestamp and snapshot are good until then, and what was published with them is in force.

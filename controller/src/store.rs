@@ -14,6 +14,7 @@ mod events;
 mod hosts;
 mod named;
 mod publishes;
+mod set_back;
 mod stops;
 mod tokens;
 
@@ -30,6 +31,7 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 pub use hosts::StateRow;
 pub use named::LISTS_BYTES_MAX;
 pub use publishes::PublishRow;
+pub(crate) use stops::broken_chain;
 pub use tokens::TokenUse;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
@@ -151,6 +153,14 @@ impl Connection {
         Self::to(&database(directory)).await
     }
 
+    /// Ends it. The last connection of a database leaves all that was written in the one file.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn close(self) -> Result<(), StoreError> {
+        Ok(self.0.close().await?)
+    }
+
     async fn to(path: &Path) -> Result<Self, StoreError> {
         Ok(Self(SqliteConnection::connect_with(&options(path)).await?))
     }
@@ -217,6 +227,8 @@ pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<C
     let store = Store::open(directory).await?;
     let mut connection = store.writer().await?;
     connection.save_controller(id, product).await?;
+    // No reader may be left: the last connection that is closed puts everything into one file.
+    store.readers.close().await;
     Ok(connection)
 }
 

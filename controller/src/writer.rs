@@ -184,18 +184,18 @@ fn tell(app: &Arc<App>, change: Change) {
 
 fn push(app: &App, permits: &[Permit]) {
     for permit in permits {
-        match Sealed::seal(permit, &app.permit_key) {
+        match app.seal(permit) {
             Ok(sealed) => app.streams.push(&permit.host, StreamEvent::new(&HostEvent::Permit(sealed))),
             Err(error) => tracing::error!(host = %permit.host, error = chain(&error), "a permit cannot be signed"),
         }
     }
 }
 
-/// Pushes a stop to everybody: hosts keep the whole chain.
+/// Pushes a stop to everybody: hosts keep all chains, whole.
 fn push_stop(app: &App, stop: Sealed<Stop>) {
     let stop = ServedStop::from(stop);
     app.streams.push_all(&stop.event);
-    app.stops_mut().push(stop);
+    app.stops_mut().insert(stop.sealed.digest(), stop);
 }
 
 async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError> {
@@ -212,7 +212,7 @@ async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError
         *fleet = loaded.fleet;
     }
     *app.keys_mut() = loaded.keys;
-    *app.stops_mut() = loaded.stops.into_iter().map(ServedStop::from).collect();
+    *app.stops_mut() = loaded.stops;
     let mut transaction = connection.begin().await?;
     save(app, &mut transaction, &change).await?;
     transaction.commit().await?;

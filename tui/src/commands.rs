@@ -3,13 +3,15 @@
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use manifests::text::Lang;
+use manifests::api::LookedAt;
+use manifests::text::{Lang, text};
 use manifests::time::Time;
 use serde::Serialize;
 
 use crate::args::{Command, Form};
 use crate::client::OperatorClient;
 use crate::theme::Theme;
+use crate::words;
 
 pub mod hosts;
 pub mod items;
@@ -17,6 +19,7 @@ pub mod sites;
 pub mod stop;
 pub mod stops;
 mod table;
+pub mod unlisted;
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +78,32 @@ pub async fn run(
     now: Time,
     out: &mut impl Write,
 ) -> anyhow::Result<End> {
+    // On every screen: as long as nobody has looked, no list tells the whole truth. A controller of before cannot say.
+    if let Some(set_back) = client.set_back().await.ok().and_then(|view| view.set_back) {
+        eprintln!("{}", words::set_back(style.lang, &set_back));
+    }
     let written = match command {
+        Command::LookedAt { note } => {
+            client.looked_at(&LookedAt { note }).await?;
+            writeln!(out, "{}", text(style.lang, "set-back-looked-at")).map(|()| End::Good)
+        }
         Command::Sites(form) => sites::print(&client.fleet().await?, form.output, style, out),
         Command::Hosts(form) => hosts::print(&client.hosts().await?, form.output, style, now, out),
         Command::Items(form) => items::print(&client.items().await?, form.output, style, out),
-        Command::Stops(form) => stops::print(&client.stops().await?, form.output, style, out),
+        Command::Stops(form) => {
+            let stops = client.stops().await?;
+            // A controller of before has no such list, and the stops are what was asked for.
+            let waiting = client.unlisted().await.map_or(0, |unlisted| unlisted.len());
+            if let Some(note) = unlisted::note(waiting, style) {
+                eprintln!("{note}");
+            }
+            stops::print(&stops, form.output, style, out)
+        }
+        Command::Unlisted(form) => unlisted::print(&client.unlisted().await?, form.output, style, out),
+        Command::TakeOver(stop) => {
+            let view = stop::settled(client, client.take_over(&stop.stop).await?).await;
+            stop::print(&view, stop.output.output, style, out)
+        }
         Command::Stop(stop) => {
             let (request, id) = (stop::request(&stop), stop::new_id()?);
             let made = stop::made(client, &request, &id, style.lang).await?;

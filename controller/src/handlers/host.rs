@@ -12,11 +12,13 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::{Extension, Json};
 use futures_util::stream::{self, Stream};
-use manifests::api::{self, DocumentVersions, HostEvent, Receipt, STOPS_PER_RECEIPT_MAX};
+use manifests::api::{
+    self, DocumentVersions, HANDED_STOPS_MAX, Handed, HandedStop, HostEvent, Receipt, STOPS_PER_RECEIPT_MAX,
+};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
-use manifests::envelope::{Document, EitherVersion, Sealed, Verified};
-use manifests::evidence::{EVIDENCE_VERSION, Evidence, Heartbeat, v1};
+use manifests::envelope::{AnyVersion, Document, Sealed, Verified};
+use manifests::evidence::{EVIDENCE_VERSION, Evidence, Heartbeat, PERMIT_V2_SINCE, v1, v2};
 use manifests::fleet::{HostDocument, ReportAnswer};
 use manifests::id::{HostId, ProductId};
 use manifests::key::KeyId;
@@ -29,7 +31,7 @@ use crate::auth::bearer;
 use crate::body::Payer;
 use crate::chain::chain;
 use crate::error::HttpError;
-use crate::queue::Report;
+use crate::queue::{HandedIn, Report};
 use crate::server::connection::Connection;
 use crate::store::LISTS_BYTES_MAX;
 use crate::streams::StreamEvent;
@@ -37,6 +39,8 @@ use crate::{body, clock};
 
 /// Largest file list: a million lines.
 const FILE_LIST_BYTES_MAX: usize = 128 << 20;
+/// Largest body with what a host hands in: an agent hands in less than half of it at once.
+const HANDED_BYTES_MAX: usize = 8 << 20;
 /// How often an idle stream shows that it lives.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -159,7 +163,7 @@ pub async fn versions() -> Json<DocumentVersions> {
     Json(DocumentVersions { evidence: EVIDENCE_VERSION })
 }
 
-/// `POST /v1/evidence`, of version 1 or 2
+/// `POST /v1/evidence`, of any version
 ///
 /// # Errors
 /// 409 for a sequence that does not count; 401 and 403 for a document of somebody else.
@@ -167,12 +171,17 @@ pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<J
     let max = envelope_bytes_max::<Evidence>();
     let from = From::of(&app, &request)?;
     let report = match body::json(request, &app.bodies, from.payer(), max).await? {
-        EitherVersion::Old(sealed) => {
+        AnyVersion::V1(sealed) => {
             let received = verify::<v1::Evidence>(&app, &from, sealed, |e| (&e.cover.host, &e.cover.product))?;
             let envelope = text(received.document.sealed())?;
             Report { envelope: Some(envelope), ..report(received) }
         }
-        EitherVersion::New(sealed) => {
+        AnyVersion::V2(sealed) => {
+            let received = verify::<v2::Evidence>(&app, &from, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let envelope = text(received.document.sealed())?;
+            Report { envelope: Some(envelope), ..report(received) }
+        }
+        AnyVersion::V3(sealed) => {
             let received = verify::<Evidence>(&app, &from, sealed, |e| (&e.cover.host, &e.cover.product))?;
             let envelope = text(received.document.sealed())?;
             Report { envelope: Some(envelope), ..report(received) }
@@ -181,7 +190,7 @@ pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<J
     answer(&app, report).await
 }
 
-/// `POST /v1/heartbeats`, of version 1 or 2
+/// `POST /v1/heartbeats`, of any version
 ///
 /// # Errors
 /// As [`evidence`].
@@ -189,10 +198,13 @@ pub async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> Result<
     let max = envelope_bytes_max::<Heartbeat>();
     let from = From::of(&app, &request)?;
     let report = match body::json(request, &app.bodies, from.payer(), max).await? {
-        EitherVersion::Old(sealed) => {
+        AnyVersion::V1(sealed) => {
             report(verify::<v1::Heartbeat>(&app, &from, sealed, |h| (&h.cover.host, &h.cover.product))?)
         }
-        EitherVersion::New(sealed) => {
+        AnyVersion::V2(sealed) => {
+            report(verify::<v2::Heartbeat>(&app, &from, sealed, |h| (&h.cover.host, &h.cover.product))?)
+        }
+        AnyVersion::V3(sealed) => {
             report(verify::<Heartbeat>(&app, &from, sealed, |h| (&h.cover.host, &h.cover.product))?)
         }
     };
@@ -206,11 +218,14 @@ fn report<T: Document + Into<HostDocument>>(received: Received<T>) -> Report {
 }
 
 async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
-    let (host, key) = (report.host.clone(), report.key.clone());
-    let ReportAnswer { sequence, next, permit, stops_after, wanted } = app.writer.report(report).await?;
+    let (host, key, version) = (report.host.clone(), report.key.clone(), report.document.version());
+    let ReportAnswer { sequence, next, permit, stops, mut unknown, unknown_permit, wanted } =
+        app.writer.report(report).await?;
+    // Who speaks an earlier version has no way to hand them in; and once is enough.
+    unknown.retain(|stop| version >= PERMIT_V2_SINCE && !app.unlisted.has(&stop.digest));
     // Signed here, not by the writer: requests come on many cores.
     let (permit, unsigned) = match permit {
-        Ok(permit) => (Some(Sealed::seal(&permit, &app.permit_key)?), None),
+        Ok(permit) => (Some(permit.seal(version, &app.permit_key)?), None),
         Err(unsigned) => (None, Some(unsigned.code().to_owned())),
     };
     Ok(Json(Receipt {
@@ -218,18 +233,45 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
         next,
         permit,
         unsigned,
-        stops: stops_above(app, stops_after, |stop| stop.sealed.clone()),
+        stops: served(app, stops, |stop| stop.sealed.clone()),
         wanted,
+        unknown_stops: unknown,
+        unknown_permit,
         session: app.sessions.make(&host, &key, clock::now()),
         timestamp: app.timestamp(),
         evidence: Some(EVIDENCE_VERSION),
     }))
 }
 
-fn stops_above<T>(app: &App, number: u64, form: impl Fn(&ServedStop) -> T) -> Vec<T> {
-    // Numbered from 1 without gaps.
-    let known = usize::try_from(number).unwrap_or(usize::MAX);
-    app.stops().iter().skip(known).take(STOPS_PER_RECEIPT_MAX).map(form).collect()
+/// The first of these stops, as they were signed: as many as one answer has.
+fn served<T>(app: &App, digests: Vec<Digest>, form: impl Fn(&ServedStop) -> T) -> Vec<T> {
+    let stops = app.stops();
+    digests.iter().filter_map(|digest| stops.get(digest)).take(STOPS_PER_RECEIPT_MAX).map(form).collect()
+}
+
+/// `POST /v1/handed`
+///
+/// # Errors
+/// 400 for more than is taken at once; 401 for a stop that its key did not sign.
+pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
+    let from = From::of(&app, &request)?;
+    let host = session(&app, request.headers())?;
+    let Handed { stops, permit_number, permit } =
+        body::json(request, &app.bodies, from.payer(), HANDED_BYTES_MAX).await?;
+    if stops.len() > HANDED_STOPS_MAX {
+        return Err(HttpError::malformed(format!("hand in {HANDED_STOPS_MAX} stops at once, the oldest first")));
+    }
+    let mut verified = Vec::new();
+    for HandedStop { key, stop } in stops {
+        if !key.is_plain_ed25519() {
+            return Err(HttpError::malformed("a stop's key is an Ed25519 key object without further members"));
+        }
+        verified.push((stop.verify([&key])?, key));
+    }
+    // Of another controller it proves nothing here.
+    let own_permit = permit.and_then(|permit| permit.verify([app.permit_key.public()]).ok());
+    app.writer.handed(host, HandedIn { stops: verified, permit_number, own_permit }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /v1/acknowledgements`
@@ -305,6 +347,8 @@ pub async fn stream(
     }
     // Opened first: what happens while it is told what there is, is in the queue then.
     let receiver = app.streams.open(host.clone());
+    // Asked again: a key that was replaced in between has ended the streams there were before.
+    session(&app, &headers)?;
     let first = stream::iter(present(&app, &host));
     let later = stream::unfold((receiver, app.shutdown.clone()), |(mut receiver, shutdown)| async move {
         tokio::select! {
@@ -320,14 +364,20 @@ pub async fn stream(
 
 /// What the host may have missed while it was not connected.
 fn present(app: &App, host: &HostId) -> Vec<StreamEvent> {
-    let (permit, stops_after) = {
+    let (permit, stops) = {
         let fleet = app.fleet();
         let Some(known) = fleet.host(host) else { return Vec::new() };
         let permit = known.permit.clone().filter(|permit| permit.number > known.record.permit_named);
-        (permit, fleet.stops_after(host))
+        let mut stops = fleet.stops_for(host);
+        // It has them, and says so again: what it said went to another controller, or was lost with what was written
+        // since a backup. Who speaks an earlier version acknowledges nothing twice.
+        if known.version >= PERMIT_V2_SINCE {
+            stops.extend(fleet.unacknowledged_by(host));
+        }
+        (permit, stops)
     };
-    let mut items = stops_above(app, stops_after, |stop| stop.event.clone());
-    match permit.map(|permit| Sealed::seal(&permit, &app.permit_key)).transpose() {
+    let mut items = served(app, stops, |stop| stop.event.clone());
+    match permit.map(|permit| app.seal(&permit)).transpose() {
         Ok(permit) => items.extend(permit.map(|permit| StreamEvent::new(&HostEvent::Permit(permit)))),
         Err(error) => tracing::error!(%host, error = chain(&error), "a permit cannot be signed"),
     }

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::{Extension, Json};
-use manifests::api::{self, StopRequest, StopView};
+use manifests::api::{self, StopRequest, StopView, UnlistedStop};
 use manifests::digest::Digest;
 
 use super::page::{self, Asked, Page};
@@ -59,8 +59,30 @@ pub async fn one(
 ) -> Result<Response, HttpError> {
     let missing = || HttpError::not_found("no such stop");
     let digest = digest.parse().map_err(|_| missing())?;
-    let view = app.fleet().stop_of(&digest, clock::now()).ok_or_else(missing)?;
+    let view = app.fleet().stop_view_of(&digest, clock::now()).ok_or_else(missing)?;
     Ok(page::answer(&headers, &view, None::<&()>))
+}
+
+/// `GET /v1/unlisted-stops`
+pub async fn unlisted(State(app): State<Arc<App>>) -> Json<Vec<UnlistedStop>> {
+    Json(app.unlisted.views())
+}
+
+/// `POST /v1/unlisted-stops/{digest}`
+///
+/// # Errors
+/// 404 for a stop that no host has handed in.
+pub async fn take_over(
+    State(app): State<Arc<App>>,
+    Extension(operator): Extension<Operator>,
+    Path(digest): Path<String>,
+) -> Result<(StatusCode, Json<StopView>), HttpError> {
+    let missing = || HttpError::not_found("no host has handed in such a stop");
+    let digest = Digest::from_hex(&digest).or_else(|_| digest.parse()).map_err(|_| missing())?;
+    if !app.unlisted.has(&digest) {
+        return Err(missing());
+    }
+    Ok((StatusCode::CREATED, Json(app.writer.take_over(digest, operator.name).await?)))
 }
 
 /// `POST /v1/stops`

@@ -45,9 +45,12 @@ fn kept(kind: &EventKind) -> i64 {
     match kind {
         EventKind::Verdict => 500_000,
         EventKind::Acknowledged | EventKind::Refused => 200_000,
-        EventKind::Publish | EventKind::Stop | EventKind::Lift | EventKind::Enrolled | EventKind::Unrecognized(_) => {
-            100_000
-        }
+        EventKind::Publish
+        | EventKind::Stop
+        | EventKind::Lift
+        | EventKind::Enrolled
+        | EventKind::SetBack
+        | EventKind::Unrecognized(_) => 100_000,
     }
 }
 

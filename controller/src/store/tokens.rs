@@ -104,6 +104,17 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Forgets an operator: the token is not good any more. Says whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_operator(&mut self, name: &str) -> Result<bool, StoreError> {
+        let query = sqlx::query("DELETE FROM operators WHERE name = $1").bind(name);
+        Ok(query.execute(&mut self.0).await?.rows_affected() > 0)
+    }
+}
+
 impl Store {
     /// How often tokens of operators and hosts were made or ended.
     ///

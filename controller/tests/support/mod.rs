@@ -14,7 +14,7 @@ use manifests::api::{self, ErrorBody, Publish, Receipt};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed};
-use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen, v1};
+use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, Held, SettingSeen, State, ValueSeen, v1};
 use manifests::id::{HostId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::stop::{Lift, StopRef};
@@ -78,6 +78,8 @@ pub struct Draft {
 pub struct World {
     directory: tempfile::TempDir,
     pub managers: Managers,
+    /// The standby's permit key, which the registry lists.
+    pub standby: SigningKey,
     pub client: Client,
     pub url: String,
     /// Whether to serve with an entrance for operators, and where it is.
@@ -117,6 +119,7 @@ impl World {
         let mut world = Self {
             directory,
             managers,
+            standby: SigningKey::generate().unwrap(),
             client,
             url: String::new(),
             own_entrance: false,
@@ -191,7 +194,7 @@ impl World {
                 hex(key.public())
             );
         }
-        let spare = [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()];
+        let log = SigningKey::generate().unwrap();
         text += &format!(
             "[[controller]]\nid = \"main\"\npermit_key = \"{}\"\nlog_key = \"{}\"\n",
             hex(&public.permit_key),
@@ -199,8 +202,8 @@ impl World {
         );
         text += &format!(
             "[[controller]]\nid = \"standby\"\nstandby = true\npermit_key = \"{}\"\nlog_key = \"{}\"\n",
-            hex(spare[0].public()),
-            hex(spare[1].public())
+            hex(self.standby.public()),
+            hex(log.public())
         );
         let mut sites: Vec<String> = hosts.iter().map(|id| host(id).site().to_string()).collect();
         sites.sort();
@@ -301,7 +304,15 @@ impl World {
         let token = self.token(id, true, token::HOST_TOKEN_LIFE).await;
         let answer = self.enrol(id, &key, &token).await;
         assert_eq!(answer.status(), StatusCode::CREATED, "{:?}", answer.text().await);
-        Host { id: host(id), key, sequence: 0, permit: 0, stop: None, baseline: baseline("1.0.0") }
+        Host {
+            id: host(id),
+            key,
+            sequence: 0,
+            permit: 0,
+            stops: Vec::new(),
+            enrolment: None,
+            baseline: baseline("1.0.0"),
+        }
     }
 
     pub async fn send<T: Document>(&self, sealed: &Sealed<T>) -> Response {
@@ -322,7 +333,8 @@ pub struct Host {
     pub key: SigningKey,
     pub sequence: u64,
     pub permit: u64,
-    pub stop: Option<StopRef>,
+    pub stops: Vec<StopRef>,
+    pub enrolment: Option<Digest>,
     pub baseline: String,
 }
 
@@ -342,7 +354,8 @@ impl Host {
             agent: Agent { version: semver::Version::new(0, 1, 0), digest: Digest::of(b"agent") },
             baseline: Digest::of(self.baseline.as_bytes()),
             permit: self.permit,
-            stop: self.stop,
+            stops: self.stops.clone(),
+            enrolment: self.enrolment,
             checkpoint: None,
             configs: BTreeMap::new(),
             lists: Vec::new(),
@@ -375,7 +388,8 @@ pub fn state(lock: &str) -> State {
     let value =
         ValueSeen::Value { value: Value::Text(lock.to_owned()), file: "/etc/issuing/print.ini".to_owned(), line: 3 };
     let lock = ("lock.print-wait".parse().unwrap(), SettingSeen { value, in_force: None });
-    State { settings: BTreeMap::from([lock]), ..State::default() }
+    let readers = BTreeMap::from([("print".parse().unwrap(), Held::default())]);
+    State { settings: BTreeMap::from([lock]), readers, ..State::default() }
 }
 
 pub fn product() -> ProductId {

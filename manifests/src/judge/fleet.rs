@@ -9,12 +9,14 @@
 //!   at once, an issue in answer to the last document that counted.
 //! - Nothing done for one document walks the fleet.
 
+mod chains;
 mod enrol;
 mod fold;
 mod host;
 mod intake;
 mod judge;
 mod report;
+mod set_back;
 mod stops;
 mod views;
 
@@ -27,7 +29,7 @@ pub use intake::{Accept, DocumentKind, HostRecord, RESUME_INTERVAL, Refusal, acc
 pub use report::{HostDocument, ReportAnswer, Unsigned};
 pub use stops::{FleetStop, StopError};
 
-use crate::api::{EventKind, FleetEvent, Standing, Versions};
+use crate::api::{EventKind, FleetEvent, SetBack, Standing, Versions};
 use crate::digest::Digest;
 use crate::id::{HostId, ProductId, SiteCode};
 use crate::key::KeyId;
@@ -73,9 +75,13 @@ pub struct Fleet {
     /// Whose key it is, of every host's present key.
     keys: HashMap<KeyId, HostId>,
     sites: BTreeMap<SiteCode, FleetSite>,
-    stops: Vec<FleetStop>,
+    stops: chains::Chains,
     lists: HashSet<Digest>,
     wakes: BTreeSet<(Time, HostId)>,
+    /// It was noticed that this controller was set back, and nobody has looked yet.
+    set_back: Option<SetBack>,
+    /// When an operator last looked at such a thing.
+    looked_at: Time,
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
     folds: fold::Folds,
@@ -116,9 +122,11 @@ impl Fleet {
             hosts: HashMap::new(),
             keys: HashMap::new(),
             sites: BTreeMap::new(),
-            stops: Vec::new(),
+            stops: chains::Chains::default(),
             lists: HashSet::new(),
             wakes: BTreeSet::new(),
+            set_back: None,
+            looked_at: Time::MIN,
             last_event,
             refused: HashMap::new(),
             folds: fold::Folds::default(),
@@ -214,7 +222,10 @@ impl Fleet {
         let new: Vec<&Lift> = policy.lifts.iter().filter(|lift| !self.lifts().contains(lift)).collect();
         for lift in new {
             let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
-            let note = format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
+            let known = self.knows_stop(&lift.stop);
+            // Another controller's, or made before this one's database was set back; or a slip of the pen.
+            let unknown = if known { "" } else { ", which is not known here," };
+            let note = format!("{}{unknown} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
             self.note(change, now, EventKind::Lift, None, note);
         }
         self.put_in_force(policy, now, change);

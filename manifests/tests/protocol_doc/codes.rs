@@ -29,6 +29,7 @@ fn every_endpoint_and_payload_type_is_named() {
         api::ACKNOWLEDGEMENTS,
         api::VERSIONS,
         api::STREAM,
+        api::HANDED,
         api::FILES,
         api::TUF,
         api::TUF_TARGETS,
@@ -38,6 +39,8 @@ fn every_endpoint_and_payload_type_is_named() {
         api::ITEMS,
         api::EVENTS,
         api::STOPS,
+        api::UNLISTED_STOPS,
+        api::SET_BACK,
         api::PUBLISH,
     ];
     let source = self::page("manifests/src/api.rs");

@@ -27,7 +27,14 @@ impl Fleet {
             silent: count(Standing::Silent),
             stopped: count(Standing::Stopped),
         };
-        api::FleetView { product: self.product.clone(), time: now, baseline: self.baseline(), counts, sites }
+        api::FleetView {
+            product: self.product.clone(),
+            time: now,
+            baseline: self.baseline(),
+            set_back: self.set_back.clone(),
+            counts,
+            sites,
+        }
     }
 
     /// The baseline in force.
@@ -41,7 +48,7 @@ impl Fleet {
         let site = self.site_row(code, now)?;
         let policy = self.policy.as_ref()?;
         let hosts = policy.registry.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
-        let covering = self.stops.iter().rev().filter(|known| known.stop.scope.covers(code)).take(stops);
+        let covering = self.newest_first().into_iter().filter(|known| known.stop.scope.covers(code)).take(stops);
         Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_row(known, now)).collect() })
     }
 
@@ -99,18 +106,12 @@ impl Fleet {
 
     /// Stops older than the one named, newest first, at most `limit`, each with a few of its hosts.
     pub fn stop_views(&self, after: Option<&Digest>, limit: usize, now: Time) -> Vec<StopView> {
-        let mut older = self.stops.iter().rev();
+        let mut older = self.newest_first().into_iter();
         if let Some(after) = after {
             // One that is not known is followed by none.
             older.by_ref().find(|known| known.reference.digest == *after);
         }
         older.take(limit).map(|known| self.stop_row(known, now)).collect()
-    }
-
-    /// One stop with all its hosts.
-    pub fn stop_of(&self, digest: &Digest, now: Time) -> Option<StopView> {
-        let known = self.stops.iter().find(|known| known.reference.digest == *digest)?;
-        Some(self.stop_view(known, now))
     }
 
     /// A stop as lists show it.
@@ -120,6 +121,18 @@ impl Fleet {
         view.outstanding.truncate(STOP_NAMES_MAX);
         view.lifted.truncate(STOP_NAMES_MAX);
         view
+    }
+
+    /// By when they were made: what was taken over came to be known later.
+    fn newest_first(&self) -> Vec<&FleetStop> {
+        let mut stops: Vec<&FleetStop> = self.stops.all().iter().rev().collect();
+        stops.sort_by_key(|known| std::cmp::Reverse((known.stop.time, known.reference.number)));
+        stops
+    }
+
+    /// One stop and how far it has come; none if it is not known.
+    pub fn stop_view_of(&self, digest: &Digest, now: Time) -> Option<StopView> {
+        self.stops.get(digest).map(|known| self.stop_view(known, now))
     }
 
     pub(super) fn stop_view(&self, known: &FleetStop, now: Time) -> StopView {
