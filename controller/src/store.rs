@@ -229,6 +229,7 @@ pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<C
     connection.save_controller(id, product).await?;
     // No reader may be left: the last connection that is closed puts everything into one file.
     store.readers.close().await;
+    store.tokens.close().await;
     Ok(connection)
 }
 

@@ -448,10 +448,10 @@ fn what_a_replaced_key_acknowledged_and_was_permitted_does_not_count_for_the_new
     let made = stop(&mut fleet, Scope::All, at(2), &mut change);
     fleet.acknowledge(&host(AP), made, at(3), &mut change).unwrap();
     fleet.enrol(&host(AP), "new".into(), true, at(4), &mut change).unwrap();
-    let view = &fleet.stop_views(at(4))[0];
+    let view = &fleet.stop_views(None, usize::MAX, at(4))[0];
     // The machine that had the old key can issue until its permit is over.
     assert_eq!((view.acknowledged.len(), view.outstanding.as_slice()), (0, &[(host(AP), Some(issued.until))][..]));
-    let row = &fleet.host_rows(at(4))[0];
+    let row = &fleet.host_rows(None, usize::MAX, at(4))[0];
     assert_eq!((row.permit.as_ref(), row.acknowledged), (None, 0));
     let stopped = fleet.host(&host(AP)).unwrap().permit_floor;
     assert!(stopped > issued.number, "the hold that the stop brought was the newest");
@@ -522,7 +522,7 @@ fn two_stops_of_one_number_both_count_and_the_chain_goes_on_above_both() {
     let again = stop(&mut fleet, Scope::All, at(2), &mut change);
     assert_eq!((lost_ref.number, again.number), (1, 1));
     fleet.take_stop(lost, lost_ref.digest, (true, "host x"), at(3), &mut change).unwrap();
-    assert_eq!(fleet.stop_views(at(3)).len(), 2);
+    assert_eq!(fleet.stop_views(None, usize::MAX, at(3)).len(), 2);
     let next = stop(&mut fleet, Scope::All, at(4), &mut change);
     assert_eq!(next.number, 2);
     let mut missing = fleet.stops_for(&host(AP));
