@@ -18,19 +18,22 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::keeper::{Answer, Keeper};
+use crate::places::{Place, Places};
 
 /// Where questions go; `controller` conventions end here, proxies' begin.
 pub const GATE_PATH: &str = "/v1/gate";
 /// Where `sekisho-agent status` asks, on the Unix socket alone.
 pub const STATUS_PATH: &str = "/v1/status";
-/// Connections open at once; further ones wait in the kernel's queue.
+/// Connections open at once, on each of the two ways in. When all places are taken, one on which nothing
+/// is asked gives way.
 const CONNECTIONS_MAX: usize = 256;
 /// How long a request's head may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// What gives way has this long for what it was just answered.
+const CUT_TIMEOUT: Duration = Duration::from_millis(50);
 /// The longest head read, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// The longest transaction id echoed, in bytes.
@@ -52,7 +55,9 @@ enum Face {
 pub struct GateServer {
     keeper: Arc<Keeper>,
     status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
-    places: Arc<Semaphore>,
+    /// Each way in has its own: what proxies keep open delays nobody on the socket, nor the reverse.
+    proxies: Arc<Places>,
+    host: Arc<Places>,
     started_ms: i64,
     answered: AtomicU64,
 }
@@ -63,7 +68,8 @@ impl GateServer {
         Arc::new(Self {
             keeper,
             status: Box::new(status),
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            proxies: Places::new(CONNECTIONS_MAX),
+            host: Places::new(CONNECTIONS_MAX),
             started_ms: clock::now().wall.unix_ms(),
             answered: AtomicU64::new(0),
         })
@@ -72,15 +78,11 @@ impl GateServer {
     /// Accepts on a loopback listener.
     pub async fn serve_tcp(self: Arc<Self>, listener: TcpListener) {
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
-                    let server = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        server.serve_connection(stream, Face::Proxies).await;
-                        drop(place);
-                    });
+                    let Some(place) = self.proxies.enter().await else { return };
+                    tokio::spawn(Arc::clone(&self).serve_connection(stream, Face::Proxies, place));
                 }
                 // Out of descriptors, most often: those that are open must end first.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -91,14 +93,10 @@ impl GateServer {
     /// Accepts on a Unix socket.
     pub async fn serve_unix(self: Arc<Self>, listener: UnixListener) {
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let server = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        server.serve_connection(stream, Face::Host).await;
-                        drop(place);
-                    });
+                    let Some(place) = self.host.enter().await else { return };
+                    tokio::spawn(Arc::clone(&self).serve_connection(stream, Face::Host, place));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
@@ -109,18 +107,33 @@ impl GateServer {
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         face: Face,
+        place: Place,
     ) {
+        let place = Arc::new(place);
+        let asked = Arc::clone(&place);
         let service = hyper::service::service_fn(move |request| {
-            let server = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(server.answer(request, face).await) }
+            let (server, answering) = (Arc::clone(&self), asked.answering());
+            async move {
+                let answer = server.answer(request, face).await;
+                drop(answering);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service);
-        // A client that broke off has no answer to lose.
-        let _ = connection.await;
+        tokio::pin!(connection);
+        tokio::select! {
+            // A client that broke off has no answer to lose.
+            _ = connection.as_mut() => {}
+            () = place.cut() => {
+                // An answer that was just made is still sent.
+                connection.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(CUT_TIMEOUT, connection).await;
+            }
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>, face: Face) -> Response<Full<Bytes>> {

@@ -22,6 +22,7 @@ pub mod keeper;
 pub mod listen;
 pub mod look;
 pub mod parts;
+pub mod places;
 pub mod report;
 mod restore;
 pub mod run;

@@ -66,3 +66,31 @@ async fn every_method_gets_the_same_answer() {
         assert!(head.starts_with("HTTP/1.0 403 "), "{method}: {head}");
     }
 }
+
+#[tokio::test]
+async fn connections_that_ask_nothing_delay_no_question() {
+    let gate = Gate::new("p".parse().unwrap(), "402206-ap1".parse().unwrap(), clock::now(), Time::MIN);
+    let server = GateServer::new(Arc::new(Keeper::new(gate, None)), || Value::Null);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(server.serve_tcp(listener));
+    let ask = async |stream: &mut TcpStream| {
+        stream.write_all(format!("GET {GATE_PATH} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 403");
+    };
+    // A proxy keeps its connection between two questions.
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    ask(&mut kept).await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut one = TcpStream::connect(address).await.unwrap();
+    // Less than an idle connection may last by itself.
+    let soon = std::time::Duration::from_secs(4);
+    tokio::time::timeout(soon, ask(&mut one)).await.unwrap();
+    drop(idle);
+    serving.abort();
+}

@@ -131,6 +131,7 @@ impl From<WriteError> for HttpError {
                 Self::new(StatusCode::NOT_FOUND, "unknown-stop", error.to_string())
             }
             WriteError::Stop(ref why) => Self::new(StatusCode::BAD_REQUEST, why.code(), error.to_string()),
+            WriteError::RequestUsed => Self::new(StatusCode::CONFLICT, "request-used", error.to_string()),
             WriteError::Seal(error) => error.into(),
             WriteError::Full | WriteError::Superseded | WriteError::Closed => Self::unavailable(error.to_string()),
         }

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod host;
+pub mod page;
 pub mod publish;
 pub mod set_back;
 pub mod stops;

@@ -19,6 +19,7 @@ pub mod init;
 pub mod load;
 pub mod queue;
 pub mod repository;
+mod reserve;
 pub mod role;
 pub mod router;
 pub mod serve;

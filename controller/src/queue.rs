@@ -48,6 +48,9 @@ pub enum WriteError {
     /// The stop is none, or not ours.
     #[error(transparent)]
     Stop(#[from] StopError),
+    /// The request made another stop before.
+    #[error("this request has made another stop already")]
+    RequestUsed,
     /// What was made cannot be signed.
     #[error(transparent)]
     Seal(#[from] EnvelopeError),
@@ -106,8 +109,7 @@ pub(crate) enum WriterCommand {
         reply: Reply<()>,
     },
     Stop {
-        scope: Scope,
-        reason: String,
+        asked: AskedStop,
         operator: String,
         reply: Reply<StopView>,
     },
@@ -135,6 +137,17 @@ pub(crate) enum WriterCommand {
     /// Drops what nobody names.
     Collect,
     Tick,
+}
+
+/// A stop that an operator asks for.
+#[derive(Clone, Debug)]
+pub struct AskedStop {
+    /// Whom.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+    /// Which request of this operator it is: sent again it makes no second stop.
+    pub request: Option<String>,
 }
 
 /// A document whose signature was checked with `key`.
@@ -287,15 +300,19 @@ impl Waiting {
     }
 
     fn next_of_hosts(&mut self) -> Option<WriterCommand> {
-        let host = self.turns.pop_front()?;
-        let waiting = self.hosts.get_mut(&host)?;
-        let command = waiting.pop();
-        if waiting.is_empty() {
-            self.hosts.remove(&host);
-        } else {
-            self.turns.push_back(host);
+        while let Some(host) = self.turns.pop_front() {
+            let Some(waiting) = self.hosts.get_mut(&host) else { continue };
+            let command = waiting.pop();
+            if waiting.is_empty() {
+                self.hosts.remove(&host);
+            } else {
+                self.turns.push_back(host);
+            }
+            if command.is_some() {
+                return command;
+            }
         }
-        command
+        None
     }
 }
 
@@ -406,12 +423,12 @@ impl Writer {
         self.ask(|reply| WriterCommand::FileList { host, digest, bytes, reply }).await
     }
 
-    /// An operator's stop.
+    /// An operator's stop; the one that the same request made before, if it is sent again.
     ///
     /// # Errors
-    /// [`WriteError::Stop`] for one that stops nobody, or not written.
-    pub async fn stop(&self, scope: Scope, reason: String, operator: String) -> Result<StopView, WriteError> {
-        self.ask(|reply| WriterCommand::Stop { scope, reason, operator, reply }).await
+    /// [`WriteError::Stop`] for one that stops nobody, [`WriteError::RequestUsed`], or not written.
+    pub async fn stop(&self, asked: AskedStop, operator: String) -> Result<StopView, WriteError> {
+        self.ask(|reply| WriterCommand::Stop { asked, operator, reply }).await
     }
 
     /// What a host has and is not known here.
@@ -479,7 +496,8 @@ mod tests {
 
     fn stop() -> WriterCommand {
         let (reply, _) = oneshot::channel();
-        WriterCommand::Stop { scope: Scope::All, reason: String::new(), operator: String::new(), reply }
+        let asked = AskedStop { scope: Scope::All, reason: String::new(), request: None };
+        WriterCommand::Stop { asked, operator: String::new(), reply }
     }
 
     fn enrol() -> WriterCommand {

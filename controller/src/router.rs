@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{StatusCode, Version, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -61,6 +61,7 @@ routes! {
     get  "/v1/items"             VIEWER                 => views::items;
     get  "/v1/events"            VIEWER                 => events::stream;
     get  "/v1/stops"             VIEWER                 => stops::list;
+    get  "/v1/stops/{digest}"    VIEWER                 => stops::one;
     post "/v1/stops"             OPERATOR               => stops::make;
     get  "/v1/unlisted-stops"    VIEWER                 => stops::unlisted;
     post "/v1/unlisted-stops/{digest}" OPERATOR         => stops::take_over;
@@ -77,6 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
         // Each handler names its own limit; this one would answer in plain text.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(one_host))
         .layer(map_response(in_json))
         .with_state(app)
 }
@@ -89,11 +91,20 @@ fn guarded(app: &Arc<App>, access: Access, handler: MethodRouter<Arc<App>>) -> M
     }
 }
 
+// RFC 9112, 3.2: a request of HTTP/1.1 has one Host, and none has two. Two readers could follow two of them.
+async fn one_host(request: Request, next: Next) -> Response {
+    let named = request.headers().get_all(header::HOST).iter().count();
+    if named > 1 || (named == 0 && request.version() == Version::HTTP_11) {
+        return HttpError::malformed("a request of HTTP/1.1 has one Host header").into_response();
+    }
+    next.run(request).await
+}
+
 // What the framework refuses by itself, as a path that is no UTF-8, it says in plain text.
 async fn in_json(response: Response) -> Response {
     let status = response.status();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if status.is_success() || is_json {
+    if status.is_success() || is_json || status == StatusCode::NOT_MODIFIED {
         return response;
     }
     let code = if status.is_server_error() { "internal" } else { "malformed" };

@@ -227,8 +227,11 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     };
     tracing::info!("stopping");
     stop.cancel();
-    renewing.abort();
-    looking.abort();
+    // Waited for: whoever starts again in this process finds the directory free.
+    for task in [renewing, looking] {
+        task.abort();
+        let _ = task.await;
+    }
     serving.await.context("the server failed")?;
     if let Some(own) = own {
         own.await.context("the operators' server failed")?;

@@ -38,6 +38,8 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a writer waits for another one, as the `token` command.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The write-ahead log is cut to this many bytes once it is in the database: 16 MiB.
+const LOG_BYTES_KEPT: &str = "16777216";
 /// Connections that read.
 const READERS: u32 = 4;
 
@@ -122,6 +124,11 @@ impl Store {
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options(&path).read_only(true)).await?;
         let tokens = SqlitePoolOptions::new().max_connections(1).connect_with(options(&path).read_only(true)).await?;
         Ok(Self { path, readers, tokens, _lock: lock })
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     /// The connection that writes.
@@ -222,6 +229,7 @@ pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<C
     connection.save_controller(id, product).await?;
     // No reader may be left: the last connection that is closed puts everything into one file.
     store.readers.close().await;
+    store.tokens.close().await;
     Ok(connection)
 }
 
@@ -234,6 +242,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        // What a large batch, or somebody who read for long, has made of the log is given back.
+        .pragma("journal_size_limit", LOG_BYTES_KEPT)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
 }

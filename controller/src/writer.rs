@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::app::{App, ServedStop};
 use crate::chain::chain;
 use crate::queue::{Queue, Reply, WriteError, WriterCommand};
+use crate::reserve::Reserve;
 use crate::store::{Connection, StoreError, Transaction};
 use crate::streams::StreamEvent;
 use crate::{clock, load};
@@ -27,6 +28,9 @@ use crate::{clock, load};
 const BATCH_MAX: usize = 512;
 /// How often the clock is looked at for hosts that fell silent.
 const TICK: Duration = Duration::from_millis(200);
+/// How long nothing is tried on a full disk, and how often it is said.
+const FULL_WAIT: Duration = Duration::from_millis(100);
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// How often states and lists that nobody names are dropped, and when for the first time.
 const COLLECTION: Duration = Duration::from_secs(3600);
 const FIRST_COLLECTION: Duration = Duration::from_secs(300);
@@ -52,6 +56,8 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut collections = tokio::time::interval_at(Instant::now() + FIRST_COLLECTION, COLLECTION);
     collections.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut reserve = Reserve::new(app.store.directory());
+    let mut told_full = None;
     let mut intact = true;
     loop {
         let first = tokio::select! {
@@ -66,6 +72,17 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
             _ = collections.tick() => WriterCommand::Collect,
             command = queue.first() => command,
         };
+        if let WriterCommand::Stop { .. } = first {
+            reserve.give_up_for_a_stop();
+        } else if !reserve.take() {
+            // What was given up for a stop comes first; dropped replies are 503.
+            if told_full.is_none_or(|told: Instant| told.elapsed() > TELL_AGAIN) {
+                told_full = Some(Instant::now());
+                tracing::error!("the disk is full: only stops are written");
+            }
+            tokio::time::sleep(FULL_WAIT).await;
+            continue;
+        }
         if !intact {
             match reload(&app, &mut connection).await {
                 Ok(()) => intact = true,
@@ -110,7 +127,14 @@ async fn write(
         };
     }
     save(app, &mut transaction, &change).await?;
-    transaction.commit().await?;
+    if let Err(error) = transaction.commit().await {
+        if error.is_disk_failure() {
+            // The commit may be on the disk and may not: 503 would say that it never will be. The process
+            // ends and what the disk has counts; whoever waits learns of neither until the connection ends.
+            std::mem::forget(told);
+        }
+        return Err(error);
+    }
     // A stop goes out before the permits that follow from it.
     for tell in told {
         tell(app);

@@ -18,6 +18,8 @@ use crate::warning::Warning;
 
 /// Header by which a host names the id of the key that it signs with, before its document is read.
 pub const KEY_HEADER: &str = "x-sekisho-key";
+/// Header by which a request for a stop is named: sent again under the same name it makes no second stop.
+pub const REQUEST_HEADER: &str = "idempotency-key";
 /// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
 pub const ENROLMENTS: &str = "/v1/enrolments";
 /// `POST`, body: envelope of evidence; 200 with a [`Receipt`].
@@ -42,13 +44,13 @@ pub const TUF_TARGETS: &str = "/tuf/targets";
 pub const HEALTH: &str = "/healthz";
 /// `GET`, operator: [`FleetView`]; below it `/{code}`: [`SiteView`].
 pub const SITES: &str = "/v1/sites";
-/// `GET`, operator: list of [`HostRow`]; below it `/{id}`: [`HostView`].
+/// `GET`, operator: list of [`HostRow`], by pages of [`HOSTS_PAGE`]; below it `/{id}`: [`HostView`].
 pub const HOSTS: &str = "/v1/hosts";
 /// `GET`, operator: list of [`ItemRow`].
 pub const ITEMS: &str = "/v1/items";
 /// `GET`, operator: server-sent events ([`FleetEvent`]).
 pub const EVENTS: &str = "/v1/events";
-/// `GET`, operator: list of [`StopView`]; `POST`, role operator: [`StopRequest`], 201 with a [`StopView`].
+/// `GET`, operator: list of [`StopView`]; below it `/{digest}`: one, whole; `POST`, role operator: [`StopRequest`], 201 with a [`StopView`].
 pub const STOPS: &str = "/v1/stops";
 /// `GET`, operator: list of [`UnlistedStop`]; `POST` below it `/{digest}`, role operator: takes the stop over, 201
 /// with its [`StopView`].
@@ -58,9 +60,19 @@ pub const SET_BACK: &str = "/v1/set-back";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
 
+/// Rows of a page that clients ask for: of hosts, of stops, of items. A page with fewer is the last.
+pub const HOSTS_PAGE: usize = 1000;
+/// See [`HOSTS_PAGE`].
+pub const STOPS_PAGE: usize = 50;
+/// See [`HOSTS_PAGE`].
+pub const ITEMS_PAGE: usize = 50;
+
 /// Most stops in one receipt, and at the beginning of a stream. A host that got so many asks for the
 /// rest with its next document.
 pub const STOPS_PER_RECEIPT_MAX: usize = 64;
+
+/// Most hosts of each kind, and most lifted sites, that a list shows of one stop.
+pub const STOP_NAMES_MAX: usize = 20;
 
 /// Most stops handed in at once; a longer chain comes in pieces, oldest first.
 pub const HANDED_STOPS_MAX: usize = 64;
@@ -504,6 +516,22 @@ pub struct StopView {
     pub outstanding: Vec<(HostId, Option<Time>)>,
     /// Sites freed by lifts.
     pub lifted: Vec<SiteCode>,
+    /// How many there are of each; a controller of before does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<StopCounts>,
+}
+
+/// Numbers of a stop. Lists show [`STOP_NAMES_MAX`] of its hosts and lifted sites, one stop by itself all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopCounts {
+    /// Hosts in scope that have it on disk.
+    pub acknowledged: u32,
+    /// Hosts in scope that have not said so.
+    pub outstanding: u32,
+    /// Sites freed by lifts.
+    pub lifted: u32,
+    /// Sites of the registry that it stops still.
+    pub stopped: u32,
 }
 
 /// New metadata and target files. Nothing is changed unless all of it verifies.

@@ -6,7 +6,8 @@ use std::time::Duration;
 pub use ::client::ClientError;
 use ::client::{Address, AskLimits, Token};
 use manifests::api::{
-    self, FleetView, HostRow, ItemRow, LookedAt, SetBackView, SiteView, StopRequest, StopView, UnlistedStop,
+    self, FleetView, HOSTS_PAGE, HostRow, ITEMS_PAGE, ItemRow, LookedAt, STOPS_PAGE, SetBackView, SiteView,
+    StopRequest, StopView, UnlistedStop,
 };
 use manifests::digest::Digest;
 use manifests::id::SiteCode;
@@ -96,7 +97,7 @@ impl OperatorClient {
     /// # Errors
     /// [`ClientError`]
     pub async fn hosts(&self) -> Result<Vec<HostRow>, ClientError> {
-        self.get(api::HOSTS).await
+        self.pages(api::HOSTS, HOSTS_PAGE, |row: &HostRow| row.host.to_string()).await
     }
 
     /// Every item of the baseline over the fleet.
@@ -104,7 +105,7 @@ impl OperatorClient {
     /// # Errors
     /// [`ClientError`]
     pub async fn items(&self) -> Result<Vec<ItemRow>, ClientError> {
-        self.get(api::ITEMS).await
+        self.pages(api::ITEMS, ITEMS_PAGE, |row: &ItemRow| row.item.to_string()).await
     }
 
     /// Every stop, newest first.
@@ -112,7 +113,15 @@ impl OperatorClient {
     /// # Errors
     /// [`ClientError`]
     pub async fn stops(&self) -> Result<Vec<StopView>, ClientError> {
-        self.get(api::STOPS).await
+        self.pages(api::STOPS, STOPS_PAGE, |stop: &StopView| stop.stop.digest.to_string()).await
+    }
+
+    /// One stop, with all its hosts.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn one_stop(&self, stop: &Digest) -> Result<StopView, ClientError> {
+        self.get(&format!("{}/{stop}", api::STOPS)).await
     }
 
     /// Stops under keys that the registry does not list.
@@ -149,13 +158,40 @@ impl OperatorClient {
         self.client.ask(self.client.post(url).token(&self.token).json(looked_at)).await
     }
 
-    /// Stops sites, at once.
+    /// Stops sites, at once. Asked again under the same `id` it makes no second stop.
     ///
     /// # Errors
     /// [`ClientError::Refused`] with 403 if the token's role may not.
-    pub async fn stop(&self, request: &StopRequest) -> Result<StopView, ClientError> {
+    pub async fn stop(&self, request: &StopRequest, id: &str) -> Result<StopView, ClientError> {
         let url = self.address.url(api::STOPS);
-        self.client.ask(self.client.post(url).token(&self.token).json(request)).await
+        let question = self.client.post(url).token(&self.token).header(api::REQUEST_HEADER, id);
+        self.client.ask(question.json(request)).await
+    }
+
+    /// A whole list, page by page. `name` is what a page begins behind.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        limit: usize,
+        name: impl Fn(&T) -> String,
+    ) -> Result<Vec<T>, ClientError> {
+        let mut all: Vec<T> = Vec::new();
+        loop {
+            let after = all.last().map(|row| format!("&after={}", name(row))).unwrap_or_default();
+            let page: Vec<T> = self.get(&format!("{path}?limit={limit}{after}")).await?;
+            // A controller of before knows no pages and answers with all there is, each time.
+            let again = match (all.first(), page.first()) {
+                (Some(known), Some(first)) => name(known) == name(first),
+                _ => false,
+            };
+            let last = again || page.len() != limit;
+            if !again {
+                all.extend(page);
+            }
+            if last {
+                return Ok(all);
+            }
+        }
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -105,7 +105,9 @@ pub async fn run(
             stop::print(&view, stop.output.output, style, out)
         }
         Command::Stop(stop) => {
-            let view = stop::settled(client, client.stop(&stop::request(&stop)).await?).await;
+            let (request, id) = (stop::request(&stop), stop::new_id()?);
+            let made = stop::made(client, &request, &id, style.lang).await?;
+            let view = stop::settled(client, made).await;
             stop::print(&view, stop.output.output, style, out)
         }
     };

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::{Extension, Json};
-use manifests::api::{StopRequest, StopView, UnlistedStop};
+use manifests::api::{self, StopRequest, StopView, UnlistedStop};
 use manifests::digest::Digest;
 
+use super::page::{self, Asked, Page};
 use crate::app::App;
 use crate::auth::Operator;
 use crate::body::Payer;
 use crate::error::HttpError;
+use crate::queue::AskedStop;
 use crate::{body, clock};
 
 /// Largest request: every site by code.
@@ -22,9 +26,41 @@ const STOPS_MAX: usize = 30;
 /// What [`STOPS_MAX`] counts in: a minute.
 const INTERVAL_MS: i64 = 60_000;
 
-/// `GET /v1/stops`
-pub async fn list(State(app): State<Arc<App>>) -> Json<Vec<StopView>> {
-    Json(app.fleet().stop_views(clock::now()))
+/// Stops of one page.
+const PAGE_MAX: usize = 50;
+/// Stops that are shown with a site.
+pub(super) const STOPS_OF_SITE_MAX: usize = 50;
+
+/// Longest name of a request, in bytes.
+const REQUEST_BYTES_MAX: usize = 64;
+
+/// `GET /v1/stops`: a page, newest first, each with a few of its hosts and their numbers.
+///
+/// # Errors
+/// 400 for a page that is none.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, HttpError> {
+    let Page { limit, after } = page::asked(query)?.page(PAGE_MAX, |text| text.parse::<Digest>().ok())?;
+    let page = app.fleet().stop_views(after.as_ref(), limit, clock::now());
+    Ok(page::answer(&headers, &page, None::<&()>))
+}
+
+/// `GET /v1/stops/{digest}`: one, with all its hosts.
+///
+/// # Errors
+/// 404 for one that is not known here.
+pub async fn one(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(digest): Path<String>,
+) -> Result<Response, HttpError> {
+    let missing = || HttpError::not_found("no such stop");
+    let digest = digest.parse().map_err(|_| missing())?;
+    let view = app.fleet().stop_view_of(&digest, clock::now()).ok_or_else(missing)?;
+    Ok(page::answer(&headers, &view, None::<&()>))
 }
 
 /// `GET /v1/unlisted-stops`
@@ -52,12 +88,13 @@ pub async fn take_over(
 /// `POST /v1/stops`
 ///
 /// # Errors
-/// 400 for a stop that stops nobody or says nothing; 429 after too many that close nobody more.
+/// 400 for a stop that stops nobody or says nothing; 409 for a request that made another stop; 429 after too many that close nobody more.
 pub async fn make(
     State(app): State<Arc<App>>,
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<(StatusCode, Json<StopView>), HttpError> {
+    let request_id = request_id(request.headers())?;
     let StopRequest { scope, reason } = {
         let payer = Payer::Operator(operator.name.clone());
         body::json(request, &app.bodies, payer, BYTES_MAX).await?
@@ -69,10 +106,25 @@ pub async fn make(
         // Closing somebody who is open is never refused, whoever made how many stops before.
         recent.filter(|known| known.stop.operator == operator.name).count() >= STOPS_MAX && !fleet.would_close(&scope)
     };
-    if too_many {
+    // One that is sent again may have been taken the first time.
+    if too_many && request_id.is_none() {
         let message = format!("{STOPS_MAX} stops were made within a minute, and whoever this one names is stopped");
         return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", message));
     }
-    let view = app.writer.stop(scope, reason, operator.name).await?;
+    let view = app.writer.stop(AskedStop { scope, reason, request: request_id }, operator.name).await?;
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Which request it is, in a header that whoever sends it again repeats.
+fn request_id(headers: &HeaderMap) -> Result<Option<String>, HttpError> {
+    let Some(value) = headers.get(api::REQUEST_HEADER) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim_matches('"');
+    let good = (1..=REQUEST_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match good {
+        true => Ok(Some(text.to_owned())),
+        false => {
+            let name = api::REQUEST_HEADER;
+            Err(HttpError::malformed(format!("{name} is 1 to {REQUEST_BYTES_MAX} visible ASCII characters")))
+        }
+    }
 }

@@ -3,47 +3,98 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
-use axum::extract::{Path, State};
-use manifests::api::{FleetView, HostRow, HostView, ItemRow, SiteView};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use manifests::api::{FleetView, ItemRow};
+use manifests::id::{HostId, ItemId, SiteCode};
+use manifests::time::Time;
 
+use super::page::{self, Asked, Page};
+use super::stops::STOPS_OF_SITE_MAX;
 use crate::app::App;
 use crate::clock;
 use crate::error::HttpError;
 
-/// `GET /v1/sites`
-pub async fn sites(State(app): State<Arc<App>>) -> Json<FleetView> {
-    Json(app.fleet().overview(clock::now()))
+/// Rows of one page of hosts, of sites, of items.
+const HOSTS_MAX: usize = 1000;
+const SITES_MAX: usize = 2000;
+const ITEMS_MAX: usize = 50;
+
+type PageQuery = Result<Query<Asked>, QueryRejection>;
+
+/// `GET /v1/sites`: all, worst first, or a page by code.
+///
+/// # Errors
+/// 400 for a page that is none.
+pub async fn sites(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQuery) -> Result<Response, HttpError> {
+    let asked = page::asked(query)?;
+    let mut view = app.fleet().overview(clock::now());
+    if asked.is_page() {
+        let Page { limit, after } = asked.page(SITES_MAX, |text| text.parse::<SiteCode>().ok())?;
+        // By code: how a site stands may change between two pages.
+        view.sites.sort_by(|a, b| a.code.cmp(&b.code));
+        view.sites.retain(|row| after.as_ref().is_none_or(|after| row.code > *after));
+        view.sites.truncate(limit);
+    }
+    let compared = FleetView { time: Time::MIN, ..view.clone() };
+    Ok(page::answer(&headers, &view, Some(&compared)))
 }
 
 /// `GET /v1/sites/{code}`
 ///
 /// # Errors
 /// 404 for a site that the registry does not have.
-pub async fn site(State(app): State<Arc<App>>, Path(code): Path<String>) -> Result<Json<SiteView>, HttpError> {
+pub async fn site(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(code): Path<String>,
+) -> Result<Response, HttpError> {
     let missing = || HttpError::not_found("no such site in the registry");
     let code = code.parse().map_err(|_| missing())?;
-    app.fleet().site_view(&code, clock::now()).map(Json).ok_or_else(missing)
+    let view = app.fleet().site_view(&code, STOPS_OF_SITE_MAX, clock::now()).ok_or_else(missing)?;
+    Ok(page::answer(&headers, &view, None::<&()>))
 }
 
-/// `GET /v1/hosts`
-pub async fn hosts(State(app): State<Arc<App>>) -> Json<Vec<HostRow>> {
-    Json(app.fleet().host_rows(clock::now()))
+/// `GET /v1/hosts`: a page, by id.
+///
+/// # Errors
+/// 400 for a page that is none.
+pub async fn hosts(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQuery) -> Result<Response, HttpError> {
+    let Page { limit, after } = page::asked(query)?.page(HOSTS_MAX, |text| text.parse::<HostId>().ok())?;
+    let rows = app.fleet().host_rows(after.as_ref(), limit, clock::now());
+    Ok(page::answer(&headers, &rows, None::<&()>))
 }
 
 /// `GET /v1/hosts/{id}`
 ///
 /// # Errors
 /// 404 for a host that the registry does not list.
-pub async fn host(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<HostView>, HttpError> {
+pub async fn host(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, HttpError> {
     let missing = || HttpError::not_found("no such host in the registry");
     let id = id.parse().map_err(|_| missing())?;
-    app.fleet().host_view(&id, clock::now()).map(Json).ok_or_else(missing)
+    let view = app.fleet().host_view(&id, clock::now()).ok_or_else(missing)?;
+    Ok(page::answer(&headers, &view, None::<&()>))
 }
 
-/// `GET /v1/items`
-pub async fn items(State(app): State<Arc<App>>) -> Json<Vec<ItemRow>> {
-    Json(app.fleet().item_rows(clock::now()))
+/// `GET /v1/items`: a page, in the baseline's order.
+///
+/// # Errors
+/// 400 for a page that is none.
+pub async fn items(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQuery) -> Result<Response, HttpError> {
+    let Page { limit, after } = page::asked(query)?.page(ITEMS_MAX, |text| text.parse::<ItemId>().ok())?;
+    let rows = app.fleet().item_rows(clock::now());
+    let from = match after {
+        None => 0,
+        Some(after) => rows.iter().position(|row| row.item == after).map_or(rows.len(), |at| at + 1),
+    };
+    let rows: Vec<ItemRow> = rows.into_iter().skip(from).take(limit).collect();
+    Ok(page::answer(&headers, &rows, None::<&()>))
 }
 
 /// `GET /healthz`

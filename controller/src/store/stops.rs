@@ -10,7 +10,7 @@ use manifests::key::PublicKey;
 use manifests::stop::{Stop, StopRef};
 use manifests::time::Time;
 
-use super::columns::{damaged, id, integer, json, read, unsigned};
+use super::columns::{damaged, digest, id, integer, json, read, unsigned};
 use super::{Connection, StoreError, Transaction};
 
 impl Connection {
@@ -128,6 +128,31 @@ impl Transaction<'_> {
             .bind(host.as_str())
             .bind(received.unix_ms())
             .bind(envelope.to_owned())
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// The stop that this request of an operator made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn stop_of_request(&mut self, operator: &str, id: &str) -> Result<Option<Digest>, StoreError> {
+        const SQL: &str = "SELECT digest FROM stop_requests WHERE operator = $1 AND id = $2";
+        let row: Option<(Vec<u8>,)> =
+            sqlx::query_as(SQL).bind(operator.to_owned()).bind(id.to_owned()).fetch_optional(&mut *self.0).await?;
+        row.map(|(bytes,)| digest("stop_requests", &bytes)).transpose()
+    }
+
+    /// Remembers which stop a request made.
+    ///
+    /// # Errors
+    /// [`StoreError`], also if the request made one already.
+    pub async fn save_stop_request(&mut self, operator: &str, id: &str, stop: &Digest) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO stop_requests (operator, id, digest) VALUES ($1, $2, $3)")
+            .bind(operator.to_owned())
+            .bind(id.to_owned())
+            .bind(stop.as_bytes().to_vec())
             .execute(&mut *self.0)
             .await?;
         Ok(())

@@ -11,7 +11,7 @@ use manifests::stop::{Scope, Stop, StopRef};
 use super::{Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
-use crate::queue::{Report, TokenError, WriteError, WriterCommand};
+use crate::queue::{AskedStop, Report, TokenError, WriteError, WriterCommand};
 use crate::store::{StateRow, StoreError, TokenUse, Transaction};
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
@@ -45,8 +45,17 @@ pub(super) async fn apply(
             app.fleet_mut().list_stored(digest);
             Ok(answer(reply, Ok(())))
         }
-        WriterCommand::Stop { scope, reason, operator, reply } => {
-            let result = stop(app, transaction, scope, reason, operator, change).await?;
+        WriterCommand::Stop { asked, operator, reply } => {
+            let AskedStop { scope, reason, request } = asked;
+            if let Some(request) = &request
+                && let Some(made) = transaction.stop_of_request(&operator, request).await?
+            {
+                return Ok(answer(reply, made_before(app, &made, &scope, &reason)));
+            }
+            let result = stop(app, transaction, scope, reason, operator.clone(), change).await?;
+            if let (Some(request), Ok((view, _))) = (&request, &result) {
+                transaction.save_stop_request(&operator, request, &view.stop.digest).await?;
+            }
             Ok(Box::new(move |app| {
                 let _ = reply.send(result.map(|(view, sealed)| {
                     push_stop(app, sealed);
@@ -209,6 +218,13 @@ async fn acknowledge(
         transaction.acknowledge(&stop.digest, host, now, envelope).await?;
     }
     Ok(result.map(|_| ()).map_err(WriteError::from))
+}
+
+/// The stop that a request made which was sent again.
+fn made_before(app: &App, made: &Digest, scope: &Scope, reason: &str) -> Result<StopView, WriteError> {
+    let view = app.fleet().stop_view_of(made, clock::now());
+    // Another stop under the same name would be one that was never made.
+    view.filter(|view| view.scope == *scope && view.reason == reason).ok_or(WriteError::RequestUsed)
 }
 
 async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBack>) -> Result<(), StoreError> {

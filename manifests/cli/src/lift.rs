@@ -82,8 +82,16 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let lifts = directory.lifts()?;
     let mut obstacles = written_before(&directory, &lifts, (&product, &args.stop), &sites)?;
     let remote = Remote::new(&args.remote)?;
+<<<<<<< HEAD
     let (stop, open) = asked(&remote, &args.stop, &sites, now)?;
     obstacles.extend(open);
+=======
+    let stop = stop(&remote, &args.stop)?.ok_or(LiftRefused::UnknownStop { stop: args.stop })?;
+    for site in &sites {
+        let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
+        obstacles.extend(open_at(site, &view, &stop, now));
+    }
+>>>>>>> crowd
     if !obstacles.is_empty() {
         return Err(LiftRefused::Open { obstacles }.into());
     }
@@ -98,6 +106,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     Ok(())
 }
 
+<<<<<<< HEAD
 /// What the controller knows of the stop, and everything that stands in the way of its end at these sites.
 pub(crate) fn asked(
     remote: &Remote,
@@ -114,6 +123,18 @@ pub(crate) fn asked(
         obstacles.extend(open_at(site, &view, &stop, now));
     }
     Ok((stop, obstacles))
+=======
+/// The stop, with all its hosts; none if the controller does not know it. One of before answers no question
+/// for a single stop, and lists every stop whole.
+fn stop(remote: &Remote, digest: &Digest) -> Result<Option<StopView>, CommandError> {
+    let path = format!("{STOPS}/{digest}");
+    if let Some(bytes) = remote.bytes(&path)? {
+        let stop = serde_json::from_slice(&bytes).map_err(|error| remote.misread(&path, error.to_string()))?;
+        return Ok(Some(stop));
+    }
+    let stops: Vec<StopView> = remote.read(STOPS)?;
+    Ok(stops.into_iter().find(|stop| stop.stop.digest == *digest && stop.counts.is_none()))
+>>>>>>> crowd
 }
 
 // A second lift for the same site would say that the first did not count.

@@ -228,6 +228,8 @@ demo-mark = { $mark }: not a real fleet
 # Commands.
 stopped-now = Stop { $number } is in force: { $scope }.
 stop-digest = Digest: { $digest }
+stop-not-made = Nothing was stopped: no controller has taken the stop.
+stop-unknown = The stop may be in force or not: it was sent, and no answer came. See `sekisho stops`; stopping once more does no harm.
 stop-acknowledged = Acknowledged ({ $count }):
 stop-outstanding = Outstanding ({ $count }), able to issue until their permit ends:
 stop-nobody = none

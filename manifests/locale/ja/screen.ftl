@@ -219,6 +219,8 @@ demo-mark = { $mark }: 実際の団体ではありません
 # Commands.
 stopped-now = 停止 { $number } を実施しました: { $scope }。
 stop-digest = ダイジェスト: { $digest }
+stop-not-made = 停止されていません: コントローラーは停止を受け付けませんでした。
+stop-unknown = 停止されたかどうか不明です: 要求は送られましたが、回答がありません。`sekisho stops` で確認してください。もう一度停止しても害はありません。
 stop-acknowledged = 受領済み ({ $count }):
 stop-outstanding = 未受領 ({ $count })。許可の期限までは発行できます:
 stop-nobody = なし

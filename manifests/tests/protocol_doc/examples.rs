@@ -6,7 +6,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
     Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer,
     GateReason, Handed, HandedStop, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish, Published, Receipt,
-    SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopRequest, StopView, UnlistedStop, Versions,
+    SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts, StopRequest, StopView, UnlistedStop,
+    Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -351,6 +352,7 @@ fn stop_view() -> StopView {
         acknowledged: vec![host()],
         outstanding: vec![("372013-ap1".parse().unwrap(), Some(time("2026-09-30T21:24:10.000Z")))],
         lifted: vec![site()],
+        counts: Some(StopCounts { acknowledged: 1, outstanding: 1, lifted: 1, stopped: 1 }),
     }
 }
 

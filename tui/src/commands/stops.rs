@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use manifests::api::StopView;
+use manifests::api::{StopCounts, StopView};
 use manifests::id::SiteCode;
 use manifests::stop::Scope;
 use manifests::text::text;
@@ -24,6 +24,9 @@ pub fn print(stops: &[StopView], form: Form, style: Style, out: &mut impl Write)
 
 /// Whether it stops any site still: not every site that it covers was lifted.
 fn stands(stop: &StopView) -> bool {
+    if let Some(counts) = stop.counts {
+        return counts.stopped > 0;
+    }
     let hosts = stop.acknowledged.iter().chain(stop.outstanding.iter().map(|(host, _)| host));
     let named: &[SiteCode] = match &stop.scope {
         Scope::Sites { sites } => sites,
@@ -57,14 +60,25 @@ fn people(stops: &[StopView], style: Style, out: &mut impl Write) -> io::Result<
             words::moment(stop.time),
             scope(stop, style),
             stop.operator.clone(),
-            stop.acknowledged.len().to_string(),
-            table::few(stop.outstanding.iter().map(|(host, _)| host)),
-            if stands(stop) { table::few(&stop.lifted) } else { text(lang, "stops-lifted-all") },
+            count(stop, |counts| counts.acknowledged, stop.acknowledged.len()).to_string(),
+            table::few_of(
+                stop.outstanding.iter().map(|(host, _)| host),
+                count(stop, |counts| counts.outstanding, stop.outstanding.len()),
+            ),
+            match stands(stop) {
+                true => table::few_of(&stop.lifted, count(stop, |counts| counts.lifted, stop.lifted.len())),
+                false => text(lang, "stops-lifted-all"),
+            },
             stop.stop.digest.to_string(),
             stop.reason.clone(),
         ]
     };
     table::write(out, &head, &stops.iter().map(row).collect::<Vec<_>>())
+}
+
+/// How many there are, of which a list may show a few.
+fn count(stop: &StopView, of: impl Fn(&StopCounts) -> u32, shown: usize) -> usize {
+    stop.counts.as_ref().and_then(|counts| usize::try_from(of(counts)).ok()).unwrap_or(shown)
 }
 
 fn scope(stop: &StopView, style: Style) -> String {

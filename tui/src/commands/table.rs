@@ -17,12 +17,18 @@ const NAMES_SHOWN: usize = 5;
 /// `7: 011002 052141 131016 372013 402206 ..`, or a dash for none.
 pub(super) fn few(names: impl IntoIterator<Item = impl ToString>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
-    if names.is_empty() {
+    let count = names.len();
+    few_of(names, count)
+}
+
+/// The same of `count` names, of which the first are known.
+pub(super) fn few_of(names: impl IntoIterator<Item = impl ToString>, count: usize) -> String {
+    let shown: Vec<String> = names.into_iter().take(NAMES_SHOWN).map(|name| name.to_string()).collect();
+    if count == 0 {
         return "-".to_owned();
     }
-    let shown: Vec<&str> = names.iter().take(NAMES_SHOWN).map(String::as_str).collect();
-    let more = if names.len() > NAMES_SHOWN { " .." } else { "" };
-    format!("{}: {}{more}", names.len(), shown.join(" "))
+    let more = if count > shown.len() { " .." } else { "" };
+    format!("{count}: {}{more}", shown.join(" "))
 }
 
 /// Writes head and rows, two spaces between columns. Nothing is cut: pipes have no width.

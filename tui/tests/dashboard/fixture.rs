@@ -174,6 +174,7 @@ pub(crate) fn site() -> SiteView {
         acknowledged: vec!["402206-ap1".parse().unwrap()],
         outstanding: vec![("402206-db1".parse().unwrap(), Some(at("2023-05-09T14:30:00+09:00")))],
         lifted: vec![],
+        counts: None,
     };
     let fleet = fleet();
     // Stop and neighbour hold what the host's own evidence does not.

@@ -79,7 +79,7 @@ fn a_host_row_says_what_the_host_may_do_beside_its_own_verdict() {
     let mut change = Change::default();
     let row = |fleet: &Fleet, id: &str, seconds| {
         let now = at(seconds);
-        let row = fleet.host_rows(now).into_iter().find(|row| row.host == host(id)).unwrap();
+        let row = fleet.host_rows(None, usize::MAX, now).into_iter().find(|row| row.host == host(id)).unwrap();
         let allowed: Vec<_> = row.allowed.reasons.iter().map(|reason| reason.code).collect();
         assert_eq!(row.allowed.verdict == Verdict::Issue, allowed.is_empty());
         (row.verdict, allowed)
@@ -121,7 +121,7 @@ fn a_permit_is_overdue_when_a_heartbeat_went_by_without_its_name() {
     let answer = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
     let number = answer.permit.unwrap().number;
     let row = |fleet: &Fleet, seconds| {
-        let permit = fleet.host_rows(at(seconds)).remove(0).permit.unwrap();
+        let permit = fleet.host_rows(None, usize::MAX, at(seconds)).remove(0).permit.unwrap();
         (permit.received, permit.overdue)
     };
     assert_eq!(row(&fleet, 31), (false, false), "its next heartbeat is on the way");
@@ -257,7 +257,7 @@ fn a_stop_holds_whom_it_covers_until_they_are_named_in_a_lift() {
     assert!(change.permits.iter().all(|permit| codes(permit) == [Code::Stopped] && permit.stops == [first]));
     assert_eq!(fleet.overview(at(1)).counts.stopped, 2);
     assert_eq!(verdict(&beat(&mut fleet, "exclusive", AP, at(2), &mut change)), Verdict::Hold);
-    let outstanding = &fleet.stop_views(at(2))[0].outstanding;
+    let outstanding = &fleet.stop_views(None, usize::MAX, at(2))[0].outstanding;
     assert_eq!(outstanding.iter().find(|(id, _)| id.as_str() == AP).unwrap().1, Some(at(1800)));
 
     let mut change = Change::default();
@@ -281,7 +281,7 @@ fn an_acknowledgement_counts_once_and_only_for_a_stop_of_ours() {
     assert!(fleet.acknowledge(&host(AP), forged, at(1), &mut change).is_err());
     assert_eq!(fleet.acknowledge(&host(AP), stop, at(1), &mut change), Ok(true));
     assert_eq!(fleet.acknowledge(&host(AP), stop, at(2), &mut change), Ok(false));
-    assert_eq!(fleet.stop_views(at(2))[0].acknowledged, [host(AP)]);
+    assert_eq!(fleet.stop_views(None, usize::MAX, at(2))[0].acknowledged, [host(AP)]);
 }
 
 #[test]
@@ -448,10 +448,10 @@ fn what_a_replaced_key_acknowledged_and_was_permitted_does_not_count_for_the_new
     let made = stop(&mut fleet, Scope::All, at(2), &mut change);
     fleet.acknowledge(&host(AP), made, at(3), &mut change).unwrap();
     fleet.enrol(&host(AP), "new".into(), true, at(4), &mut change).unwrap();
-    let view = &fleet.stop_views(at(4))[0];
+    let view = &fleet.stop_views(None, usize::MAX, at(4))[0];
     // The machine that had the old key can issue until its permit is over.
     assert_eq!((view.acknowledged.len(), view.outstanding.as_slice()), (0, &[(host(AP), Some(issued.until))][..]));
-    let row = &fleet.host_rows(at(4))[0];
+    let row = &fleet.host_rows(None, usize::MAX, at(4))[0];
     assert_eq!((row.permit.as_ref(), row.acknowledged), (None, 0));
     let stopped = fleet.host(&host(AP)).unwrap().permit_floor;
     assert!(stopped > issued.number, "the hold that the stop brought was the newest");
@@ -522,7 +522,7 @@ fn two_stops_of_one_number_both_count_and_the_chain_goes_on_above_both() {
     let again = stop(&mut fleet, Scope::All, at(2), &mut change);
     assert_eq!((lost_ref.number, again.number), (1, 1));
     fleet.take_stop(lost, lost_ref.digest, (true, "host x"), at(3), &mut change).unwrap();
-    assert_eq!(fleet.stop_views(at(3)).len(), 2);
+    assert_eq!(fleet.stop_views(None, usize::MAX, at(3)).len(), 2);
     let next = stop(&mut fleet, Scope::All, at(4), &mut change);
     assert_eq!(next.number, 2);
     let mut missing = fleet.stops_for(&host(AP));

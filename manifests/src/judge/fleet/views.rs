@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fleet, FleetHost, FleetStop};
 use crate::api::{
-    self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
+    self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, STOP_NAMES_MAX, SiteRow, SiteView,
+    Standing, StopCounts, StopView,
 };
 use crate::baseline::Item;
 use crate::digest::Digest;
@@ -42,19 +43,20 @@ impl Fleet {
         Some(BaselineRef { version: reference.baseline().version.to_string(), digest: reference.digest() })
     }
 
-    /// One site with its hosts, none if the registry does not have it.
-    pub fn site_view(&self, code: &SiteCode, now: Time) -> Option<SiteView> {
+    /// One site with its hosts and its newest stops, none if the registry does not have it.
+    pub fn site_view(&self, code: &SiteCode, stops: usize, now: Time) -> Option<SiteView> {
         let site = self.site_row(code, now)?;
         let policy = self.policy.as_ref()?;
         let hosts = policy.registry.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
-        let covering = self.newest_first().into_iter().filter(|known| known.stop.scope.covers(code));
-        Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_view(known, now)).collect() })
+        let covering = self.newest_first().into_iter().filter(|known| known.stop.scope.covers(code)).take(stops);
+        Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_row(known, now)).collect() })
     }
 
-    /// Every listed host, in id order.
-    pub fn host_rows(&self, now: Time) -> Vec<HostRow> {
+    /// Listed hosts behind `after`, in id order, at most `limit`.
+    pub fn host_rows(&self, after: Option<&HostId>, limit: usize, now: Time) -> Vec<HostRow> {
         let listed = self.registry().into_iter().flat_map(|registry| registry.listed(now));
-        listed.filter_map(|host| self.host_row(&host.id, now)).collect()
+        let behind = listed.filter(|host| after.is_none_or(|after| host.id > *after));
+        behind.take(limit).filter_map(|host| self.host_row(&host.id, now)).collect()
     }
 
     /// One listed host with its appraisal.
@@ -102,9 +104,23 @@ impl Fleet {
         policy.current.baseline().items().map(row).collect()
     }
 
-    /// Every stop, newest first.
-    pub fn stop_views(&self, now: Time) -> Vec<StopView> {
-        self.newest_first().into_iter().map(|known| self.stop_view(known, now)).collect()
+    /// Stops older than the one named, newest first, at most `limit`, each with a few of its hosts.
+    pub fn stop_views(&self, after: Option<&Digest>, limit: usize, now: Time) -> Vec<StopView> {
+        let mut older = self.newest_first().into_iter();
+        if let Some(after) = after {
+            // One that is not known is followed by none.
+            older.by_ref().find(|known| known.reference.digest == *after);
+        }
+        older.take(limit).map(|known| self.stop_row(known, now)).collect()
+    }
+
+    /// A stop as lists show it.
+    fn stop_row(&self, known: &FleetStop, now: Time) -> StopView {
+        let mut view = self.stop_view(known, now);
+        view.acknowledged.truncate(STOP_NAMES_MAX);
+        view.outstanding.truncate(STOP_NAMES_MAX);
+        view.lifted.truncate(STOP_NAMES_MAX);
+        view
     }
 
     /// By when they were made: what was taken over came to be known later.
@@ -133,6 +149,14 @@ impl Fleet {
             .collect();
         lifted.sort();
         lifted.dedup();
+        let stopped =
+            self.sites.keys().filter(|code| known.stop.scope.covers(code) && lifted.binary_search(code).is_err());
+        let counts = StopCounts {
+            acknowledged: count(acknowledged.len()),
+            outstanding: count(outstanding.len()),
+            lifted: count(lifted.len()),
+            stopped: count(stopped.count()),
+        };
         StopView {
             stop: known.reference,
             scope: known.stop.scope.clone(),
@@ -142,6 +166,7 @@ impl Fleet {
             acknowledged: acknowledged.into_iter().cloned().collect(),
             outstanding: outstanding.into_iter().map(|id| (id.clone(), until(id))).collect(),
             lifted,
+            counts: Some(counts),
         }
     }
 
