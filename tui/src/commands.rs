@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use manifests::text::Lang;
+use manifests::text::{Lang, text_with};
 use manifests::time::Time;
 use serde::Serialize;
 
 use crate::args::{Command, Form};
 use crate::client::OperatorClient;
 use crate::theme::Theme;
+use crate::words;
 
 pub mod hosts;
 pub mod items;
@@ -75,6 +76,10 @@ pub async fn run(
     now: Time,
     out: &mut impl Write,
 ) -> anyhow::Result<End> {
+    let fleet = match command {
+        Command::Hosts(_) | Command::Items(_) | Command::Stops(_) => Some(client.fleet().await?),
+        Command::Sites(_) | Command::Stop(_) => None,
+    };
     let written = match command {
         Command::Sites(form) => sites::print(&client.fleet().await?, form.output, style, out),
         Command::Hosts(form) => hosts::print(&client.hosts().await?, form.output, style, now, out),
@@ -85,7 +90,17 @@ pub async fn run(
             stop::print(&view, stop.output.output, style, out)
         }
     };
-    let end = written.context("cannot write the output")?;
+    let mut end = written.context("cannot write the output")?;
+    if let Some(fleet) = fleet {
+        // A list of hosts or items says what each one showed last; whether that counts, the fleet says.
+        let lapsed = fleet.counts.lapsed;
+        let values = [("count", lapsed.into()), ("sites", fleet.counts.sites.into())];
+        if lapsed > 0 {
+            eprintln!("{}", text_with(style.lang, "not-verified", &values));
+            end = End::Bad;
+        }
+        words::expiring(style.lang, &fleet).iter().for_each(|sentence| eprintln!("{sentence}"));
+    }
     out.flush().context("cannot write the output")?;
     Ok(end)
 }
