@@ -8,10 +8,13 @@
 
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod body;
 pub mod clock;
 pub mod data;
+pub mod doctor;
 pub mod error;
+pub mod expiry;
 pub mod handlers;
 pub mod health;
 pub mod init;
@@ -25,6 +28,7 @@ mod server;
 pub mod session;
 pub mod store;
 pub mod streams;
+pub mod tls;
 pub mod token;
 pub mod writer;
 

@@ -74,6 +74,7 @@ pub(crate) enum WriterCommand {
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
     Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
     PutInForce { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
+    Expires(Vec<String>, Reply<()>),
     Probe(Reply<()>),
     Tick,
 }
@@ -167,6 +168,14 @@ impl Writer {
     /// If it was not written.
     pub async fn put_in_force(&self, until: Time, published: Option<(Policy, PublishRow)>) -> Result<(), WriteError> {
         self.ask(|reply| WriterCommand::PutInForce { until, published: published.map(Box::new), reply }).await
+    }
+
+    /// Something ends soon, or has ended: a sentence each.
+    ///
+    /// # Errors
+    /// If it was not written.
+    pub async fn expires(&self, notes: Vec<String>) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::Expires(notes, reply)).await
     }
 
     /// Whether the store can be written.

@@ -13,7 +13,7 @@ use crate::error::HttpError;
 
 /// `GET /v1/sites`
 pub async fn sites(State(app): State<Arc<App>>) -> Json<FleetView> {
-    Json(app.fleet().overview(clock::now()))
+    Json(FleetView { expiring: app.expiring(), ..app.fleet().overview(clock::now()) })
 }
 
 /// `GET /v1/sites/{code}`

@@ -66,6 +66,11 @@ pub(super) async fn apply(
             transaction.probe(clock::now()).await?;
             Ok(answer(reply, Ok(())))
         }
+        WriterCommand::Expires(notes, reply) => {
+            let now = clock::now();
+            notes.into_iter().for_each(|note| app.fleet_mut().expires(note, now, change));
+            Ok(answer(reply, Ok(())))
+        }
         WriterCommand::Tick => {
             app.fleet_mut().tick(clock::now(), change);
             Ok(Box::new(|_| ()))
