@@ -12,6 +12,7 @@ use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, DocumentVersions, HostEvent};
 use manifests::chain::chain;
+use manifests::key::KeyId;
 use manifests::tuf::{Fetch, FetchError};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -35,6 +36,9 @@ pub struct Controllers {
     addresses: Vec<String>,
     preferred: AtomicUsize,
     versions: EvidenceVersions,
+    /// Named before each document: a controller reads what an enrolled key is named for although a crowd
+    /// of others sends something.
+    key: Option<KeyId>,
 }
 
 /// The newest version of evidence that each controller takes, by its address.
@@ -62,7 +66,14 @@ impl Controllers {
     /// [`ClientError`] where the CA is of no use. Nothing is connected yet.
     pub fn new(addresses: Vec<String>, ca: &Path) -> Result<Self, ClientError> {
         let client = ::client::Client::new(ca, LIMITS)?;
-        Ok(Self { client, addresses, preferred: AtomicUsize::new(0), versions: EvidenceVersions::default() })
+        let (preferred, versions) = (AtomicUsize::new(0), EvidenceVersions::default());
+        Ok(Self { client, addresses, preferred, versions, key: None })
+    }
+
+    /// The same, which name the key that this host signs with.
+    #[must_use]
+    pub fn naming(self, key: Option<KeyId>) -> Self {
+        Self { key, ..self }
     }
 
     /// The address asked next.
@@ -93,6 +104,9 @@ impl Controllers {
         let mut request = self.client.post(self.url(path)).json_bytes(body);
         if let Some(token) = bearer {
             request = request.bearer(token);
+        }
+        if let Some(key) = &self.key {
+            request = request.header(api::KEY_HEADER, key);
         }
         self.client.ask(request).await
     }

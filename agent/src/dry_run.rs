@@ -71,6 +71,6 @@ pub fn evidence(config: &Config) -> Result<Evidence, DryRunError> {
     let pass = collector.pass(set.reference.baseline(), host.as_ref(), &Limits::default(), &|| {});
     let seen = Seen::new(pass.state, pass.configs, pass.lists, now);
     let next = Sent { sequence: sent.sequence.saturating_add(1), permit: gate.permit_number() };
-    let cover = seen.cover(&identity, set.reference.digest(), next, gate.newest_stop(), now);
+    let cover = seen.cover(&identity, set.reference.digest(), next, gate.newest_stops(), now);
     Ok(Evidence { cover, state: seen.state })
 }

@@ -16,6 +16,7 @@ pub mod enrol;
 pub mod follow;
 pub mod gate_question;
 pub mod gate_server;
+pub mod hand_in;
 pub mod identity;
 pub mod keeper;
 pub mod listen;

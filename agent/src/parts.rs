@@ -1,6 +1,6 @@
 //! What the agent's tasks share, and how the gate's effects are carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use manifests::evidence::{ConfigPrint, Cover, State, StateDigests};
 use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
 use manifests::key::{PublicKey, SigningKey};
-use manifests::permit::Permit;
+use manifests::permit::SealedPermit;
 use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{Notify, watch};
@@ -57,6 +57,8 @@ pub struct Parts {
     /// Bearer of the newest receipt.
     pub session: watch::Sender<Option<String>>,
     shared: Mutex<Shared>,
+    /// Held while a controller is handed what it does not know.
+    pub handing_in: tokio::sync::Mutex<()>,
     /// What is kept on disk.
     pub writer: Writer,
     /// The highest number of a permit that is kept on disk: a host that names a lower one than before looks like
@@ -75,6 +77,10 @@ pub struct Shared {
     pub newest: Option<Arc<TrustedSet>>,
     /// The newest pass under each of them, by baseline.
     pub seen: BTreeMap<Digest, Arc<Seen>>,
+    /// Every stop that this host knows, on disk or not yet, with the key that signed it.
+    pub stops: BTreeMap<Digest, HeldStop>,
+    /// Stops that are to be written.
+    pub storing: BTreeSet<Digest>,
     /// Stops on disk that no controller has the acknowledgement of.
     pub unacknowledged: Vec<KeptStop>,
     /// Stops that are not on disk yet.
@@ -88,6 +94,22 @@ pub struct Shared {
     /// The last thing that went wrong, in words, and when.
     pub trouble: Option<(Time, String)>,
     troubles: Troubles,
+}
+
+/// A stop and the key that signed it: it was in the registry when the stop came.
+#[derive(Clone, Debug)]
+pub struct HeldStop {
+    /// The stop.
+    pub stop: Verified<Stop>,
+    /// The key.
+    pub key: PublicKey,
+}
+
+impl HeldStop {
+    /// The length of its payload.
+    pub fn bytes(&self) -> usize {
+        self.stop.sealed().payload_bytes()
+    }
 }
 
 /// What one pass saw under one baseline.
@@ -116,19 +138,12 @@ impl Seen {
         Self { digest: StateDigests::of(&state), state, configs, lists, started }
     }
 
-    /// The cover of a document of `now` that says `sent`, and `stop` as the newest one known.
-    pub fn cover(
-        &self,
-        identity: &Identity,
-        baseline: Digest,
-        sent: Sent,
-        stop: Option<StopRef>,
-        now: Clocks,
-    ) -> Cover {
+    /// The cover of a document of `now` that says `sent`, and `stops` as the newest ones known.
+    pub fn cover(&self, identity: &Identity, baseline: Digest, sent: Sent, stops: Vec<StopRef>, now: Clocks) -> Cover {
         Cover {
             sequence: sent.sequence,
             permit: sent.permit,
-            stop,
+            stops,
             configs: self.configs.clone(),
             lists: self.lists.keys().copied().collect(),
             ..identity.cover(now, self.started.wall, baseline)
@@ -166,6 +181,7 @@ impl Parts {
             acknowledge: Notify::new(),
             session: watch::channel(None).0,
             shared: Mutex::new(Shared::default()),
+            handing_in: tokio::sync::Mutex::default(),
             writer,
             kept_permit: AtomicU64::new(0),
             sets: Mutex::new(()),
@@ -236,7 +252,7 @@ impl Parts {
     }
 
     /// A permit arrived, from a receipt or the stream.
-    pub fn permit(&self, sealed: Sealed<Permit>) {
+    pub fn permit(&self, sealed: SealedPermit) {
         let event = match sealed.verify(&self.permit_keys()) {
             Ok(permit) => {
                 info!(number = permit.number, verdict = ?permit.verdict, "permit received");
@@ -255,8 +271,13 @@ impl Parts {
     pub fn stop(&self, sealed: Sealed<Stop>) {
         match sealed.verify(&self.permit_keys()) {
             Ok(stop) => {
-                warn!(number = stop.number, reason = ?stop.reason, "stop received");
-                self.step(Event::Stop(stop));
+                let effects = self.keeper.step(Event::Stop(stop.clone()));
+                if effects.is_empty() {
+                    self.known_stop(stop);
+                } else {
+                    warn!(number = stop.number, reason = ?stop.reason, "stop received");
+                    self.carry_out(effects);
+                }
             }
             Err(error) => {
                 self.trouble("a stop is refused", &error);
@@ -284,10 +305,32 @@ impl Parts {
         }
     }
 
+    /// A stop came again: its controller does not know that it is on disk here. It is written once more, and
+    /// acknowledged then.
+    fn known_stop(&self, stop: Verified<Stop>) {
+        let digest = stop.digest();
+        let is_under_way = {
+            let shared = self.shared();
+            !shared.stops.contains_key(&digest)
+                || shared.storing.contains(&digest)
+                || shared.unstored.iter().any(|waiting| waiting.stop.digest() == digest)
+                || shared.unacknowledged.iter().any(|waiting| waiting.stop.digest() == digest)
+        };
+        if !is_under_way {
+            self.store_stop(stop);
+        }
+    }
+
     /// Has a stop stored. It acts already, and is acknowledged only when it is on disk.
     pub fn store_stop(&self, stop: Verified<Stop>) {
         // It was verified with one of them a moment ago.
         let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
+        {
+            let mut shared = self.shared();
+            let held = HeldStop { stop: stop.clone(), key: key.clone() };
+            shared.stops.entry(stop.digest()).or_insert(held);
+            shared.storing.insert(stop.digest());
+        }
         self.writer.stop(stop, key);
     }
 

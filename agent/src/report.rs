@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use manifests::api::{self, Next, Receipt, STOPS_PER_RECEIPT_MAX};
 use manifests::digest::Digest;
-use manifests::envelope::{Document, EitherVersion, Sealed};
-use manifests::evidence::{Cover, EVIDENCE_VERSION, Evidence, Heartbeat, v1};
+use manifests::envelope::{Document, Sealed};
+use manifests::evidence::{Cover, Evidence, Heartbeat, v1, v2};
 use manifests::gate::{Event, Gate};
 use manifests::key::SigningKey;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use crate::backoff::{Backoff, RETRY_MAX};
 use crate::client::ClientError;
 use crate::clock;
+use crate::hand_in::Unknown;
 use crate::parts::{Parts, Seen};
 use crate::state::{Sent, StateError, envelope_json};
 
@@ -37,6 +38,22 @@ enum ReportError {
     Seal(#[source] manifests::envelope::EnvelopeError),
     #[error("not handed in")]
     Client(#[source] ClientError),
+}
+
+impl ReportError {
+    /// How long the controller asks to be left alone.
+    fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            ReportError::Client(error) => error.retry_after(),
+            ReportError::State(_) | ReportError::Seal(_) => None,
+        }
+    }
+}
+
+/// When it is tried again: as late as the controller asks for, and never later than a heartbeat. Nobody
+/// must be able to silence a host by a header.
+fn again_after(backoff: Duration, asked: Option<Duration>, heartbeat: Duration) -> Duration {
+    backoff.max(asked.unwrap_or_default()).min(heartbeat)
 }
 
 /// What the task remembers between two documents.
@@ -118,7 +135,7 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
                     next = Instant::now();
                 } else {
                     parts.client.prefer_next();
-                    next = Instant::now() + backoff.wait().min(heartbeat);
+                    next = Instant::now() + again_after(backoff.wait(), error.asked_wait(), heartbeat);
                 }
             }
         }
@@ -144,19 +161,21 @@ impl Reporter {
         self.take_sequences(parts, sequence).await;
         self.sequence = sequence;
         parts.step(Event::Sending { sequence });
-        let stop = parts.keeper.read(Gate::newest_stop).flatten();
-        let cover = seen.cover(&parts.identity, baseline, sent, stop, clock::now());
+        let stops = parts.keeper.read(Gate::newest_stops).unwrap_or_default();
+        let cover = seen.cover(&parts.identity, baseline, sent, stops, clock::now());
         let cover = Cover { resumed: self.resumed, ..cover };
         let run = self.run.filter(|(run, _)| *run == digests.v2).unwrap_or((digests.v2, sequence));
         let (_, since) = *self.run.insert(run);
         let state = digests.of_version(version);
         let full = self.resumed || self.accepted != Some((baseline, state));
         let path = if full { api::EVIDENCE } else { api::HEARTBEATS };
-        let body = match (version < EVIDENCE_VERSION, full) {
-            (true, true) => sealed(&v1::Evidence { cover, state: v1::State::from(&seen.state) }, key)?,
-            (true, false) => sealed(&v1::Heartbeat { cover, state }, key)?,
-            (false, true) => sealed(&Evidence { cover, state: seen.state.clone() }, key)?,
-            (false, false) => sealed(&Heartbeat { cover, state, since }, key)?,
+        let body = match (version, full) {
+            (..=1, true) => sealed(&v1::Evidence { cover, state: v1::State::from(&seen.state) }, key)?,
+            (..=1, false) => sealed(&v1::Heartbeat { cover, state }, key)?,
+            (2, true) => sealed(&v2::Evidence { cover, state: seen.state.clone() }, key)?,
+            (2, false) => sealed(&v2::Heartbeat { cover, state, since }, key)?,
+            (3.., true) => sealed(&Evidence { cover, state: seen.state.clone() }, key)?,
+            (3.., false) => sealed(&Heartbeat { cover, state, since }, key)?,
         };
         if self.resumed {
             if let Err(error) = parts.writer.resuming(Some(body.clone())).await {
@@ -219,6 +238,17 @@ impl Reporter {
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
+        if !receipt.unknown_stops.is_empty() || receipt.unknown_permit.is_some() {
+            // Before the receipt's own permit takes its place.
+            let held = parts.keeper.read(|gate| gate.permit().cloned()).flatten();
+            let held = held.filter(|held| Some(held.permit.number) == receipt.unknown_permit);
+            let unknown = Unknown {
+                stops: receipt.unknown_stops,
+                permit: receipt.unknown_permit,
+                held: held.map(|held| held.permit.sealed().clone()),
+            };
+            parts.hand_in(unknown, receipt.session.clone());
+        }
         parts.shared().contact = Some(clock::now().wall);
         parts.client.note_evidence_version(receipt.evidence);
         if receipt.stops.len() >= STOPS_PER_RECEIPT_MAX {
@@ -231,7 +261,8 @@ impl Reporter {
         if let Some(permit) = receipt.permit {
             parts.permit(permit);
         }
-        if let Some(why) = receipt.unsigned {
+        // A permit that is not known here is asked for, and the next document is answered with one.
+        if let Some(why) = receipt.unsigned.filter(|_| receipt.unknown_permit.is_none()) {
             parts.trouble_is(format!("the controller signs no permit: {why}"));
         }
         let newest = parts.newest_timestamp();
@@ -282,8 +313,12 @@ fn sealed<T: Document>(document: &T, key: &SigningKey) -> Result<Vec<u8>, Report
 
 /// Whether an envelope with evidence is of a newer version than this one.
 fn is_newer(envelope: &[u8], version: u64) -> bool {
-    let sealed: Result<EitherVersion<v1::Evidence, Evidence>, _> = serde_json::from_slice(envelope);
-    version < EVIDENCE_VERSION && matches!(sealed, Ok(EitherVersion::New(_)))
+    let document: Result<serde_json::Value, _> = serde_json::from_slice(envelope);
+    let kind = document.ok().and_then(|document| document.get("payloadType")?.as_str().map(str::to_owned));
+    let types = [v1::Evidence::PAYLOAD_TYPE, v2::Evidence::PAYLOAD_TYPE, Evidence::PAYLOAD_TYPE];
+    // The first of them has version 1.
+    let is_of = (1..).zip(types).find(|(_, known)| kind.as_deref() == Some(known));
+    is_of.is_some_and(|(of, _)| of > version)
 }
 
 async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: String) {
@@ -302,7 +337,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_envelope_of_version_2_is_newer_than_what_a_controller_of_before_takes() {
+    fn a_controller_delays_a_host_by_a_heartbeat_at_most() {
+        let again = |backoff, asked: Option<u64>| {
+            let asked = asked.map(Duration::from_secs);
+            again_after(Duration::from_secs(backoff), asked, Duration::from_secs(30)).as_secs()
+        };
+        assert_eq!([again(1, None), again(1, Some(5)), again(9, Some(5))], [1, 5, 9]);
+        assert_eq!([again(1, Some(86_400)), again(60, None)], [30, 30]);
+    }
+
+    #[test]
+    fn an_envelope_of_a_later_version_is_newer_than_what_a_controller_of_before_takes() {
         let envelope = |version: &str| {
             format!(
                 r#"{{"payloadType":"application/vnd.sekisho.evidence.{version}+json","payload":"e30=",
@@ -311,8 +356,8 @@ mod tests {
             )
         };
         let is_newer = |document: &str, version| is_newer(document.as_bytes(), version);
-        assert!(is_newer(&envelope("v2"), 1));
-        assert!(!is_newer(&envelope("v2"), 2) && !is_newer(&envelope("v2"), 3));
+        assert!(is_newer(&envelope("v2"), 1) && is_newer(&envelope("v3"), 2));
+        assert!(!is_newer(&envelope("v2"), 2) && !is_newer(&envelope("v2"), 3) && !is_newer(&envelope("v3"), 3));
         assert!(!is_newer(&envelope("v1"), 1) && !is_newer("{}", 1));
     }
 }

@@ -5,11 +5,14 @@ use manifests::envelope::EnvelopeError;
 use manifests::gate::{Clocks, Event, Gate};
 use manifests::key::PublicKey;
 
+use crate::parts::HeldStop;
 use crate::state::{KeptStop, Sent, StateDirectory, StateError};
 
 /// What came of it, besides the gate.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
+    /// All stops.
+    pub(crate) stops: Vec<HeldStop>,
     /// Stops of which no controller has the acknowledgement.
     pub(crate) unacknowledged: Vec<KeptStop>,
     /// Stops that are not on disk yet.
@@ -37,6 +40,8 @@ pub(crate) fn restore(
         Ok(kept) => {
             restored.damaged = kept.damaged;
             kept.stops.iter().for_each(|kept| gate.restore_stop(&kept.stop));
+            let held = |kept: &KeptStop| HeldStop { stop: kept.stop.clone(), key: kept.key.clone() };
+            restored.stops = kept.stops.iter().map(held).collect();
             let open = kept.stops.into_iter().filter(|kept| !kept.acknowledged);
             (restored.unacknowledged, restored.unstored) = open.partition(|kept| kept.on_disk);
         }

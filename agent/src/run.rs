@@ -93,6 +93,7 @@ pub async fn run(
     let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
     let sent = or_damaged(state.sent(), &mut damaged).unwrap_or_else(|| state.sent_in_room());
     let key = or_damaged(state.host_key(), &mut damaged).flatten();
+    let client = client.naming(key.as_ref().map(|key| key.public().id()));
     let sealing_key = match or_damaged(state.sealing_key(), &mut damaged).flatten() {
         Some(key) => key,
         // Without it on disk values show as changed after a restart, which is no reason to show nothing now.
@@ -107,7 +108,10 @@ pub async fn run(
     {
         damaged.push(format!("what was known of running processes in {}: {why}", config.state.display()));
     }
-    let gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
+    let mut gate = Gate::new(config.product.clone(), config.host.clone(), clock::now(), floor);
+    if let Some(key) = &key {
+        gate.set_key(key.public().id());
+    }
 
     let watch = Watch::new().map_err(|error| warn!("file events cannot be had: {}", chain(&error))).ok();
     let pending = watch.as_ref().map(Watch::pending);
@@ -213,6 +217,7 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) -> u64 {
         parts.trouble("the stored permit is refused", &error);
     }
     let mut shared = parts.shared();
+    shared.stops = restored.stops.into_iter().map(|held| (held.stop.digest(), held)).collect();
     // What is in the runtime directory alone is tried again, and acknowledged then.
     (shared.unacknowledged, shared.unstored) = (restored.unacknowledged, restored.unstored);
     restored.permit

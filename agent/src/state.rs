@@ -15,7 +15,7 @@ use manifests::durable::{self, DurableError};
 use manifests::envelope::{Document, Sealed, Verified};
 use manifests::gate::{Clocks, HeldPermit};
 use manifests::key::{KeyError, PublicKey, SigningKey};
-use manifests::permit::Permit;
+use manifests::permit::SealedPermit;
 use manifests::stop::Stop;
 use manifests::time::Time;
 use manifests::tree::FileList;
@@ -107,7 +107,7 @@ pub struct StoredPermit {
     received: Time,
     boot_ms: u64,
     boot_id: String,
-    permit: Sealed<Permit>,
+    permit: SealedPermit,
 }
 
 impl StoredPermit {
@@ -122,7 +122,7 @@ impl StoredPermit {
     }
 
     /// The permit, to be verified again.
-    pub fn into_permit(self) -> Sealed<Permit> {
+    pub fn into_permit(self) -> SealedPermit {
         self.permit
     }
 }
@@ -306,9 +306,18 @@ impl StateDirectory {
 
     /// The enrolment was accepted: its key is the host's from now on.
     ///
+    /// What was permitted and acknowledged with the key before does not count for it: the permit goes, and every
+    /// stop on disk is acknowledged again. First of all that, so that a crash in between leaves no such thing
+    /// behind.
+    ///
     /// # Errors
-    /// [`StateError::Open`].
+    /// [`StateError::Open`], [`StateError::Io`].
     pub fn adopt_enrolling_key(&self) -> Result<(), StateError> {
+        durable::remove(&self.path.join("permit.json")).map_err(StateError::Io)?;
+        self.fallback().forget_permit()?;
+        for kept in self.stops()?.stops.iter().filter(|kept| kept.acknowledged) {
+            self.store_stop(&kept.stop, &kept.key, false)?;
+        }
         let open = |source| StateError::Open { path: self.path.clone(), source };
         std::fs::rename(self.path.join("enrolling.key"), self.path.join("host.key")).map_err(open)?;
         durable::sync_directory(&self.path).map_err(open)
@@ -670,6 +679,36 @@ mod tests {
         assert!(!path.exists());
         state.store_processes(b"{}", &lists).unwrap();
         assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
+    }
+
+    #[test]
+    fn a_new_key_has_no_permit_and_has_acknowledged_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = open(directory.path()).unwrap();
+        state.take_room().unwrap();
+        let controller = SigningKey::generate().unwrap();
+        let stop = Stop {
+            product: "p".parse().unwrap(),
+            number: 1,
+            previous: None,
+            scope: manifests::stop::Scope::All,
+            reason: "drill".to_owned(),
+            operator: "duty".to_owned(),
+            time: Time::MIN,
+        };
+        let stop = Sealed::seal(&stop, &controller).unwrap().verify([controller.public()]).unwrap();
+        state.store_stop(&stop, controller.public(), true).unwrap();
+        state.write("permit.json", b"{}").unwrap();
+        state.store_sequence(7).unwrap();
+        state.fallback().notes.permit = 3;
+        state.fallback().save_notes().unwrap();
+        let key = state.make_enrolling_key().unwrap();
+        state.adopt_enrolling_key().unwrap();
+        assert_eq!(state.host_key().unwrap().unwrap().public(), key.public());
+        assert!(state.permits().unwrap().is_empty());
+        let kept = state.stops().unwrap().stops;
+        assert_eq!(kept.iter().map(|kept| kept.acknowledged).collect::<Vec<_>>(), [false], "it still stops");
+        assert_eq!(state.sent().unwrap().permit, 3, "no number is named lower again");
     }
 
     #[test]

@@ -13,7 +13,7 @@ impl Parts {
                 "permit": gate.permit().map(|held| json!({
                     "number": held.permit.number, "verdict": held.permit.verdict, "until": held.permit.until,
                 })),
-                "stop": gate.newest_stop(),
+                "stops": gate.newest_stops(),
                 "candidate": gate.candidate().map(|set| &set.version),
                 "damaged": gate.damaged(),
             })

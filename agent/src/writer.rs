@@ -296,7 +296,9 @@ impl Parts {
 
     // A stop acts at once, and is acknowledged only when it is on disk.
     fn keep_stop(&self, stop: Verified<Stop>, key: PublicKey) {
-        match self.state.store_stop(&stop, &key, false) {
+        let stored = self.state.store_stop(&stop, &key, false);
+        self.shared().storing.remove(&stop.digest());
+        match stored {
             Ok(()) => {
                 self.shared().unacknowledged.push(KeptStop { stop, key, acknowledged: false, on_disk: true });
             }

@@ -6,24 +6,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use manifests::api::{Expiring, FleetEvent, HostEvent};
-use manifests::envelope::{Document, Sealed};
+use manifests::digest::Digest;
+use manifests::envelope::{Document, EnvelopeError, Sealed};
 use manifests::fleet::{Fleet, Policy};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey, SigningKey};
+use manifests::permit::{Permit, SealedPermit};
 use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::body::Budget;
+use crate::body::Budgets;
 use crate::health::Health;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::streams::{StreamEvent, Streams};
+use crate::tokens::Tokens;
+use crate::unlisted::Unlisted;
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
+
+/// A stop, ready to be served.
+#[derive(Clone, Debug)]
+pub struct ServedStop {
+    /// As it was signed.
+    pub sealed: Sealed<Stop>,
+    /// As it goes over streams.
+    pub event: StreamEvent,
+}
+
+impl From<Sealed<Stop>> for ServedStop {
+    fn from(sealed: Sealed<Stop>) -> Self {
+        let event = StreamEvent::new(&HostEvent::Stop(sealed.clone()));
+        Self { sealed, event }
+    }
+}
+
+/// Stops by digest.
+pub type Stops = HashMap<Digest, ServedStop>;
 
 /// One running controller.
 #[derive(Debug)]
@@ -36,8 +59,12 @@ pub struct App {
     fleet: RwLock<Fleet>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
-    /// Every stop as it was signed, oldest first.
-    stops: RwLock<Vec<Sealed<Stop>>>,
+    /// Every stop as it was signed, and as it goes over streams: made once for all hosts.
+    stops: RwLock<Stops>,
+    /// Stops under keys that the registry does not list.
+    pub unlisted: Unlisted,
+    /// Tokens of operators and hosts.
+    pub tokens: Tokens,
     /// Signs permits and stops.
     pub permit_key: SigningKey,
     /// The TUF repository. Held for a whole publish.
@@ -57,7 +84,7 @@ pub struct App {
     /// Whether the store can be written.
     pub health: Health,
     /// What bodies may take of memory.
-    pub bodies: Budget,
+    pub bodies: Budgets,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -69,7 +96,8 @@ impl App {
         writer: Writer,
         fleet: Fleet,
         keys: Keys,
-        stops: Vec<Sealed<Stop>>,
+        stops: Stops,
+        tokens: Tokens,
         permit_key: SigningKey,
         repository: Repository,
         events: broadcast::Sender<Arc<FleetEvent>>,
@@ -83,6 +111,8 @@ impl App {
             fleet: RwLock::new(fleet),
             keys: RwLock::new(keys),
             stops: RwLock::new(stops),
+            unlisted: Unlisted::default(),
+            tokens,
             permit_key,
             tuf_directory: repository.directory().to_owned(),
             repository: Arc::new(tokio::sync::Mutex::new(repository)),
@@ -92,7 +122,7 @@ impl App {
             events,
             sessions,
             health: Health::default(),
-            bodies: Budget::default(),
+            bodies: Budgets::default(),
             shutdown,
         }
     }
@@ -121,18 +151,33 @@ impl App {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Stops> {
         self.stops.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Vec<Sealed<Stop>>> {
+    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Stops> {
         self.stops.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A permit, signed in the version that its host takes.
+    ///
+    /// # Errors
+    /// As [`Permit::seal`].
+    pub(crate) fn seal(&self, permit: &Permit) -> Result<SealedPermit, EnvelopeError> {
+        let version = self.fleet().host(&permit.host).map_or(1, |host| host.version);
+        permit.seal(version, &self.permit_key)
     }
 
     /// The host whose key a document claims to be signed with; none for an unknown key.
     pub fn sender<T: Document>(&self, sealed: &Sealed<T>) -> Option<(HostId, PublicKey)> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
+    }
+
+    /// The host that is enrolled with the key of this id.
+    pub fn host_of(&self, key: &KeyId) -> Option<HostId> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(key).map(|(host, _)| host.clone())
     }
 
     /// Whether another host has this key, under whatever id: keys stored before ids were held to one

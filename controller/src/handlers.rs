@@ -3,6 +3,7 @@
 pub mod events;
 pub mod host;
 pub mod publish;
+pub mod set_back;
 pub mod stops;
 pub mod tuf;
 pub mod views;

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use manifests::envelope::Sealed;
 use manifests::fleet::{Fleet, Policy, Previous};
 use manifests::id::ProductId;
 use manifests::key::PublicKey;
 use manifests::set::VerifiedSet;
-use manifests::stop::Stop;
 use manifests::time::Time;
 
-use crate::app::Keys;
+use crate::app::{Keys, ServedStop, Stops};
 use crate::chain::chain;
 use crate::repository::Repository;
-use crate::store::{Connection, PublishRow, StoreError};
+use crate::store::{Connection, PublishRow, StoreError, broken_chain};
 
 /// What a restart needs.
 #[derive(Debug)]
@@ -22,8 +20,8 @@ pub struct LoadedFleet {
     pub fleet: Fleet,
     /// Keys of enrolled hosts.
     pub keys: Keys,
-    /// Stops as they were signed.
-    pub stops: Vec<Sealed<Stop>>,
+    /// Stops as they were signed, by digest.
+    pub stops: Stops,
 }
 
 /// Reads everything but what is published.
@@ -46,11 +44,13 @@ pub async fn load(
     for (code, standing, since) in connection.sites().await? {
         fleet.restore_site(code, standing, since);
     }
-    let mut stops = Vec::new();
+    let mut stops = Stops::new();
     for (known, sealed) in connection.stops(permit_key).await? {
-        fleet.restore_stop(known);
-        stops.push(sealed);
+        stops.insert(known.reference.digest, ServedStop::from(sealed));
+        fleet.restore_stop(known).map_err(|error| broken_chain(&error))?;
     }
+    let (set_back, looked_at) = connection.set_back().await?;
+    fleet.restore_set_back(set_back, looked_at);
     for digest in connection.stored_lists().await? {
         fleet.list_stored(digest);
     }

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use controller::serve::Addresses;
 use controller::{backup, doctor, init, serve, tls, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -90,7 +91,14 @@ fn run(command: Command) -> anyhow::Result<bool> {
                         _ = interrupt.recv() => {}
                     }
                 };
-                serve::run(args, |address| println!("listening on https://{address}"), stop).await?;
+                let ready = |Addresses { listen, operators }| {
+                    // The line that others wait for comes last.
+                    if let Some(own) = operators {
+                        println!("operators on https://{own}");
+                    }
+                    println!("listening on https://{listen}");
+                };
+                serve::run(args, ready, stop).await?;
             }
         }
         Ok(true)

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::auth::{Access, require};
 use crate::error::HttpError;
-use crate::handlers::{events, host, publish, stops, tuf, views};
+use crate::handlers::{events, host, publish, set_back, stops, tuf, views};
 use crate::role::Role;
 
 /// One route.
@@ -50,6 +50,7 @@ routes! {
     post "/v1/acknowledgements"  Access::HostKey        => host::acknowledge;
     get  "/v1/versions"          Access::Public         => host::versions;
     get  "/v1/stream"            Access::Session        => host::stream;
+    post "/v1/handed"            Access::Session        => host::handed;
     put  "/v1/files/{digest}"    Access::Session        => host::file_list;
     get  "/tuf/{*path}"          Access::Public         => tuf::file;
     get  "/healthz"              Access::Public         => views::health;
@@ -61,6 +62,10 @@ routes! {
     get  "/v1/events"            VIEWER                 => events::stream;
     get  "/v1/stops"             VIEWER                 => stops::list;
     post "/v1/stops"             OPERATOR               => stops::make;
+    get  "/v1/unlisted-stops"    VIEWER                 => stops::unlisted;
+    post "/v1/unlisted-stops/{digest}" OPERATOR         => stops::take_over;
+    get  "/v1/set-back"          VIEWER                 => set_back::view;
+    post "/v1/set-back"          ADMIN                  => set_back::looked_at;
     post "/v1/publish"           ADMIN                  => publish::publish;
 }
 
@@ -115,6 +120,7 @@ mod tests {
             api::ACKNOWLEDGEMENTS,
             api::VERSIONS,
             api::STREAM,
+            api::HANDED,
             api::FILES,
             api::TUF,
             api::HEALTH,
@@ -123,6 +129,8 @@ mod tests {
             api::ITEMS,
             api::EVENTS,
             api::STOPS,
+            api::UNLISTED_STOPS,
+            api::SET_BACK,
             api::PUBLISH,
         ];
         for endpoint in endpoints {

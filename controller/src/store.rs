@@ -12,7 +12,9 @@
 mod columns;
 mod events;
 mod hosts;
+mod named;
 mod publishes;
+mod set_back;
 mod stops;
 mod tokens;
 
@@ -27,7 +29,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 
 pub use hosts::StateRow;
+pub use named::LISTS_BYTES_MAX;
 pub use publishes::PublishRow;
+pub(crate) use stops::broken_chain;
 pub use tokens::TokenUse;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
@@ -92,6 +96,8 @@ impl StoreError {
 pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
+    /// For tokens alone: who reads long lists of events must not keep an operator out.
+    tokens: SqlitePool,
     // Released by the system when the process ends, however it ends.
     _lock: File,
 }
@@ -114,7 +120,8 @@ impl Store {
         migrating.close().await;
         let readers =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options(&path).read_only(true)).await?;
-        Ok(Self { path, readers, _lock: lock })
+        let tokens = SqlitePoolOptions::new().max_connections(1).connect_with(options(&path).read_only(true)).await?;
+        Ok(Self { path, readers, tokens, _lock: lock })
     }
 
     /// The connection that writes.

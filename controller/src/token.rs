@@ -45,6 +45,14 @@ pub enum Args {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Take an operator's token away; what it has open ends within a second
+    Revoke {
+        /// The operator's name
+        name: String,
+        /// The controller's directory
+        #[arg(long)]
+        data: PathBuf,
+    },
 }
 
 fn operator_name(text: &str) -> Result<String, String> {
@@ -79,6 +87,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let token = random()?;
             connection.add_operator(&token, &name, role, now).await?;
             println!("{token}");
+        }
+        Args::Revoke { name, data } => {
+            let mut connection = Connection::open(&data).await?;
+            if !connection.remove_operator(&name).await? {
+                anyhow::bail!("there is no operator {name:?}");
+            }
         }
     }
     Ok(())

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use controller::store::Connection;
 use controller::token::HOST_TOKEN_LIFE;
-use manifests::api;
+use manifests::api::{self, StopView};
 use manifests::envelope::Sealed;
 use manifests::key::{PublicKey, SigningKey};
+use manifests::stop::{Acknowledgement, Scope};
 use manifests::time::Span;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use support::{AP, OTHER, World, code, host};
 
 #[tokio::test]
@@ -98,4 +99,36 @@ async fn a_key_is_one_hosts_however_it_is_spelled() {
     drop(connection);
     world.start().await;
     assert_eq!(code(world.enrol(OTHER, &key, &token).await).await, (409, "key-in-use".to_owned()));
+}
+
+#[tokio::test]
+async fn a_replaced_key_s_acknowledgement_does_not_count_after_a_restart_either() {
+    let mut world = World::new().await;
+    let ap = world.host(AP).await;
+    let request = api::StopRequest { scope: Scope::All, reason: "drill".to_owned() };
+    let stop: StopView = world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await.json().await.unwrap();
+    let said = Acknowledgement {
+        product: support::product(),
+        host: support::host(AP),
+        stop: stop.stop,
+        time: controller::clock::now(),
+    };
+    let acknowledge = async |world: &World, key: &SigningKey| {
+        let sealed = Sealed::seal(&said, key).unwrap();
+        world.ask(Method::POST, api::ACKNOWLEDGEMENTS, "", Some(&sealed)).await.status()
+    };
+    assert_eq!(acknowledge(&world, &ap.key).await, StatusCode::NO_CONTENT);
+    let replaced = world.host(AP).await;
+    for restarted in [false, true] {
+        if restarted {
+            world.stop().await;
+            world.start().await;
+        }
+        let stops: Vec<StopView> = world.see(api::STOPS).await;
+        assert!(stops[0].acknowledged.is_empty(), "restarted: {restarted}");
+    }
+    assert_eq!(acknowledge(&world, &ap.key).await, StatusCode::FORBIDDEN);
+    assert_eq!(acknowledge(&world, &replaced.key).await, StatusCode::NO_CONTENT);
+    let stops: Vec<StopView> = world.see(api::STOPS).await;
+    assert_eq!(stops[0].acknowledged.len(), 1);
 }

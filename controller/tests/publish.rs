@@ -6,6 +6,7 @@ mod support;
 use data_encoding::BASE64;
 use manifests::api::{self, FleetView, Published};
 use manifests::key::SigningKey;
+use manifests::reason::Code;
 use manifests::stop::{LIFT_TYPE, Lift, Scope};
 use manifests::tuf::repository::{ROOT_LIFE, read_unverified, unsigned};
 use manifests::tuf::{Fetch, FetchError, MemoryStore, Root, TARGETS, TufClient};
@@ -71,11 +72,32 @@ async fn what_breaks_a_rule_changes_nothing() {
     })
     .await;
     check("two mistakes, both told", "surprise", |_, draft| draft.baseline += "surprise = 1\n[[fix]]\nid = 5\n").await;
-    check("a lift of no stop", "no such stop", |_, draft| {
-        draft.lifts_version = 1;
-        draft.lifts = vec![lift(manifests::digest::Digest::of(b"none"), &["402206"])];
-    })
-    .await;
+}
+
+#[tokio::test]
+async fn a_lift_is_taken_whatever_stops_are_known_here_and_whoever_has_left_the_registry() {
+    let world = World::new().await;
+    let elsewhere = manifests::digest::Digest::of(b"a stop of another controller");
+    let mut draft = world.draft();
+    (draft.targets_version, draft.lifts_version) = (2, 1);
+    draft.lifts = vec![lift(elsewhere, &["402206", "372013"])];
+    let answer = world.publish(&draft).await;
+    assert_eq!(answer.status(), StatusCode::OK, "{:?}", answer.text().await);
+    // A host that has that stop, and whose gate the lift opens, gets its permit here, too.
+    let mut ap = world.host(AP).await;
+    ap.stops = vec![manifests::stop::StopRef { number: 1, digest: elsewhere }];
+    let receipt = world.receipt(&ap.evidence("exclusive")).await;
+    let permit = receipt.permit.unwrap().claimed().unwrap();
+    assert!(permit.reasons.iter().all(|reason| reason.code != Code::Stopped), "{:?}", permit.reasons);
+    // A stop that no lift names still holds whoever has it.
+    ap.stops = vec![manifests::stop::StopRef { number: 2, digest: manifests::digest::Digest::of(b"not lifted") }];
+    let receipt = world.receipt(&ap.heartbeat("exclusive")).await;
+    let permit = receipt.permit.unwrap().claimed().unwrap();
+    assert!(permit.reasons.iter().any(|reason| reason.code == Code::Stopped), "{:?}", permit.reasons);
+    // Site 372013 leaves, and its lift stays.
+    (draft.targets_version, draft.registry) = (3, world.registry(&[AP, DB]));
+    let answer = world.publish(&draft).await;
+    assert_eq!(answer.status(), StatusCode::OK, "{:?}", answer.text().await);
 }
 
 fn lift(stop: manifests::digest::Digest, sites: &[&str]) -> Lift {

@@ -3,12 +3,14 @@
 
 mod support;
 
+use controller::role::Role;
+use controller::token;
 use futures_util::StreamExt;
 use manifests::api::{self, FleetEvent};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::outcome::Verdict;
-use manifests::permit::Permit;
+use manifests::permit::{Permit, SealedPermit};
 use manifests::reason::Code;
 use manifests::stop::{Acknowledgement, Scope, Stop, StopRef};
 use reqwest::{Method, StatusCode};
@@ -28,8 +30,14 @@ impl Events {
         }
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-        let bytes = answer.bytes_stream().map(|chunk| chunk.unwrap().to_vec()).boxed();
+        let bytes = answer.bytes_stream().map(|chunk| chunk.unwrap_or_default().to_vec()).boxed();
         Self { bytes, text: String::new() }
+    }
+
+    /// Whether the stream ends.
+    async fn ends(&mut self) -> bool {
+        while soon("the end of a stream", self.bytes.next()).await.is_some() {}
+        true
     }
 
     /// Name and data of the next event.
@@ -63,7 +71,7 @@ impl Events {
     }
 
     async fn permit(&mut self) -> Permit {
-        self.named::<Sealed<Permit>>("permit").await.claimed().unwrap()
+        self.named::<SealedPermit>("permit").await.claimed().unwrap()
     }
 }
 
@@ -122,16 +130,27 @@ async fn a_host_that_names_a_stop_that_is_not_ours_gets_all_of_ours_either_way()
     let made = world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await;
     let made: api::StopView = made.json().await.unwrap();
     // As after a controller that was replaced by an empty one.
-    other.stop = Some(StopRef { number: made.stop.number, digest: Digest::of(b"another controller's") });
+    other.stops = vec![StopRef { number: made.stop.number, digest: Digest::of(b"another controller's") }];
     let receipt = world.receipt(&other.evidence("exclusive")).await;
     let stops = |stop: &Sealed<Stop>| stop.claimed().unwrap().number;
     assert_eq!(receipt.stops.iter().map(stops).collect::<Vec<_>>(), [1]);
     let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
     let (event, data) = stream.next().await;
     assert_eq!(event, "stop", "{data}");
-    other.stop = Some(made.stop);
+    other.stops = vec![made.stop];
     let receipt = world.receipt(&other.heartbeat("exclusive")).await;
     assert!(receipt.stops.is_empty(), "it has it");
+    // It has not said that it is on disk: what it said before may have been lost with this controller's database.
+    let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
+    assert_eq!(stream.next().await.0, "stop");
+    let said = Acknowledgement {
+        product: support::product(),
+        host: other.id.clone(),
+        stop: made.stop,
+        time: controller::clock::now(),
+    };
+    let sealed = Sealed::seal(&said, &other.key).unwrap();
+    world.ask(Method::POST, api::ACKNOWLEDGEMENTS, "", Some(&sealed)).await;
     let mut stream = Events::open(&world, api::STREAM, &receipt.session, None).await;
     assert_ne!(stream.next().await.0, "stop");
 }
@@ -191,4 +210,46 @@ async fn who_asks_for_the_head_of_a_stream_ends_none() {
     let request = api::StopRequest { scope: Scope::All, reason: "drill".to_owned() };
     assert_eq!(world.ask(Method::POST, api::STOPS, &world.admin, Some(&request)).await.status(), StatusCode::CREATED);
     stream.named::<Sealed<Stop>>("stop").await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_or_revoked_ends_its_streams() {
+    let world = World::new().await;
+    let (replaced, revoked) = (world.operator("one", Role::Viewer).await, world.operator("two", Role::Viewer).await);
+    let lowered = world.operator("three", Role::Admin).await;
+    let mut streams = Vec::new();
+    for token in [&replaced, &revoked, &lowered] {
+        streams.push(Events::open(&world, api::EVENTS, token, Some(0)).await);
+    }
+    // The one that stays good: the others' end is not everybody's.
+    let mut stays = Events::open(&world, api::EVENTS, &world.admin, None).await;
+    let renewed = world.operator("one", Role::Viewer).await;
+    let arguments = token::Args::Revoke { name: "two".to_owned(), data: world.data() };
+    token::run(arguments).await.unwrap();
+    world.operator("three", Role::Admin).await;
+    for stream in &mut streams {
+        assert!(stream.ends().await);
+    }
+    for token in [&replaced, &revoked, &lowered] {
+        let answer = world.ask(Method::GET, api::SITES, token, None::<&()>).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(world.ask(Method::GET, api::SITES, &renewed, None::<&()>).await.status(), StatusCode::OK);
+    world.host(AP).await;
+    let event: FleetEvent = stays.named("change").await;
+    assert_eq!(event.host.unwrap().as_str(), AP);
+    let nobody = token::Args::Revoke { name: "two".to_owned(), data: world.data() };
+    assert!(token::run(nobody).await.is_err());
+}
+
+#[tokio::test]
+async fn a_replaced_host_key_ends_its_stream() {
+    let world = World::new().await;
+    let mut ap = world.host(AP).await;
+    let session = world.receipt(&ap.evidence("exclusive")).await.session;
+    let mut stream = Events::open(&world, api::STREAM, &session, None).await;
+    world.host(AP).await;
+    assert!(stream.ends().await);
+    let answer = world.ask(Method::GET, api::STREAM, &session, None::<&()>).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
 }

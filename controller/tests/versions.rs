@@ -164,12 +164,12 @@ async fn a_version_that_nobody_knows_is_refused() {
         (api::HEARTBEATS, serde_json::to_value(other.heartbeat("exclusive")).unwrap()),
     ] {
         let mut newer = sealed.clone();
-        let name = sealed["payloadType"].as_str().unwrap().replace(".v2", ".v3");
+        let name = sealed["payloadType"].as_str().unwrap().replace(".v3", ".v4");
         newer["payloadType"] = name.into();
         let answer = world.ask(reqwest::Method::POST, path, "", Some(&newer)).await;
         assert_eq!(code(answer).await, (400, "malformed".to_owned()), "{path}");
         // Signed as version 2 and named as version 1.
-        newer["payloadType"] = sealed["payloadType"].as_str().unwrap().replace(".v2", ".v1").into();
+        newer["payloadType"] = sealed["payloadType"].as_str().unwrap().replace(".v3", ".v1").into();
         let answer = world.ask(reqwest::Method::POST, path, "", Some(&newer)).await;
         assert_eq!(code(answer).await, (401, "signature".to_owned()), "{path}");
     }

@@ -7,14 +7,17 @@ use crate::baseline::Localized;
 use crate::digest::Digest;
 use crate::envelope::Sealed;
 use crate::id::{HostId, ItemId, ProductId, Role, SiteCode};
+use crate::key::{KeyId, PublicKey};
 use crate::outcome::{Appraisal, ItemKind, Outcome, Verdict};
-use crate::permit::Permit;
+use crate::permit::SealedPermit;
 use crate::reason::{Code, Reason};
 use crate::stop::{Scope, Stop, StopRef};
 use crate::text::{self, Lang};
 use crate::time::Time;
 use crate::warning::Warning;
 
+/// Header by which a host names the id of the key that it signs with, before its document is read.
+pub const KEY_HEADER: &str = "x-sekisho-key";
 /// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
 pub const ENROLMENTS: &str = "/v1/enrolments";
 /// `POST`, body: envelope of evidence; 200 with a [`Receipt`].
@@ -25,6 +28,8 @@ pub const HEARTBEATS: &str = "/v1/heartbeats";
 pub const ACKNOWLEDGEMENTS: &str = "/v1/acknowledgements";
 /// `GET`, bearer: a [`Receipt`]'s session: server-sent events for one host ([`HostEvent`]).
 pub const STREAM: &str = "/v1/stream";
+/// `POST`, bearer: a [`Receipt`]'s session, body: [`Handed`]; 204.
+pub const HANDED: &str = "/v1/handed";
 /// `PUT` below it, bearer: a [`Receipt`]'s session, body: a file list; 204.
 pub const FILES: &str = "/v1/files";
 /// `GET`, no token: [`DocumentVersions`]. A controller of before version 2 of evidence does not have it: 404.
@@ -45,12 +50,20 @@ pub const ITEMS: &str = "/v1/items";
 pub const EVENTS: &str = "/v1/events";
 /// `GET`, operator: list of [`StopView`]; `POST`, role operator: [`StopRequest`], 201 with a [`StopView`].
 pub const STOPS: &str = "/v1/stops";
+/// `GET`, operator: list of [`UnlistedStop`]; `POST` below it `/{digest}`, role operator: takes the stop over, 201
+/// with its [`StopView`].
+pub const UNLISTED_STOPS: &str = "/v1/unlisted-stops";
+/// `GET`, operator: [`SetBackView`]; `POST`, role admin: [`LookedAt`], 204.
+pub const SET_BACK: &str = "/v1/set-back";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
 
 /// Most stops in one receipt, and at the beginning of a stream. A host that got so many asks for the
 /// rest with its next document.
 pub const STOPS_PER_RECEIPT_MAX: usize = 64;
+
+/// Most stops handed in at once; a longer chain comes in pieces, oldest first.
+pub const HANDED_STOPS_MAX: usize = 64;
 
 /// Every answer outside 2xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,14 +85,22 @@ pub struct Receipt {
     /// What the host should do next.
     pub next: Next,
     /// The permit that answers, issue or hold. None if the controller signs none; `unsigned` says why.
-    pub permit: Option<Sealed<Permit>>,
-    /// Why no permit is signed: `freeze`, `no-baseline`.
+    pub permit: Option<SealedPermit>,
+    /// Why no permit is signed: `freeze`, `no-baseline`, `set-back`, `permit-unknown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<String>,
     /// Stops newer than the newest one the document named, oldest first, [`STOPS_PER_RECEIPT_MAX`] at most.
     pub stops: Vec<Sealed<Stop>>,
     /// File lists that the controller does not have, of those the document named.
     pub wanted: Vec<Digest>,
+    /// Stops that the document named and the controller does not know: the host hands them in with their chains
+    /// ([`HANDED`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_stops: Vec<StopRef>,
+    /// Number of the permit that the document named and the controller does not know: the host hands it in
+    /// ([`HANDED`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_permit: Option<u64>,
     /// Bearer for the stream and file lists, valid for an hour.
     pub session: String,
     /// Version of the current `timestamp.json`: a higher one than the host's means refresh.
@@ -87,6 +108,51 @@ pub struct Receipt {
     /// [`DocumentVersions::evidence`]; a controller of before version 2 does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<u64>,
+}
+
+/// What a host hands in that its controller does not know, as it was signed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handed {
+    /// Stops, each behind the one that it follows, [`HANDED_STOPS_MAX`] at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<HandedStop>,
+    /// Number of the permit that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit_number: Option<u64>,
+    /// That permit; none if the host has it no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<SealedPermit>,
+}
+
+/// A stop with the key that signed it, which may have left the registry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandedStop {
+    /// The key.
+    pub key: PublicKey,
+    /// The stop.
+    pub stop: Sealed<Stop>,
+}
+
+/// A stop that hosts handed in and whose key is no controller's of the registry: it acts on those hosts alone until
+/// an operator takes it over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlistedStop {
+    /// Number and digest.
+    pub stop: StopRef,
+    /// Id of the key that signed it.
+    pub key: KeyId,
+    /// Whom.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub operator: String,
+    /// When.
+    pub time: Time,
+    /// Hosts that handed it in.
+    pub hosts: Vec<HostId>,
 }
 
 /// What a controller takes of documents that have several versions.
@@ -111,7 +177,7 @@ pub enum Next {
 #[serde(tag = "event", content = "data", rename_all = "kebab-case")]
 pub enum HostEvent {
     /// A permit, most often a hold that cannot wait.
-    Permit(Sealed<Permit>),
+    Permit(SealedPermit),
     /// A stop.
     Stop(Sealed<Stop>),
     /// Metadata changed: refresh from `/tuf`. The new version of `timestamp.json`.
@@ -127,6 +193,10 @@ pub struct FleetView {
     pub time: Time,
     /// Version and digest of the baseline in force; none before the first publish.
     pub baseline: Option<BaselineRef>,
+    /// It was noticed that this controller was set back to an earlier moment: nobody may issue until an operator has
+    /// looked at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_back: Option<SetBack>,
     /// Counts; the denominator is the registry's.
     pub counts: Counts,
     /// Worst first, then by code.
@@ -146,6 +216,57 @@ pub struct Expiring {
     pub name: Option<String>,
     /// When it ends, or ended.
     pub until: Time,
+}
+
+/// A controller was set back to an earlier moment: something that its own key signed is not known to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBack {
+    /// When it was noticed.
+    pub noticed: Time,
+    /// The host that handed it in.
+    pub host: HostId,
+    /// What it was.
+    pub proof: SetBackProof,
+    /// Its number: of a permit or stop, or the generation of an enrolment.
+    pub number: u64,
+}
+
+/// What proves that a controller was set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetBackProof {
+    /// A permit.
+    Permit,
+    /// A stop.
+    Stop,
+    /// Its word for a host's key.
+    Enrolment,
+}
+
+impl SetBackProof {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SetBackProof::Permit => "permit",
+            SetBackProof::Stop => "stop",
+            SetBackProof::Enrolment => "enrolment",
+        }
+    }
+}
+
+/// What [`SET_BACK`] answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBackView {
+    /// What was noticed; null if nothing, or an operator has looked since.
+    pub set_back: Option<SetBack>,
+}
+
+/// An operator says that it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookedAt {
+    /// What was found, for the record: as a stop's reason.
+    pub note: String,
 }
 
 /// A baseline in force.
@@ -356,6 +477,8 @@ pub enum EventKind {
     Refused,
     /// Something ends soon, or has ended.
     Expiry,
+    /// It was noticed that this controller was set back, or an operator has looked at that.
+    SetBack,
     /// A kind of a later version: whoever shows events shows its note.
     #[serde(untagged)]
     Unrecognized(String),
@@ -373,6 +496,7 @@ impl EventKind {
             EventKind::Enrolled => "enrolled",
             EventKind::Refused => "refused",
             EventKind::Expiry => "expiry",
+            EventKind::SetBack => "set-back",
             EventKind::Unrecognized(text) => text,
         }
     }

@@ -28,7 +28,7 @@ fn open_gate() -> (Gate, Clocks) {
     collect(&mut gate, "A", "s", now);
     assert_held(&gate, now, &["no-permit"]);
     gate.step(Event::Sending { sequence: 1 }, now);
-    gate.step(Event::Permit(papers::verified(&papers::permit(10, "A", "s", now))), now);
+    gate.step(Event::Permit(papers::verified(&papers::permit(10, "A", "s", now)).into()), now);
     assert_issues(&gate, now);
     (gate, now)
 }
@@ -39,7 +39,7 @@ fn collect(gate: &mut Gate, baseline: &str, state: &str, now: Clocks) -> Vec<Eff
 }
 
 fn receive(gate: &mut Gate, permit: &manifests::permit::Permit, now: Clocks) -> Vec<Effect> {
-    gate.step(Event::Permit(papers::verified(permit)), now)
+    gate.step(Event::Permit(papers::verified(permit).into()), now)
 }
 
 #[track_caller]

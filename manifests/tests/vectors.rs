@@ -18,13 +18,15 @@ use manifests::canonical;
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
-use manifests::evidence::{Evidence, Heartbeat, State, v1};
+use manifests::evidence::{Evidence, Heartbeat, State, v1, v2};
 use manifests::key::{PublicKey, SigningKey};
-use manifests::permit::Permit;
+use manifests::permit::{self, Permit};
+use manifests::registry::Registry;
 use manifests::source;
 use manifests::stop::{Acknowledgement, LIFT_TYPE, Lift, Stop};
 use manifests::tree::FileList;
-use manifests::tuf::repository::{REGISTRY, baseline_path};
+use manifests::tuf::repository::{REGISTRY, baseline_path, read_unverified};
+use manifests::tuf::{MemoryStore, Root, TufClient};
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/vectors")
@@ -108,6 +110,25 @@ fn evidence_of_version_1_and_the_heartbeat_that_repeats_it_are_still_read() {
     assert!(serde_json::from_slice::<Sealed<v1::Evidence>>(&bytes("evidence/envelope.json")).is_err());
 }
 
+#[test]
+fn evidence_of_version_2_and_the_heartbeat_that_repeats_it_are_still_read() {
+    let evidence: v2::Evidence = document("evidence-v2");
+    let heartbeat: v2::Heartbeat = document("heartbeat-v2");
+    assert_eq!(heartbeat.state, evidence.state.digest());
+    assert_eq!(heartbeat.since, evidence.cover.sequence);
+    // The cover names one stop; the state is the same in both versions.
+    assert_eq!(evidence.cover.stops.len(), 1);
+    assert_eq!(evidence.state, document::<Evidence>("evidence").state);
+    let envelope = bytes("evidence-v2/envelope.json");
+    assert!(serde_json::from_slice::<Sealed<Evidence>>(&envelope).is_err());
+    assert!(serde_json::from_slice::<Sealed<v2::Evidence>>(&bytes("evidence/envelope.json")).is_err());
+    // What names several stops is told to a controller of before as the one with the highest number.
+    let cover = document::<Evidence>("evidence").cover;
+    let told = v2::Evidence { cover: cover.clone(), state: State::default() };
+    let told: v2::Evidence = serde_json::from_slice(&serde_json::to_vec(&told).unwrap()).unwrap();
+    assert_eq!(told.cover.stops, cover.stops[1..]);
+}
+
 fn state_digest<S: serde::de::DeserializeOwned>(directory: &str, digest: impl Fn(&S) -> Digest) -> S {
     let state: S = serde_json::from_slice(&bytes(&format!("{directory}/state.json"))).unwrap();
     let canonical_bytes = bytes(&format!("{directory}/canonical.json"));
@@ -130,9 +151,20 @@ fn the_state_digest_is_that_of_its_canonical_json() {
 fn a_permit_that_issues_and_one_that_holds() {
     let (issue, hold): (Permit, Permit) = (document("permit"), document("permit-hold"));
     assert_eq!((issue.reasons.len(), hold.reasons.len()), (0, 1));
+    let evidence: Evidence = document("evidence");
+    assert_eq!((issue.state, issue.answers), (Some(evidence.state.digest()), evidence.cover.sequence));
+    assert_eq!((issue.stops.len(), issue.key.is_some()), (2, true));
+    assert!(hold.number > issue.number);
+}
+
+#[test]
+fn permits_of_version_1_are_still_read() {
+    let (issue, hold): (permit::v1::Permit, permit::v1::Permit) = (document("permit-v1"), document("permit-hold-v1"));
+    assert_eq!((issue.reasons.len(), hold.reasons.len()), (0, 1));
     let evidence: v1::Evidence = document("evidence-v1");
     assert_eq!((issue.state, issue.answers), (Some(evidence.state.digest()), evidence.cover.sequence));
-    assert!(hold.number > issue.number);
+    let read = Permit::from(issue.clone());
+    assert_eq!((permit::v1::Permit::from(&read), read.stops.len()), (issue, 0));
 }
 
 #[test]
@@ -215,6 +247,26 @@ fn a_repository_is_refreshed_from_and_makes_a_set() {
     let names: Vec<_> = served().targets.into_keys().collect();
     let ends = |end: &str| names.iter().any(|name| name.ends_with(end));
     assert!(ends(REGISTRY) && ends("baseline.toml") && baseline_path(signed_set::PRODUCT).ends_with("baseline.toml"));
+}
+
+#[test]
+fn a_root_that_names_units_follows_one_that_does_not_by_the_word_of_a_registry() {
+    let mut served = served();
+    served.metadata.insert("2.root.json".to_owned(), bytes("tuf-units/metadata/2.root.json"));
+    let first = bytes("tuf-units/metadata/1.root.json");
+    let registry = source::registry_from_bytes(&bytes("registry/registry.toml")).unwrap();
+    let walk = |registry: Option<&Registry>| {
+        let client = TufClient::new(&first, MemoryStore::default(), served.clone()).unwrap();
+        let mut client = client.by_units(registry);
+        // Targets bear the signatures of managers 1 and 2, and 2 is nobody any more.
+        (client.refresh(make::now()).unwrap_err().code(), client)
+    };
+    assert_eq!(walk(Some(&registry)).0, "threshold");
+    assert_eq!(walk(None).0, "no-units");
+    let second: Root = read_unverified(&bytes("tuf-units/metadata/2.root.json")).unwrap();
+    let mut units: Vec<_> = second.units.values().map(String::as_str).collect();
+    units.sort_unstable();
+    assert_eq!(units, ["operations", "quality assurance", "release management"]);
 }
 
 #[test]

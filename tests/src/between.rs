@@ -13,8 +13,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use manifests::api::{self, Receipt};
-use manifests::envelope::Sealed;
+use manifests::api::{self, DocumentVersions, Receipt};
+use manifests::envelope::{EitherVersion, Sealed};
+use manifests::evidence::EVIDENCE_VERSION;
 use manifests::key::SigningKey;
 use manifests::permit::Permit;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -40,9 +41,9 @@ pub struct Script {
     pub serve: BTreeMap<String, Vec<u8>>,
     /// Nothing is answered at all.
     pub cut: bool,
-    /// It stands for a controller of before version 2 of evidence: what it does not know it refuses, and
-    /// does not say.
-    pub old: bool,
+    /// It stands for a controller of before, which takes evidence up to this version: what it does not know it
+    /// refuses. One of before version 2 does not say what it takes.
+    pub takes: Option<u64>,
     /// Questions that reached it.
     pub asked: u64,
     /// Payload types of the documents that were taken, oldest first.
@@ -153,8 +154,13 @@ impl Shared {
             if script.cut || path == api::STREAM {
                 return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, Bytes::new()));
             }
-            if script.old && path == api::VERSIONS {
-                return Ok(refusal(StatusCode::NOT_FOUND, "not-found"));
+            match script.takes.filter(|_| path == api::VERSIONS) {
+                Some(..=1) => return Ok(refusal(StatusCode::NOT_FOUND, "not-found")),
+                Some(evidence) => {
+                    let versions = serde_json::to_vec(&DocumentVersions { evidence })?;
+                    return Ok(plain(StatusCode::OK, versions.into()));
+                }
+                None => {}
             }
             script.serve.get(&path).cloned()
         };
@@ -163,7 +169,9 @@ impl Shared {
         }
         let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
         let kind = payload_type(&body);
-        if kind.ends_with(".v2+json") && self.script.lock().map_err(|_| anyhow!("poisoned"))?.old {
+        let takes = self.script.lock().map_err(|_| anyhow!("poisoned"))?.takes;
+        let is_of = |version: u64| kind.ends_with(&format!(".v{version}+json"));
+        if path != api::ACKNOWLEDGEMENTS && takes.is_some_and(|newest| (newest + 1..=EVIDENCE_VERSION).any(is_of)) {
             return Ok(refusal(StatusCode::BAD_REQUEST, "malformed"));
         }
         let mut onward = self.client.request(head.method, format!("{}{path}", self.controller)).body(body);
@@ -188,10 +196,12 @@ impl Shared {
             && let Some(sealed) = receipt.permit.take()
         {
             let permit = sealed.verify([self.permit_key.public()]).context("the controller's permit")?;
-            receipt.permit = Some(change(permit.into_document())?);
+            receipt.permit = Some(EitherVersion::New(change(permit.into_document())?));
         }
-        if script.old {
-            receipt.evidence = None;
+        if let Some(newest) = script.takes {
+            receipt.evidence = Some(newest).filter(|newest| *newest > 1);
+            receipt.unknown_stops.clear();
+            receipt.unknown_permit = None;
         }
         script.taken.push(taken);
         Ok(serde_json::to_vec(&receipt)?)

@@ -1,4 +1,4 @@
-//! A real agent of today with a controller of before version 2 of evidence, and while that is replaced.
+//! A real agent of today with controllers of before, and while that is replaced.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn takes(fleet: &Fleet, between: &Between, ap: &HostId, kind: &str, before
 async fn an_agent_sends_what_its_controller_takes_and_its_gate_stays_open_when_that_changes() -> Result<()> {
     let mut fleet = small(6).await?;
     let between = Between::start(&fleet.world, &fleet.controller).await?;
-    between.script(|script| script.old = true)?;
+    between.script(|script| script.takes = Some(1))?;
     fleet.controllers.urls = vec![between.url()];
     fleet.controllers.ca = between.ca();
     let ap = fleet.part(Part::Munakata)?.ap()?;
@@ -46,25 +46,28 @@ async fn an_agent_sends_what_its_controller_takes_and_its_gate_stays_open_when_t
     let taken = between.script(|script| script.taken.clone())?;
     assert!(taken.iter().all(|kind| kind.contains(".v1+")), "{taken:?}");
 
-    // The controller is replaced by one of today, and then by one of before again.
-    between.script(|script| script.old = false)?;
+    // The controller is replaced by a newer one, by one of today, and then by the first one again.
+    between.script(|script| script.takes = Some(2))?;
     let seen = takes(&fleet, &between, &ap, "evidence.v2", seen, true).await?;
     let seen = takes(&fleet, &between, &ap, "heartbeat.v2", seen, true).await?;
-    between.script(|script| script.old = true)?;
+    between.script(|script| script.takes = None)?;
+    // The state is told as in version 2, so that nothing but the next heartbeat is needed.
+    let seen = takes(&fleet, &between, &ap, "heartbeat.v3", seen, true).await?;
+    between.script(|script| script.takes = Some(1))?;
     let seen = takes(&fleet, &between, &ap, "evidence.v1", seen, true).await?;
     takes(&fleet, &between, &ap, "heartbeat.v1", seen, true).await?;
 
     // An agent that starts anew asks before its first document.
-    between.script(|script| script.old = false)?;
+    between.script(|script| script.takes = None)?;
     let before = between.script(|script| script.taken.len())?;
     let host = fleet.host_mut(&ap)?;
     host.kill_agent()?;
     host.start_agent().await?;
-    takes(&fleet, &between, &ap, "heartbeat.v2", before, false).await?;
+    takes(&fleet, &between, &ap, "heartbeat.v3", before, false).await?;
     let taken = between.script(|script| script.taken.clone())?;
     let after: Vec<_> = taken.iter().skip(before).collect();
     // One that was under way when the agent was killed may have been taken after it was counted.
     let first = after.iter().position(|kind| kind.contains("evidence")).unwrap_or_default();
-    assert!(after.iter().skip(first).all(|kind| kind.contains(".v2+")), "{after:?}");
+    assert!(after.iter().skip(first).all(|kind| kind.contains(".v3+")), "{after:?}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Group, Parser, Subcommand, ValueEnum};
+use manifests::digest::Digest;
 use manifests::id::SiteCode;
 use manifests::text::Lang;
 
@@ -70,6 +71,16 @@ pub enum Command {
     Items(Output),
     /// List stops, newest first, with their digests and who has them
     Stops(Output),
+    /// List stops that hosts have under keys that the registry does not list
+    Unlisted(Output),
+    /// Take over such a stop with its chain: from then on it holds everybody whom it covers
+    TakeOver(TakeOverArgs),
+    /// Say that you have looked at it that the controller was set back to an earlier moment: hosts may issue again
+    LookedAt {
+        /// What was found, for the record
+        #[arg(long, value_parser = reason)]
+        note: String,
+    },
     /// Stop sites at once. Only a lift signed by two release managers ends a stop
     Stop(StopArgs),
 }
@@ -89,6 +100,17 @@ pub enum Form {
     Table,
     /// As the controller sent it
     Json,
+}
+
+/// Which stop to take over.
+#[derive(Clone, Debug, Group)]
+pub struct TakeOverArgs {
+    /// Its digest, as `sekisho unlisted` shows it
+    #[arg(value_name = "sha256:…")]
+    pub stop: Digest,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Whom to stop, and why.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 pub use ::client::ClientError;
 use ::client::{Address, AskLimits, Token};
-use manifests::api::{self, FleetView, HostRow, ItemRow, SiteView, StopRequest, StopView};
+use manifests::api::{
+    self, FleetView, HostRow, ItemRow, LookedAt, SetBackView, SiteView, StopRequest, StopView, UnlistedStop,
+};
+use manifests::digest::Digest;
 use manifests::id::SiteCode;
 use serde::de::DeserializeOwned;
 
@@ -110,6 +113,40 @@ impl OperatorClient {
     /// [`ClientError`]
     pub async fn stops(&self) -> Result<Vec<StopView>, ClientError> {
         self.get(api::STOPS).await
+    }
+
+    /// Stops under keys that the registry does not list.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn unlisted(&self) -> Result<Vec<UnlistedStop>, ClientError> {
+        self.get(api::UNLISTED_STOPS).await
+    }
+
+    /// Takes over such a stop.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with 403 if the token's role may not, 404 if no host has handed it in.
+    pub async fn take_over(&self, stop: &Digest) -> Result<StopView, ClientError> {
+        let url = self.address.url(&format!("{}/{stop}", api::UNLISTED_STOPS));
+        self.client.ask(self.client.post(url).token(&self.token)).await
+    }
+
+    /// Whether the controller was set back to an earlier moment.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_back(&self) -> Result<SetBackView, ClientError> {
+        self.get(api::SET_BACK).await
+    }
+
+    /// Says that somebody has looked at it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with 403 if the token's role may not, 404 if there is nothing to look at.
+    pub async fn looked_at(&self, looked_at: &LookedAt) -> Result<(), ClientError> {
+        let url = self.address.url(api::SET_BACK);
+        self.client.ask(self.client.post(url).token(&self.token).json(looked_at)).await
     }
 
     /// Stops sites, at once.

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use manifests::text::{Lang, text_with};
+use manifests::api::LookedAt;
+use manifests::text::{Lang, text, text_with};
 use manifests::time::Time;
 use serde::Serialize;
 
@@ -18,6 +19,7 @@ pub mod sites;
 pub mod stop;
 pub mod stops;
 mod table;
+pub mod unlisted;
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +80,35 @@ pub async fn run(
 ) -> anyhow::Result<End> {
     let fleet = match command {
         Command::Hosts(_) | Command::Items(_) | Command::Stops(_) => Some(client.fleet().await?),
-        Command::Sites(_) | Command::Stop(_) => None,
+        Command::Sites(_) | Command::Stop(_) | Command::LookedAt { .. } => None,
+        Command::Unlisted(_) | Command::TakeOver(_) => None,
     };
+    // On every screen: as long as nobody has looked, no list tells the whole truth. A controller of before cannot say.
+    if let Some(set_back) = client.set_back().await.ok().and_then(|view| view.set_back) {
+        eprintln!("{}", words::set_back(style.lang, &set_back));
+    }
     let written = match command {
+        Command::LookedAt { note } => {
+            client.looked_at(&LookedAt { note }).await?;
+            writeln!(out, "{}", text(style.lang, "set-back-looked-at")).map(|()| End::Good)
+        }
         Command::Sites(form) => sites::print(&client.fleet().await?, form.output, style, out),
         Command::Hosts(form) => hosts::print(&client.hosts().await?, form.output, style, now, out),
         Command::Items(form) => items::print(&client.items().await?, form.output, style, out),
-        Command::Stops(form) => stops::print(&client.stops().await?, form.output, style, out),
+        Command::Stops(form) => {
+            let stops = client.stops().await?;
+            // A controller of before has no such list, and the stops are what was asked for.
+            let waiting = client.unlisted().await.map_or(0, |unlisted| unlisted.len());
+            if let Some(note) = unlisted::note(waiting, style) {
+                eprintln!("{note}");
+            }
+            stops::print(&stops, form.output, style, out)
+        }
+        Command::Unlisted(form) => unlisted::print(&client.unlisted().await?, form.output, style, out),
+        Command::TakeOver(stop) => {
+            let view = stop::settled(client, client.take_over(&stop.stop).await?).await;
+            stop::print(&view, stop.output.output, style, out)
+        }
         Command::Stop(stop) => {
             let view = stop::settled(client, client.stop(&stop::request(&stop)).await?).await;
             stop::print(&view, stop.output.output, style, out)

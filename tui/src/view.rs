@@ -188,6 +188,11 @@ fn status<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
             let connecting = text_with(lang, "link-connecting", &[("controller", model.controller.as_str().into())]);
             Line::raw(cells::cut(&connecting, usize::from(width)))
         }
+        Link::Live if model.fleet.as_ref().is_some_and(|(fleet, _)| fleet.set_back.is_some()) => {
+            let set_back = model.fleet.as_ref().and_then(|(fleet, _)| fleet.set_back.as_ref());
+            let words = set_back.map(|set_back| words::set_back_brief(lang, set_back)).unwrap_or_default();
+            Line::styled(cells::fit(&format!(" {words}"), usize::from(width)), theme.banner())
+        }
         Link::Live => {
             let link = Span::styled(text(lang, "link-live"), Style::new());
             if model.site.is_some() {

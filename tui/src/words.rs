@@ -1,6 +1,6 @@
 //! Times, ages, counts and reasons as people read them; no colours, no layout.
 
-use manifests::api::{Counts, Expiring, FleetView};
+use manifests::api::{Counts, Expiring, FleetView, SetBack};
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
@@ -211,6 +211,24 @@ pub fn all_verified(counts: &Counts) -> bool {
     counts.sites > 0 && counts.verified == counts.sites
 }
 
+/// That the controller was set back, and what to do, in a line or two.
+pub fn set_back(lang: Lang, set_back: &SetBack) -> String {
+    text_with(lang, "set-back", &set_back_values(set_back))
+}
+
+/// The same as a banner has room for.
+pub fn set_back_brief(lang: Lang, set_back: &SetBack) -> String {
+    text_with(lang, "set-back-brief", &set_back_values(set_back))
+}
+
+fn set_back_values(set_back: &SetBack) -> [(&'static str, text::Argument<'static>); 3] {
+    [
+        ("host", set_back.host.to_string().into()),
+        ("proof", format!("{} {}", set_back.proof.as_str(), set_back.number).into()),
+        ("time", moment(set_back.noticed).into()),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +253,7 @@ mod tests {
             product: "convenience-issuance".parse().unwrap(),
             time: at("2023-04-30T15:04:05Z"),
             baseline: None,
+            set_back: None,
             counts: Counts { sites: 123, verified: 119, held: 1, silent: 3, ..Counts::default() },
             sites: Vec::new(),
             expiring: Vec::new(),

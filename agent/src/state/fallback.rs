@@ -228,6 +228,11 @@ impl Fallback {
         self.save(Part::Permit)
     }
 
+    /// Forgets the permit: it does not count any more.
+    pub(super) fn forget_permit(&mut self) -> Result<(), StateError> {
+        if self.permit.take().is_some() { self.save(Part::Permit) } else { Ok(()) }
+    }
+
     /// Keeps a stop that has no file.
     pub(super) fn save_stop(&mut self, stop: StoredStop) -> Result<(), StateError> {
         let digest = stop.stop.digest();

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -14,6 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::host::KEEP_ALIVE;
 use crate::app::App;
+use crate::auth::Operator;
 use crate::chain::chain;
 use crate::error::HttpError;
 
@@ -24,12 +26,16 @@ const WAITING_MAX: usize = 256;
 /// A reader that takes nothing for this long is cut; it comes back with its last id.
 const SLOW: Duration = Duration::from_secs(10);
 
+/// How often it is asked whether the reader's token is still good.
+const TOKEN_CHECKED: Duration = Duration::from_secs(1);
+
 /// Streams events behind `Last-Event-ID`, or from now on without one or with one above the newest.
 ///
 /// # Errors
 /// 400 for an id that is none.
 pub async fn stream(
     State(app): State<Arc<App>>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, HttpError> {
     let last = headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
@@ -46,6 +52,7 @@ pub async fn stream(
     tokio::spawn(async move {
         tokio::select! {
             () = feed(&app, live, last, &sender) => {}
+            () = token_ends(&app, &operator) => {}
             () = app.shutdown.cancelled() => {}
         }
     });
@@ -55,6 +62,19 @@ pub async fn stream(
         Some((Ok(Event::default().event("change").id(event.id.to_string()).data(data)), receiver))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// Returns when the operator's token was replaced or revoked. While the store cannot be read nobody can tell,
+/// and what cannot be told is not good.
+async fn token_ends(app: &App, operator: &Operator) {
+    let mut checks = tokio::time::interval(TOKEN_CHECKED);
+    checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        checks.tick().await;
+        if !operator.is_still_known(app) {
+            return;
+        }
+    }
 }
 
 /// Feeds one reader until it goes, or takes too long.

@@ -31,7 +31,7 @@ pub async fn publish(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<Json<Published>, HttpError> {
-    let bytes = body::read(request, Payer::Operator, BYTES_MAX).await?;
+    let bytes = body::read(request, &app.bodies, Payer::Operator(operator.name.clone()), BYTES_MAX).await?;
     // Not written again to be compared, as other requests are: that would take its size twice more, and
     // nobody hashes it.
     let publish = strict::check(&bytes).and_then(|()| serde_json::from_slice::<Publish>(&bytes));
@@ -46,12 +46,10 @@ pub async fn publish(
 async fn put_in_force(app: Arc<App>, operator: String, publish: Publish) -> Result<Published, HttpError> {
     let now = clock::now();
     let mut repository = app.repository_owned().await;
-    // Under the repository's lock no other publish comes between; a stop may, and then a lift of it
-    // is refused here and can be published again.
-    let stops = app.fleet().stops().iter().map(|known| known.reference.digest).collect();
+    // Under the repository's lock no other publish comes between.
     let mut publishes = app.store.publishes().await?;
     let work = tokio::task::spawn_blocking(move || {
-        let candidate = repository.candidate(publish, &stops, now)?;
+        let candidate = repository.candidate(publish, now)?;
         let set = candidate.set();
         let row = PublishRow::new(set, candidate.versions(), operator, now);
         publishes.insert(0, row.clone());

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use manifests::api::{StopRequest, StopView};
+use manifests::api::{StopRequest, StopView, UnlistedStop};
+use manifests::digest::Digest;
 
 use crate::app::App;
 use crate::auth::Operator;
@@ -26,6 +27,28 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<Vec<StopView>> {
     Json(app.fleet().stop_views(clock::now()))
 }
 
+/// `GET /v1/unlisted-stops`
+pub async fn unlisted(State(app): State<Arc<App>>) -> Json<Vec<UnlistedStop>> {
+    Json(app.unlisted.views())
+}
+
+/// `POST /v1/unlisted-stops/{digest}`
+///
+/// # Errors
+/// 404 for a stop that no host has handed in.
+pub async fn take_over(
+    State(app): State<Arc<App>>,
+    Extension(operator): Extension<Operator>,
+    Path(digest): Path<String>,
+) -> Result<(StatusCode, Json<StopView>), HttpError> {
+    let missing = || HttpError::not_found("no host has handed in such a stop");
+    let digest = Digest::from_hex(&digest).or_else(|_| digest.parse()).map_err(|_| missing())?;
+    if !app.unlisted.has(&digest) {
+        return Err(missing());
+    }
+    Ok((StatusCode::CREATED, Json(app.writer.take_over(digest, operator.name).await?)))
+}
+
 /// `POST /v1/stops`
 ///
 /// # Errors
@@ -35,7 +58,10 @@ pub async fn make(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<(StatusCode, Json<StopView>), HttpError> {
-    let StopRequest { scope, reason } = body::json(request, Payer::Operator, BYTES_MAX).await?;
+    let StopRequest { scope, reason } = {
+        let payer = Payer::Operator(operator.name.clone());
+        body::json(request, &app.bodies, payer, BYTES_MAX).await?
+    };
     let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
     let too_many = {
         let fleet = app.fleet();

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::BASE64;
 use manifests::api::{Publish, Versions};
-use manifests::digest::Digest;
 use manifests::set::{self, VerifiedSet};
 use manifests::succession::{self, SuccessionError};
 use manifests::time::Time;
@@ -172,16 +171,14 @@ pub(crate) fn is_target_path(path: &str) -> bool {
 }
 
 impl Repository {
-    /// Verifies a publish. Nothing is written. `stops` are digests of the stops there are.
+    /// Verifies a publish. Nothing is written.
+    ///
+    /// A lift is not compared with the stops and sites that are known here: it may be of another controller's
+    /// stop, of one made before this database was restored, or for a site that has left the registry since.
     ///
     /// # Errors
     /// [`RepositoryError`]: what is wrong with it.
-    pub fn candidate(
-        &self,
-        publish: Publish,
-        stops: &BTreeSet<Digest>,
-        now: Time,
-    ) -> Result<Candidate, RepositoryError> {
+    pub fn candidate(&self, publish: Publish, now: Time) -> Result<Candidate, RepositoryError> {
         let mut upload = Upload::decode(publish)?;
         self.keep_published(&mut upload)?;
         let mut metadata = upload.metadata.clone();
@@ -194,8 +191,10 @@ impl Repository {
         if let Some(current) = &self.current {
             current.save(&mut memory)?;
         }
+        let before = self.set()?;
+        let registry = before.as_ref().map(|set| &set.registry);
         let overlay = Overlay { repository: self, metadata: &metadata, targets: &upload.targets };
-        let mut client = TufClient::new(&self.first_root, memory, overlay)?;
+        let mut client = TufClient::new(&self.first_root, memory, overlay)?.by_units(registry);
         client.refresh(now)?;
         let lifts_listed =
             client.trusted().is_some_and(|set| set.snapshot().meta.contains_key(&format!("{LIFTS}.json")));
@@ -224,11 +223,9 @@ impl Repository {
             let missing = || TufError::NoSuchTarget { path: path.to_owned() };
             contents.get(path).cloned().ok_or_else(missing)
         };
-        let before = self.set()?;
-        let registry = before.as_ref().map(|set| &set.registry);
         let set = set::read(&trusted, &self.identity.product, registry, read)?;
         self.check_floor(versions(&trusted))?;
-        self.check(before.as_ref(), &set, &trusted, stops)?;
+        self.check(before.as_ref(), &set, &trusted)?;
 
         // Targets first, the timestamp last: it alone makes all others seen. What no metadata lists is
         // nobody's.
@@ -318,7 +315,6 @@ impl Repository {
         before: Option<&'a VerifiedSet>,
         new: &'a VerifiedSet,
         trusted: &'a Trusted,
-        stops: &BTreeSet<Digest>,
     ) -> Result<(), RepositoryError> {
         let ControllerIdentity { id, permit_key, .. } = &self.identity;
         let mut problems: Vec<SuccessionError> = Vec::new();
@@ -332,7 +328,6 @@ impl Repository {
         if let Some(old) = self.current.as_ref().and_then(lifts) {
             problems.extend(succession::removed_lifts(old, lifts(trusted).unwrap_or(&none)));
         }
-        problems.extend(succession::groundless_lifts(&new.lifts, stops, &new.registry));
         if problems.is_empty() {
             return Ok(());
         }

@@ -2,11 +2,15 @@
 
 use manifests::api::Standing;
 use manifests::digest::Digest;
+use manifests::evidence::cover::one_stop;
 use manifests::evidence::{AnyEvidence, Cover, Evidence, v1};
 use manifests::fleet::{FleetHost, FleetSite, HostRecord};
 use manifests::id::{HostId, SiteCode};
 use manifests::key::PublicKey;
+use manifests::permit::{self, Permit};
+use manifests::stop::StopRef;
 use manifests::time::Time;
+use serde::Deserialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -16,8 +20,8 @@ use super::{Connection, StoreError, Transaction};
 /// A state as it is stored: as it was sent.
 #[derive(Clone, Debug)]
 pub struct StateRow {
-    version: i64,
-    body: String,
+    pub(super) version: i64,
+    pub(super) body: String,
 }
 
 impl StateRow {
@@ -38,6 +42,56 @@ impl StateRow {
             1 => Ok(v1::Evidence { cover, state: read(TABLE, &self.body)? }.into()),
             2 => Ok(Evidence { cover, state: read(TABLE, &self.body)? }.into()),
             version => Err(damaged(TABLE, format!("a state has version {version}; this controller knows 1 and 2"))),
+        }
+    }
+}
+
+/// The stops that a host named, as this controller stores them or one of before did.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StopsNamed {
+    Several(Vec<StopRef>),
+    One(StopRef),
+}
+
+impl From<StopsNamed> for Vec<StopRef> {
+    fn from(named: StopsNamed) -> Self {
+        match named {
+            StopsNamed::Several(stops) => stops,
+            StopsNamed::One(stop) => vec![stop],
+        }
+    }
+}
+
+/// A cover, as this controller stores it or one of before did.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredCover {
+    Present(Cover),
+    Before(#[serde(with = "one_stop")] Cover),
+}
+
+impl From<StoredCover> for Cover {
+    fn from(stored: StoredCover) -> Self {
+        match stored {
+            StoredCover::Present(cover) | StoredCover::Before(cover) => cover,
+        }
+    }
+}
+
+/// A permit, as this controller stores it or one of before did.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredPermit {
+    Present(Permit),
+    Before(permit::v1::Permit),
+}
+
+impl From<StoredPermit> for Permit {
+    fn from(stored: StoredPermit) -> Self {
+        match stored {
+            StoredPermit::Present(permit) => permit,
+            StoredPermit::Before(permit) => permit.into(),
         }
     }
 }
@@ -84,14 +138,16 @@ impl Transaction<'_> {
     /// [`StoreError`].
     pub async fn save_host(&mut self, id: &HostId, host: &FleetHost) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO hosts (id, sequence, document, heard, resumed_at, boot_id, boot_ms, permit_named, \
-            stop_named, clone_suspected, skewed_wall, cover, state, unshown, permit, issue_until, acknowledged) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+            stop_named, clone_suspected, skewed_wall, cover, state, unshown, permit, issue_until, acknowledged, permit_floor, \
+            document_version) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
             ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, document = excluded.document, \
             heard = excluded.heard, resumed_at = excluded.resumed_at, boot_id = excluded.boot_id, \
             boot_ms = excluded.boot_ms, permit_named = excluded.permit_named, stop_named = excluded.stop_named, \
             clone_suspected = excluded.clone_suspected, skewed_wall = excluded.skewed_wall, cover = excluded.cover, \
             state = excluded.state, unshown = excluded.unshown, permit = excluded.permit, \
-            issue_until = excluded.issue_until, acknowledged = excluded.acknowledged";
+            issue_until = excluded.issue_until, acknowledged = excluded.acknowledged, \
+            permit_floor = excluded.permit_floor, document_version = excluded.document_version";
         let record = &host.record;
         sqlx::query(SQL)
             .bind(id.as_str())
@@ -102,7 +158,7 @@ impl Transaction<'_> {
             .bind(record.boot_id.clone())
             .bind(integer("hosts", record.boot_ms)?)
             .bind(integer("hosts", record.permit_named)?)
-            .bind(record.stop_named.as_ref().map(json).transpose()?)
+            .bind(json(&record.stops_named)?)
             .bind(record.clone_suspected)
             .bind(record.skewed_wall.map(Time::unix_ms))
             .bind(host.evidence.as_ref().map(|evidence| json(evidence.cover())).transpose()?)
@@ -111,6 +167,8 @@ impl Transaction<'_> {
             .bind(host.permit.as_ref().map(json).transpose()?)
             .bind(host.issue_until.map(Time::unix_ms))
             .bind(integer("hosts", host.acknowledged)?)
+            .bind(integer("hosts", host.permit_floor)?)
+            .bind(integer("hosts", host.version)?)
             .execute(&mut *self.0)
             .await?;
         Ok(())
@@ -146,39 +204,6 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Keeps a state, once.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn save_state(&mut self, digest: &Digest, first: Time, state: StateRow) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO states (digest, first, version, body) VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (digest) DO NOTHING";
-        sqlx::query(SQL)
-            .bind(digest.as_bytes().to_vec())
-            .bind(first.unix_ms())
-            .bind(state.version)
-            .bind(state.body)
-            .execute(&mut *self.0)
-            .await?;
-        Ok(())
-    }
-
-    /// Keeps a file list, once.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn save_file_list(&mut self, digest: &Digest, stored: Time, bytes: &[u8]) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO file_lists (digest, stored, body) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING",
-        )
-        .bind(digest.as_bytes().to_vec())
-        .bind(stored.unix_ms())
-        .bind(bytes.to_vec())
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
-    }
-
     /// Writes how a site stands.
     ///
     /// # Errors
@@ -211,11 +236,14 @@ fn host(row: &SqliteRow) -> Result<(HostId, FleetHost, Option<PublicKey>), Store
         boot_id: row.try_get("boot_id")?,
         boot_ms: number("boot_ms")?,
         permit_named: number("permit_named")?,
-        stop_named: text("stop_named")?.map(|text| read(TABLE, &text)).transpose()?,
+        stops_named: text("stop_named")?
+            .map(|text| read(TABLE, &text))
+            .transpose()?
+            .map_or_else(Vec::new, StopsNamed::into),
         clone_suspected: row.try_get("clone_suspected")?,
         skewed_wall: at("skewed_wall")?,
     };
-    let cover: Option<Cover> = text("cover")?.map(|text| read(TABLE, &text)).transpose()?;
+    let cover = text("cover")?.map(|text| read::<StoredCover>(TABLE, &text)).transpose()?.map(Cover::from);
     let version: Option<i64> = row.try_get("state_version")?;
     let state = version.zip(text("state_body")?).map(|(version, body)| StateRow { version, body });
     let digest = blob("state")?;
@@ -233,8 +261,10 @@ fn host(row: &SqliteRow) -> Result<(HostId, FleetHost, Option<PublicKey>), Store
     host.state = digest;
     host.evidence = evidence;
     host.unshown = row.try_get("unshown")?;
-    host.permit = text("permit")?.map(|text| read(TABLE, &text)).transpose()?;
+    host.permit = text("permit")?.map(|text| read::<StoredPermit>(TABLE, &text)).transpose()?.map(Permit::from);
     host.issue_until = at("issue_until")?;
     host.acknowledged = number("acknowledged")?;
+    host.permit_floor = number("permit_floor")?;
+    host.version = number("document_version")?;
     Ok((id, host, key))
 }

@@ -1,12 +1,12 @@
 //! What one command does to the fleet and to the open transaction.
 
-use manifests::api::StopView;
+use manifests::api::{SetBack, SetBackProof, StopView};
 use manifests::digest::Digest;
-use manifests::envelope::Sealed;
-use manifests::fleet::{Change, EnrolError, HostDocument, ReportAnswer};
+use manifests::envelope::{Sealed, Verified};
+use manifests::fleet::{Change, EnrolError, Fleet, HostDocument, ReportAnswer, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
-use manifests::stop::{Scope, StopRef};
+use manifests::stop::{Scope, Stop, StopRef};
 
 use super::{Told, answer, push_stop};
 use crate::app::App;
@@ -40,8 +40,8 @@ pub(super) async fn apply(
         WriterCommand::Acknowledge { host, key, stop, envelope, reply } => {
             Ok(answer(reply, acknowledge(app, transaction, (&host, &key), stop, &envelope, change).await?))
         }
-        WriterCommand::FileList { digest, bytes, reply } => {
-            transaction.save_file_list(&digest, clock::now(), &bytes).await?;
+        WriterCommand::FileList { host, digest, bytes, reply } => {
+            transaction.save_file_list(&host, &digest, clock::now(), &bytes).await?;
             app.fleet_mut().list_stored(digest);
             Ok(answer(reply, Ok(())))
         }
@@ -54,9 +54,41 @@ pub(super) async fn apply(
                 }));
             }))
         }
+        WriterCommand::LookedAt { operator, note, reply } => {
+            let now = clock::now();
+            let is_news = app.fleet_mut().look_at_set_back(&operator, &note, now, change);
+            if is_news {
+                transaction.look_at_set_back(&operator, &note, now).await?;
+            }
+            Ok(answer(reply, Ok(is_news)))
+        }
+        WriterCommand::Handed { host, handed, reply } => {
+            if let Some(number) = handed.permit_number {
+                let own = handed.own_permit.as_deref();
+                let noticed = app.fleet_mut().permit_handed_in(&host, number, own, clock::now(), change);
+                save_set_back(transaction, noticed).await?;
+            }
+            let taken = self::handed(app, transaction, &host, handed.stops, change).await?;
+            Ok(Box::new(move |app| {
+                taken.into_iter().for_each(|stop| push_stop(app, stop));
+                let _ = reply.send(Ok(()));
+            }))
+        }
+        WriterCommand::TakeOver { stop, operator, reply } => {
+            let result = take_over(app, transaction, &stop, &operator, change).await?;
+            Ok(Box::new(move |app| {
+                let _ = reply.send(result.map(|(view, taken)| {
+                    app.unlisted.forget(|digest, _| taken.iter().any(|stop| stop.digest() == *digest));
+                    taken.into_iter().for_each(|stop| push_stop(app, stop));
+                    view
+                }));
+            }))
+        }
         WriterCommand::PutInForce { until, published, reply } => {
             app.fleet_mut().set_online_until(until);
             if let Some((policy, row)) = published.map(|published| *published) {
+                // Of a key that is listed again the stops are asked for again, and taken over.
+                app.unlisted.forget(|_, key| policy.registry.permit_keys().any(|listed| listed.is_same_key(key)));
                 app.fleet_mut().publish(policy, &row.operator, row.versions, clock::now(), change);
                 transaction.publish(&row).await?;
             }
@@ -70,6 +102,13 @@ pub(super) async fn apply(
             let now = clock::now();
             notes.into_iter().for_each(|note| app.fleet_mut().expires(note, now, change));
             Ok(answer(reply, Ok(())))
+        }
+        WriterCommand::Collect => {
+            let named = app.fleet().lists_named();
+            for list in transaction.collect(&named, clock::now()).await? {
+                app.fleet_mut().list_dropped(&list);
+            }
+            Ok(Box::new(|_| ()))
         }
         WriterCommand::Tick => {
             app.fleet_mut().tick(clock::now(), change);
@@ -91,7 +130,7 @@ async fn report(
     }
     // Written before the fleet takes the document over; one that is refused leaves the table as it is.
     let state = match &document {
-        HostDocument::Evidence { evidence, state } => Some((*state, StateRow::of(evidence)?)),
+        HostDocument::Evidence { evidence, state, .. } => Some((*state, StateRow::of(evidence)?)),
         HostDocument::Heartbeat { .. } => None,
     };
     let answer = {
@@ -106,7 +145,9 @@ async fn report(
     };
     let (answer, repeated) = answer;
     if let (false, Some((digest, state)), Some(envelope)) = (repeated, state, envelope) {
-        transaction.save_state(&digest, now, state).await?;
+        // Whoever names a state names it in memory; the table may be a batch behind.
+        let is_named = |state: &Digest| app.fleet().is_state_named(state);
+        transaction.save_state(&host, &digest, now, state, is_named).await?;
         transaction.save_evidence(&host, now, &envelope).await?;
     }
     Ok(Ok(answer))
@@ -152,6 +193,7 @@ async fn enrol(
         transaction.save_host(host, &saved).await?;
     }
     transaction.save_key(host, key).await?;
+    transaction.forget_acknowledgements(host).await?;
     Ok(Ok(()))
 }
 
@@ -169,12 +211,107 @@ async fn acknowledge(
     let now = clock::now();
     let result = app.fleet_mut().acknowledge(host, stop, now, change);
     if result == Ok(true) {
-        transaction.acknowledge(stop.number, host, now, envelope).await?;
+        transaction.acknowledge(&stop.digest, host, now, envelope).await?;
     }
     Ok(result.map(|_| ()).map_err(WriteError::from))
 }
 
-type SealedStop = (StopView, Sealed<manifests::stop::Stop>);
+async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBack>) -> Result<(), StoreError> {
+    let Some(set_back) = noticed else { return Ok(()) };
+    tracing::error!(
+        host = %set_back.host, proof = set_back.proof.as_str(), number = set_back.number,
+        "this controller was set back to an earlier moment: what its own key signed is not known here. Nobody may issue \
+         until an admin has looked at it (sekisho looked-at)"
+    );
+    transaction.save_set_back(&set_back).await
+}
+
+/// Takes over what may be without being asked: stops under this controller's key or another one's in the registry.
+/// The others wait for an operator.
+async fn handed(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    host: &HostId,
+    stops: Vec<(Verified<Stop>, PublicKey)>,
+    change: &mut Change,
+) -> Result<Vec<Sealed<Stop>>, StoreError> {
+    let mut taken = Vec::new();
+    for (stop, key) in stops {
+        let is_own = key.is_same_key(app.permit_key.public());
+        let is_listed = |fleet: &Fleet| {
+            fleet.registry().is_some_and(|registry| registry.permit_keys().any(|listed| listed.is_same_key(&key)))
+        };
+        let (is_known, is_listed) = {
+            let fleet = app.fleet();
+            (fleet.knows_stop(&stop.digest()), is_own || is_listed(&fleet))
+        };
+        if is_known || stop.product != *app.fleet().product() {
+            continue;
+        }
+        if is_listed {
+            let from = format!("host {host}");
+            if let Ok(Some(sealed)) = take(app, transaction, &stop, (is_own, &from), change).await? {
+                taken.push(sealed);
+                if is_own {
+                    let proof = (SetBackProof::Stop, stop.number);
+                    let noticed = app.fleet_mut().notice_set_back(host, proof, stop.time, clock::now(), change);
+                    save_set_back(transaction, noticed).await?;
+                }
+            }
+        } else if app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
+            tracing::warn!(
+                %host, number = stop.number, digest = %stop.digest(), key = %key.id(), reason = ?stop.reason,
+                "a stop under a key that the registry does not list was handed in: it holds the hosts that have it until \
+                 it is lifted, and nobody else unless an operator takes it over"
+            );
+        }
+    }
+    Ok(taken)
+}
+
+/// Takes one stop over; nothing if it is known. With this controller's signature beside the first one it counts with
+/// every host, also when the key that signed it leaves the registry.
+async fn take(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    stop: &Verified<Stop>,
+    (is_own, from): (bool, &str),
+    change: &mut Change,
+) -> Result<Result<Option<Sealed<Stop>>, WriteError>, StoreError> {
+    let (now, digest) = (clock::now(), stop.digest());
+    let taken = app.fleet_mut().take_stop((**stop).clone(), digest, (is_own, from), now, change);
+    match taken {
+        Err(error) => return Ok(Err(error.into())),
+        Ok(false) => return Ok(Ok(None)),
+        Ok(true) => {}
+    }
+    let sealed = stop.sealed().clone().signed_also(&app.permit_key);
+    let reference = StopRef { number: stop.number, digest };
+    transaction.save_taken_stop(&reference, is_own, &sealed, now, from).await?;
+    Ok(Ok(Some(sealed)))
+}
+
+type TakenOver = (StopView, Vec<Sealed<Stop>>);
+
+async fn take_over(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    digest: &Digest,
+    operator: &str,
+    change: &mut Change,
+) -> Result<Result<TakenOver, WriteError>, StoreError> {
+    let mut taken = Vec::new();
+    for stop in app.unlisted.chain(digest) {
+        match take(app, transaction, &stop, (false, &format!("its hosts by {operator}")), change).await? {
+            Ok(sealed) => taken.extend(sealed),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let view = app.fleet().stop_view_of(digest, clock::now());
+    Ok(view.map(|view| (view, taken)).ok_or_else(|| StopError::UnknownStop { number: 0 }.into()))
+}
+
+type SealedStop = (StopView, Sealed<Stop>);
 
 async fn stop(
     app: &App,

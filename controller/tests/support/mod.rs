@@ -14,7 +14,7 @@ use manifests::api::{self, ErrorBody, Publish, Receipt};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed};
-use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen, v1};
+use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, Held, SettingSeen, State, ValueSeen, v1};
 use manifests::id::{HostId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::stop::{Lift, StopRef};
@@ -78,8 +78,13 @@ pub struct Draft {
 pub struct World {
     directory: tempfile::TempDir,
     pub managers: Managers,
+    /// The standby's permit key, which the registry lists.
+    pub standby: SigningKey,
     pub client: Client,
     pub url: String,
+    /// Whether to serve with an entrance for operators, and where it is.
+    pub own_entrance: bool,
+    pub operators_url: Option<String>,
     pub admin: String,
     stop: CancellationToken,
     task: Option<JoinHandle<anyhow::Result<()>>>,
@@ -111,8 +116,18 @@ impl World {
             .build()
             .unwrap();
         let admin = std::fs::read_to_string(data.join("admin.token")).unwrap().trim().to_owned();
-        let mut world =
-            Self { directory, managers, client, url: String::new(), admin, stop: CancellationToken::new(), task: None };
+        let mut world = Self {
+            directory,
+            managers,
+            standby: SigningKey::generate().unwrap(),
+            client,
+            url: String::new(),
+            own_entrance: false,
+            operators_url: None,
+            admin,
+            stop: CancellationToken::new(),
+            task: None,
+        };
         world.start().await;
         world
     }
@@ -131,7 +146,8 @@ impl World {
 
     pub fn args(&self) -> serve::Args {
         let root = self.directory.path().join("root.json");
-        serve::Args { data: self.data(), root, listen: "127.0.0.1:0".parse().unwrap() }
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        serve::Args { data: self.data(), root, listen: any, operators: self.own_entrance.then_some(any) }
     }
 
     pub async fn start(&mut self) {
@@ -139,9 +155,12 @@ impl World {
         let stopped = self.stop.clone().cancelled_owned();
         let (ready, address) = tokio::sync::oneshot::channel();
         let args = self.args();
-        let task = tokio::spawn(async move { serve::run(args, |address| ready.send(address).unwrap(), stopped).await });
+        let task = tokio::spawn(async move { serve::run(args, |at| ready.send(at).unwrap(), stopped).await });
         match soon("the start", address).await {
-            Ok(address) => self.url = format!("https://{address}"),
+            Ok(at) => {
+                self.url = format!("https://{}", at.listen);
+                self.operators_url = at.operators.map(|address| format!("https://{address}"));
+            }
             Err(_) => panic!("{:?}", task.await),
         }
         self.task = Some(task);
@@ -175,7 +194,7 @@ impl World {
                 hex(key.public())
             );
         }
-        let spare = [SigningKey::generate().unwrap(), SigningKey::generate().unwrap()];
+        let log = SigningKey::generate().unwrap();
         text += &format!(
             "[[controller]]\nid = \"main\"\npermit_key = \"{}\"\nlog_key = \"{}\"\n",
             hex(&public.permit_key),
@@ -183,8 +202,8 @@ impl World {
         );
         text += &format!(
             "[[controller]]\nid = \"standby\"\nstandby = true\npermit_key = \"{}\"\nlog_key = \"{}\"\n",
-            hex(spare[0].public()),
-            hex(spare[1].public())
+            hex(self.standby.public()),
+            hex(log.public())
         );
         let mut sites: Vec<String> = hosts.iter().map(|id| host(id).site().to_string()).collect();
         sites.sort();
@@ -285,7 +304,15 @@ impl World {
         let token = self.token(id, true, token::HOST_TOKEN_LIFE).await;
         let answer = self.enrol(id, &key, &token).await;
         assert_eq!(answer.status(), StatusCode::CREATED, "{:?}", answer.text().await);
-        Host { id: host(id), key, sequence: 0, permit: 0, stop: None, baseline: baseline("1.0.0") }
+        Host {
+            id: host(id),
+            key,
+            sequence: 0,
+            permit: 0,
+            stops: Vec::new(),
+            enrolment: None,
+            baseline: baseline("1.0.0"),
+        }
     }
 
     pub async fn send<T: Document>(&self, sealed: &Sealed<T>) -> Response {
@@ -306,7 +333,8 @@ pub struct Host {
     pub key: SigningKey,
     pub sequence: u64,
     pub permit: u64,
-    pub stop: Option<StopRef>,
+    pub stops: Vec<StopRef>,
+    pub enrolment: Option<Digest>,
     pub baseline: String,
 }
 
@@ -326,7 +354,8 @@ impl Host {
             agent: Agent { version: semver::Version::new(0, 1, 0), digest: Digest::of(b"agent") },
             baseline: Digest::of(self.baseline.as_bytes()),
             permit: self.permit,
-            stop: self.stop,
+            stops: self.stops.clone(),
+            enrolment: self.enrolment,
             checkpoint: None,
             configs: BTreeMap::new(),
             lists: Vec::new(),
@@ -359,7 +388,8 @@ pub fn state(lock: &str) -> State {
     let value =
         ValueSeen::Value { value: Value::Text(lock.to_owned()), file: "/etc/issuing/print.ini".to_owned(), line: 3 };
     let lock = ("lock.print-wait".parse().unwrap(), SettingSeen { value, in_force: None });
-    State { settings: BTreeMap::from([lock]), ..State::default() }
+    let readers = BTreeMap::from([("print".parse().unwrap(), Held::default())]);
+    State { settings: BTreeMap::from([lock]), readers, ..State::default() }
 }
 
 pub fn product() -> ProductId {

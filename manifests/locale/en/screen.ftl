@@ -249,6 +249,15 @@ stop-outstanding = Outstanding ({ $count }), able to issue until their permit en
 stop-nobody = none
 stop-permit-end = { $host } until { $time }
 stop-permit-none = { $host } has no permit
+unlisted-none = No stop waits to be taken over.
+unlisted-waiting = { $count ->
+    [one] 1 stop under a key that the registry does not list waits to be taken over: sekisho unlisted
+   *[other] { $count } stops under keys that the registry does not list wait to be taken over: sekisho unlisted
+}
+head-key = key
+set-back = Attention: this controller was set back to an earlier moment. { $host } has its { $proof }, which it does not know (noticed { $time }). Nobody may issue until an admin has looked at it: docs/operations-controllers.md, then sekisho looked-at --note "…"
+set-back-brief = SET BACK TO AN EARLIER MOMENT: nobody may issue until an admin has looked (sekisho looked-at). Noticed { $time } by { $host }, { $proof }
+set-back-looked-at = It is noted. Hosts may issue again with their next report.
 stops-none = No stop was ever made.
 stops-lifted-all = all of it
 

@@ -237,6 +237,12 @@ stop-outstanding = 未受領 ({ $count })。許可の期限までは発行でき
 stop-nobody = なし
 stop-permit-end = { $host } { $time } まで
 stop-permit-none = { $host } 許可なし
+unlisted-none = 引き継ぎを待つ停止はありません。
+unlisted-waiting = 台帳にない鍵による停止が { $count } 件、引き継ぎを待っています: sekisho unlisted
+head-key = 鍵
+set-back = 注意: このコントローラーは過去の状態に戻されました。{ $host } が、ここに記録のない { $proof } を持っています ({ $time } に検出)。管理者が確認するまで発行は許可されません: docs/operations-controllers.md を参照し、sekisho looked-at --note "…" を実行してください。
+set-back-brief = 過去の状態に復元されています: 管理者の確認 (sekisho looked-at) まで発行できません。{ $time } 検出、{ $host }、{ $proof }
+set-back-looked-at = 記録しました。各サーバーは次の報告から発行できます。
 stops-none = 停止はまだありません。
 stops-lifted-all = すべて解除
 

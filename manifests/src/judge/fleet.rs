@@ -9,11 +9,14 @@
 //!   at once, an issue in answer to the last document that counted.
 //! - Nothing done for one document walks the fleet.
 
+mod chains;
 mod enrol;
+mod fold;
 mod host;
 mod intake;
 mod judge;
 mod report;
+mod set_back;
 mod stops;
 mod views;
 
@@ -26,7 +29,7 @@ pub use intake::{Accept, DocumentKind, HostRecord, RESUME_INTERVAL, Refusal, acc
 pub use report::{HostDocument, ReportAnswer, Unsigned};
 pub use stops::{FleetStop, StopError};
 
-use crate::api::{EventKind, FleetEvent, Standing, Versions};
+use crate::api::{EventKind, FleetEvent, SetBack, Standing, Versions};
 use crate::digest::Digest;
 use crate::id::{HostId, ProductId, SiteCode};
 use crate::key::KeyId;
@@ -72,11 +75,16 @@ pub struct Fleet {
     /// Whose key it is, of every host's present key.
     keys: HashMap<KeyId, HostId>,
     sites: BTreeMap<SiteCode, FleetSite>,
-    stops: Vec<FleetStop>,
+    stops: chains::Chains,
     lists: HashSet<Digest>,
     wakes: BTreeSet<(Time, HostId)>,
+    /// It was noticed that this controller was set back, and nobody has looked yet.
+    set_back: Option<SetBack>,
+    /// When an operator last looked at such a thing.
+    looked_at: Time,
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
+    folds: fold::Folds,
 }
 
 /// One site of the registry.
@@ -116,11 +124,14 @@ impl Fleet {
             hosts: HashMap::new(),
             keys: HashMap::new(),
             sites: BTreeMap::new(),
-            stops: Vec::new(),
+            stops: chains::Chains::default(),
             lists: HashSet::new(),
             wakes: BTreeSet::new(),
+            set_back: None,
+            looked_at: Time::MIN,
             last_event,
             refused: HashMap::new(),
+            folds: fold::Folds::default(),
         }
     }
 
@@ -152,6 +163,23 @@ impl Fleet {
     /// Whether a file list is stored.
     pub fn has_list(&self, digest: &Digest) -> bool {
         self.lists.contains(digest)
+    }
+
+    /// A file list was dropped: who names it again is asked for it.
+    pub fn list_dropped(&mut self, digest: &Digest) {
+        self.lists.remove(digest);
+    }
+
+    /// The file lists that hosts' newest evidence names.
+    pub fn lists_named(&self) -> Vec<Digest> {
+        let covers = self.hosts.values().filter_map(|host| host.evidence.as_ref()).map(|evidence| evidence.cover());
+        let named: HashSet<Digest> = covers.flat_map(|cover| cover.lists.iter().copied()).collect();
+        named.into_iter().collect()
+    }
+
+    /// Whether a host's newest evidence has this state.
+    pub fn is_state_named(&self, digest: &Digest) -> bool {
+        self.hosts.values().any(|host| host.state.as_ref() == Some(digest))
     }
 
     /// The product.
@@ -191,7 +219,8 @@ impl Fleet {
 
     /// The next moment at which [`Fleet::tick`] has something to do.
     pub fn wake(&self) -> Option<Time> {
-        self.wakes.first().map(|(time, _)| *time)
+        let judged = self.wakes.first().map(|(time, _)| *time);
+        judged.into_iter().chain(self.folds.wake()).min()
     }
 
     /// Puts what `operator` publishes in force, and tells of it and of every lift in it that is new.
@@ -203,7 +232,10 @@ impl Fleet {
         let new: Vec<&Lift> = policy.lifts.iter().filter(|lift| !self.lifts().contains(lift)).collect();
         for lift in new {
             let sites: Vec<&str> = lift.sites.iter().map(|site| site.as_str()).collect();
-            let note = format!("{} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
+            let known = self.knows_stop(&lift.stop);
+            // Another controller's, or made before this one's database was set back; or a slip of the pen.
+            let unknown = if known { "" } else { ", which is not known here," };
+            let note = format!("{}{unknown} is lifted for {}: {}", lift.stop, sites.join(", "), lift.reason);
             self.note(change, now, EventKind::Lift, None, note);
         }
         self.put_in_force(policy, now, change);
@@ -245,6 +277,7 @@ impl Fleet {
             self.judge_site(code, now, change);
             self.settle(code, None, now, change);
         }
+        self.unfold(now, change);
     }
 
     /// Tells that something ends soon, or has ended.

@@ -17,8 +17,9 @@ use crate::digest::Digest;
 use crate::envelope::Verified;
 use crate::evidence::StateDigests;
 use crate::id::{HostId, ProductId};
+use crate::key::KeyId;
 use crate::outcome::Verdict;
-use crate::permit::Permit;
+use crate::permit::VerifiedPermit;
 use crate::reason::{Code, Reason};
 use crate::set::VerifiedSet;
 use crate::stop::{Lift, Stop, StopRef};
@@ -103,6 +104,8 @@ struct Used {
 pub struct Gate {
     product: ProductId,
     host: HostId,
+    /// The host's key; none where it is not said.
+    key: Option<KeyId>,
     active: Option<Used>,
     candidate: Option<Used>,
     changes: u64,
@@ -162,7 +165,7 @@ pub enum Event {
         sequence: u64,
     },
     /// A permit arrived whose signature is a registered controller's.
-    Permit(Verified<Permit>),
+    Permit(VerifiedPermit),
     /// Something that claimed to be a permit did not verify.
     PermitUnverified,
     /// A stop arrived whose signature is, or was when it came, a registered controller's.
@@ -196,6 +199,7 @@ impl Gate {
         Self {
             product,
             host,
+            key: None,
             active: None,
             candidate: None,
             changes: 0,
@@ -219,8 +223,13 @@ impl Gate {
         self.changes
     }
 
-    /// The newest stop of which, and of all before it, this host knows.
-    pub fn newest_stop(&self) -> Option<StopRef> {
+    /// Says which key is the host's: a permit that names another one is not for it.
+    pub fn set_key(&mut self, key: KeyId) {
+        self.key = Some(key);
+    }
+
+    /// Of each chain the newest stop of which, and of all before it, this host knows.
+    pub fn newest_stops(&self) -> Vec<StopRef> {
         self.stops.newest()
     }
 
@@ -263,7 +272,14 @@ impl Gate {
 
     /// Takes up what the state directory held at start: a permit with the clocks of its receipt.
     /// The same checks as on arrival; `same_boot` says whether the boot clock of its receipt is this one's.
-    pub fn restore_permit(&mut self, permit: Verified<Permit>, received: Clocks, same_boot: bool, now: Clocks) {
+    pub fn restore_permit(
+        &mut self,
+        permit: impl Into<VerifiedPermit>,
+        received: Clocks,
+        same_boot: bool,
+        now: Clocks,
+    ) {
+        let permit = permit.into();
         match self.check_permit(&permit, now) {
             Ok(()) => {
                 self.permit_number = permit.number;

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::enrolment::Enrolment;
-use crate::evidence::{EVIDENCE_BYTES_MAX, Evidence, Heartbeat, v1};
+use crate::evidence::{EVIDENCE_BYTES_MAX, Evidence, Heartbeat, v1, v2};
 use crate::key::{KeyId, PublicKey, SigningKey};
-use crate::permit::Permit;
+use crate::permit::{self, Permit};
 use crate::stop::{Acknowledgement, Stop};
 use crate::strict;
 
@@ -44,10 +44,13 @@ macro_rules! documents {
 
 documents! {
     v1::Evidence, "evidence.v1", EVIDENCE_BYTES_MAX;
-    Evidence, "evidence.v2", EVIDENCE_BYTES_MAX;
+    v2::Evidence, "evidence.v2", EVIDENCE_BYTES_MAX;
+    Evidence, "evidence.v3", EVIDENCE_BYTES_MAX;
     v1::Heartbeat, "heartbeat.v1", 1 << 20;
-    Heartbeat, "heartbeat.v2", 1 << 20;
-    Permit, "permit.v1", 64 << 10;
+    v2::Heartbeat, "heartbeat.v2", 1 << 20;
+    Heartbeat, "heartbeat.v3", 1 << 20;
+    permit::v1::Permit, "permit.v1", 64 << 10;
+    Permit, "permit.v2", 64 << 10;
     Stop, "stop.v1", 256 << 10;
     Acknowledgement, "acknowledgement.v1", 4 << 10;
     Enrolment, "enrolment.v1", 4 << 10;
@@ -166,6 +169,19 @@ impl<T: Document> Sealed<T> {
         Ok(Self { payload, signatures, claims: PhantomData })
     }
 
+    /// The same document with one more signature. The payload, and so its identity, stays as it is; of too many
+    /// signatures the oldest goes.
+    #[must_use]
+    pub fn signed_also(mut self, key: &SigningKey) -> Self {
+        let id = key.public().id();
+        self.signatures.retain(|signature| signature.key != id);
+        let bytes = key.sign(&pre_authentication_encoding(T::PAYLOAD_TYPE, &self.payload));
+        self.signatures.push(Signature { key: id, bytes });
+        let spare = self.signatures.len().saturating_sub(SIGNATURES_MAX);
+        self.signatures.drain(..spare);
+        self
+    }
+
     /// The key ids that it claims to be signed with: where to look for a key, nothing more.
     pub fn claimed_keys(&self) -> impl Iterator<Item = &KeyId> {
         self.signatures.iter().map(|signature| &signature.key)
@@ -174,6 +190,11 @@ impl<T: Document> Sealed<T> {
     /// SHA-256 of the payload: the document's identity.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.payload)
+    }
+
+    /// The payload's length.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
     }
 
     /// What it claims, **unverified**: for an enrolment, which names the key that must have signed it.
@@ -267,6 +288,40 @@ impl<Old: Document, New: Document> From<EitherVersion<Old, New>> for Wire {
         match either {
             EitherVersion::Old(sealed) => sealed.into(),
             EitherVersion::New(sealed) => sealed.into(),
+        }
+    }
+}
+
+/// An envelope with a document of one of three versions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire", bound = "V1: Document, V2: Document, V3: Document")]
+pub enum AnyVersion<V1, V2, V3> {
+    /// Of version 1.
+    V1(Sealed<V1>),
+    /// Of version 2.
+    V2(Sealed<V2>),
+    /// Of version 3.
+    V3(Sealed<V3>),
+}
+
+impl<V1: Document, V2: Document, V3: Document> TryFrom<Wire> for AnyVersion<V1, V2, V3> {
+    type Error = EnvelopeError;
+
+    fn try_from(wire: Wire) -> Result<Self, EnvelopeError> {
+        match wire.payload_type.as_str() {
+            name if name == V1::PAYLOAD_TYPE => wire.try_into().map(Self::V1),
+            name if name == V2::PAYLOAD_TYPE => wire.try_into().map(Self::V2),
+            _ => wire.try_into().map(Self::V3),
+        }
+    }
+}
+
+impl<V1: Document, V2: Document, V3: Document> From<AnyVersion<V1, V2, V3>> for Wire {
+    fn from(any: AnyVersion<V1, V2, V3>) -> Self {
+        match any {
+            AnyVersion::V1(sealed) => sealed.into(),
+            AnyVersion::V2(sealed) => sealed.into(),
+            AnyVersion::V3(sealed) => sealed.into(),
         }
     }
 }

@@ -3,14 +3,15 @@
 //! Two parts. The [`State`] is what appraisal reads; nothing in it changes on an unchanged host, so
 //! equal hosts have equal bytes. The [`Cover`] says when, by whom and in which order.
 //!
-//! These are the documents of version 2. Those of version 1 are in [`v1`]: controllers take both, and
-//! what is judged is always a state of version 2.
+//! These are the documents of version 3. Those of versions 1 and 2 are in [`v1`] and [`v2`]: controllers take
+//! all of them. The state of version 3 is that of version 2, and that is what is judged.
 
 mod any;
-mod cover;
+pub mod cover;
 mod digests;
 mod held;
 pub mod v1;
+pub mod v2;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use any::AnyEvidence;
 pub use cover::{Agent, ConfigPrint, Cover, Layer};
-pub use digests::{EVIDENCE_VERSION, StateDigests};
+pub use digests::{EVIDENCE_VERSION, PERMIT_V2_SINCE, StateDigests};
 pub use held::{HELD_MAX, Held, Older, OlderWhy};
 
 use crate::canonical;
@@ -28,6 +29,8 @@ use crate::value::{VALUE_BYTES_MAX, Value};
 
 /// The largest evidence payload accepted, in bytes (4 MiB).
 pub const EVIDENCE_BYTES_MAX: usize = 4 << 20;
+/// The most stops that a cover or a permit names: chains and their forks, far more than there will ever be.
+pub const CHAINS_MAX: usize = 256;
 /// A sequence may jump by at most this over the last one.
 pub const SEQUENCE_JUMP_MAX: u64 = 1_000_000;
 

@@ -3,18 +3,18 @@
 //! The release managers' tool refuses to sign what breaks one of them, and a controller refuses to
 //! publish it. Both ask here, so that they cannot disagree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use semver::Version;
 
 use crate::digest::Digest;
-use crate::id::{ControllerId, SiteCode};
-use crate::key::PublicKey;
+use crate::id::ControllerId;
+use crate::key::{KeyId, PublicKey};
 use crate::registry::Registry;
-use crate::stop::Lift;
 use crate::time::{Span, Time};
 use crate::tuf::repository::ROOT_LIFE;
 use crate::tuf::{ROOT, Root, TARGETS, TargetFile};
+use crate::units::{Units, is_same_unit};
 
 /// Fewest signatures that root and targets need.
 pub const SIGNATURES_MIN: u64 = 2;
@@ -39,20 +39,6 @@ pub enum SuccessionError {
     LiftRemoved {
         /// Target path of the lift.
         path: String,
-    },
-    /// A lift of a stop that was never made.
-    #[error("lifts/{}: there is no such stop", stop.hex())]
-    UnknownStop {
-        /// The stop that the lift names.
-        stop: Digest,
-    },
-    /// A lift for a site that does not exist.
-    #[error("lifts/{}: site {site} is not in the registry", stop.hex())]
-    SiteNotListed {
-        /// The stop that the lift names.
-        stop: Digest,
-        /// The site that it would free.
-        site: SiteCode,
     },
     /// The controller that is to serve the set could not let anybody issue under it.
     #[error(
@@ -94,6 +80,17 @@ pub enum SuccessionError {
         /// The role.
         role: &'static str,
     },
+    /// Nobody could say of which units those are who sign the next.
+    #[error("it does not name the units of its signers; `root propose` makes one that does")]
+    NoUnits,
+    /// Root and registry must speak of the same units.
+    #[error("key {key} is of another unit in it than registry.toml says, {unit:?}")]
+    Unit {
+        /// The key.
+        key: KeyId,
+        /// Its unit by the registry.
+        unit: String,
+    },
     /// Root and registry must speak of the same people.
     #[error("the keys of {role} are not those of the signers in registry.toml")]
     Signers {
@@ -108,15 +105,14 @@ impl SuccessionError {
         match self {
             Self::VersionNotGrown { .. } => "version-not-grown",
             Self::LiftRemoved { .. } => "lift-removed",
-            Self::UnknownStop { .. } => "unknown-stop",
-            Self::SiteNotListed { .. } => "site-not-listed",
             Self::ControllerNotListed { .. } => "controller-not-listed",
             Self::Expired { .. } => "expired",
             Self::LifeTooLong { .. } => "life-too-long",
             Self::InconsistentSnapshot => "inconsistent-snapshot",
             Self::NoKeys { .. } => "no-keys",
             Self::Threshold { .. } => "threshold-too-low",
-            Self::Signers { .. } => "signers-differ",
+            Self::Signers { .. } | Self::Unit { .. } => "signers-differ",
+            Self::NoUnits => "no-units",
         }
     }
 }
@@ -139,20 +135,6 @@ pub fn removed_lifts<'a>(
 ) -> impl Iterator<Item = SuccessionError> + 'a {
     let removed = before.iter().filter(|(path, listed)| after.get(*path) != Some(*listed));
     removed.map(|(path, _)| SuccessionError::LiftRemoved { path: path.clone() })
-}
-
-/// Lifts that end a stop which is not among `stops`, or free a site which `registry` does not list.
-pub fn groundless_lifts(lifts: &[Lift], stops: &BTreeSet<Digest>, registry: &Registry) -> Vec<SuccessionError> {
-    let mut problems = Vec::new();
-    for lift in lifts {
-        let stop = lift.stop;
-        if !stops.contains(&stop) {
-            problems.push(SuccessionError::UnknownStop { stop });
-        }
-        let unlisted = lift.sites.iter().filter(|site| registry.site(site).is_none());
-        problems.extend(unlisted.map(|site| SuccessionError::SiteNotListed { stop, site: site.clone() }));
-    }
-    problems
 }
 
 /// The registry must list the controller that serves it, with the key that it signs permits with.
@@ -181,11 +163,11 @@ pub fn require_life(expires: Time, life: Span, now: Time) -> Result<(), Successi
     Ok(())
 }
 
-/// A root must give root and targets to exactly `signers`, and ask two of them for a signature.
+/// A root must give root and targets to exactly `signers`, keys and units, and ask two of them for a signature.
 ///
 /// # Errors
 /// The first rule that it breaks.
-pub fn check_root(root: &Root, signers: &[&PublicKey], now: Time) -> Result<(), SuccessionError> {
+pub fn check_root(root: &Root, signers: &[(&PublicKey, &str)], now: Time) -> Result<(), SuccessionError> {
     if !root.consistent_snapshot {
         return Err(SuccessionError::InconsistentSnapshot);
     }
@@ -196,27 +178,26 @@ pub fn check_root(root: &Root, signers: &[&PublicKey], now: Time) -> Result<(), 
             return Err(SuccessionError::Threshold { role });
         }
         let named: Vec<_> = keys.keyids.iter().filter_map(|id| root.keys.get(id)).collect();
-        let is_signer = |key: &&PublicKey| signers.iter().any(|signer| signer.is_same_key(key));
+        let is_signer = |key: &&PublicKey| signers.iter().any(|(signer, _)| signer.is_same_key(key));
         if named.len() != signers.len() || !named.iter().all(is_signer) {
             return Err(SuccessionError::Signers { role });
         }
     }
-    Ok(())
-}
-
-/// The unit of the organisation that all of `units` are, where they are one: two people who share a
-/// desk are one, so their signatures count for nothing without another unit's. None if there are no units.
-pub fn only_unit<'a>(units: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let mut units = units.into_iter();
-    let first = units.next()?;
-    units.all(|unit| unit == first).then_some(first)
+    let Some(units) = Units::of_root(root) else {
+        // A first root on its way since before units were written there.
+        return if root.version == 1 { Ok(()) } else { Err(SuccessionError::NoUnits) };
+    };
+    let differs = |(key, unit): &&(&PublicKey, &str)| units.of(key).is_none_or(|named| !is_same_unit(named, unit));
+    match signers.iter().find(differs) {
+        Some((key, unit)) => Err(SuccessionError::Unit { key: key.id(), unit: (*unit).to_owned() }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::key::SigningKey;
-    use crate::stop::LIFT_TYPE;
 
     fn at(day: u64) -> Time {
         Time::from_unix_ms(1_700_000_000_000).after(Span::from_s(day * 86_400))
@@ -250,33 +231,6 @@ mod tests {
         assert_eq!(removed(&[("lifts/a/1.json", b"a")]), 1);
         assert_eq!(removed(&[("lifts/a/1.json", b"x"), ("lifts/b/1.json", b"b")]), 1);
         assert_eq!(removed(&[("lifts/b/1.json", b"a"), ("lifts/a/1.json", b"b")]), 2);
-    }
-
-    #[test]
-    fn a_lift_ends_a_stop_that_was_made_for_sites_that_exist() {
-        let signer = SigningKey::generate().unwrap();
-        let registry = Registry {
-            sites: vec![crate::registry::Site {
-                code: "402206".parse().unwrap(),
-                name: crate::baseline::Localized { en: "Munakata".to_owned(), ja: None },
-            }],
-            ..registry(&signer)
-        };
-        let lift = |stop: &[u8], sites: &[&str]| Lift {
-            kind: LIFT_TYPE.to_owned(),
-            product: "p".parse().unwrap(),
-            stop: Digest::of(stop),
-            sites: sites.iter().map(|code| code.parse().unwrap()).collect(),
-            reason: "repaired".to_owned(),
-            time: at(0),
-        };
-        let stops = BTreeSet::from([Digest::of(b"made")]);
-        let codes = |lift: Lift| -> Vec<&'static str> {
-            groundless_lifts(&[lift], &stops, &registry).iter().map(SuccessionError::code).collect()
-        };
-        assert_eq!(codes(lift(b"made", &["402206"])), <[&str; 0]>::default());
-        assert_eq!(codes(lift(b"other", &["402206"])), ["unknown-stop"]);
-        assert_eq!(codes(lift(b"made", &["402206", "131016"])), ["site-not-listed"]);
     }
 
     fn registry(permit: &SigningKey) -> Registry {
@@ -321,30 +275,36 @@ mod tests {
     #[test]
     fn a_root_is_signed_by_two_of_exactly_the_signers() {
         let keys: Vec<PublicKey> = (0..3).map(|_| SigningKey::generate().unwrap().public().clone()).collect();
+        let units = ["q", "o", "d"];
         let check = |change: &dyn Fn(&mut Root)| {
             let mut root = Root::new(at(300));
             root.set_role(ROOT, &keys, 2);
             root.set_role(TARGETS, &keys, 2);
+            for (key, unit) in keys.iter().zip(units) {
+                root.set_unit(key, unit);
+            }
             change(&mut root);
-            check_root(&root, &keys.iter().collect::<Vec<_>>(), at(0)).map_err(|error| error.code())
+            let signers: Vec<_> = keys.iter().zip(units).collect();
+            check_root(&root, &signers, at(0)).map_err(|error| error.code())
         };
         assert_eq!(check(&|_| {}), Ok(()));
         assert_eq!(check(&|root| root.consistent_snapshot = false), Err("inconsistent-snapshot"));
         assert_eq!(check(&|root| root.expires = at(0)), Err("expired"));
         assert_eq!(check(&|root| root.expires = at(400)), Err("life-too-long"));
+        assert_eq!(check(&|root| root.set_unit(&keys[1], "q")), Err("signers-differ"));
+        assert_eq!(check(&|root| root.set_unit(&keys[1], " O")), Ok(()));
+        let without = |version| {
+            move |root: &mut Root| {
+                root.units.clear();
+                root.version = version;
+            }
+        };
+        assert_eq!((check(&without(1)), check(&without(2))), (Ok(()), Err("no-units")));
         assert_eq!(check(&|root| root.roles.clear()), Err("no-keys"));
         assert_eq!(check(&|root| root.set_role(ROOT, &keys, 1)), Err("threshold-too-low"));
         assert_eq!(check(&|root| root.set_role(TARGETS, &keys[..2], 2)), Err("signers-differ"));
         let stranger = SigningKey::generate().unwrap().public().clone();
         let changed = [keys[0].clone(), keys[1].clone(), stranger];
         assert_eq!(check(&|root| root.set_role(TARGETS, &changed, 2)), Err("signers-differ"));
-    }
-
-    #[test]
-    fn one_unit_is_one_however_many_of_it_sign() {
-        assert_eq!(only_unit([]), None);
-        assert_eq!(only_unit(["quality"]), Some("quality"));
-        assert_eq!(only_unit(["quality", "quality"]), Some("quality"));
-        assert_eq!(only_unit(["quality", "operations", "quality"]), None);
     }
 }

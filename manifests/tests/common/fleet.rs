@@ -133,7 +133,8 @@ pub(crate) fn evidence(host: &str, reference: &Reference) -> Evidence {
         state.settings.insert(item("db.hint"), setting(at(text("x"), "/etc/issuing/linkage.xml", 10), None));
         state.files.insert("/usr/lib/printer/filter.ppd".to_owned(), FileSeen::Digest(digest("filter")).into());
         state.configs.insert(item("proxy"), ConfigContent::Digest(digest("proxy")));
-        state.readers.extend([(item("print"), Held::default()), (item("proxy"), Held::default())]);
+        let read = ["print", "linkage", "secrets", "proxy"].map(|config| (item(config), Held::default()));
+        state.readers.extend(read);
     }
     Evidence { cover: cover(host, reference.digest()), state }
 }
@@ -151,7 +152,8 @@ pub(crate) fn cover(host: HostId, baseline: Digest) -> Cover {
         agent: Agent { version: semver::Version::new(0, 2, 0), digest: Digest::of(b"agent") },
         baseline,
         permit: 0,
-        stop: None,
+        stops: Vec::new(),
+        enrolment: None,
         checkpoint: None,
         configs: BTreeMap::new(),
         lists: Vec::new(),

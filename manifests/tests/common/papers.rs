@@ -106,7 +106,8 @@ pub(crate) fn permit(number: u64, baseline: &str, state: &str, now: Clocks) -> P
         reasons: vec![],
         issued: now.wall,
         until: now.wall.after(TTL),
-        stop: None,
+        key: None,
+        stops: Vec::new(),
     }
 }
 

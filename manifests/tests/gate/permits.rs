@@ -85,7 +85,7 @@ fn a_permit_that_answers_nothing_that_was_sent_does_not_count() {
 
 #[test]
 fn a_permit_that_names_a_stop_that_is_not_here_does_not_count() {
-    refused("permit-stop", |permit| permit.stop = Some(StopRef { number: 1, digest: papers::digest("stop") }));
+    refused("permit-stop", |permit| permit.stops = vec![StopRef { number: 1, digest: papers::digest("stop") }]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_hold_needs_nothing_and_ends_an_earlier_issue_at_once() {
     let (mut gate, now) = open_gate();
     let mut hold = papers::hold(11, now);
     hold.baseline = papers::digest("Z");
-    hold.stop = Some(StopRef { number: 9, digest: papers::digest("stop") });
+    hold.stops = vec![StopRef { number: 9, digest: papers::digest("stop") }];
     hold.issued = Time::from_rfc3339("2099-01-01T00:00:00Z").unwrap();
     hold.until = Time::MIN;
     let effects = receive(&mut gate, &hold, now);
@@ -182,7 +182,7 @@ fn a_permit_is_good_for_every_stop_that_is_known_and_does_not_cover_the_site() {
     let (mut gate, now) = open_gate();
     let stop = papers::stop(1, None, Scope::Sites { sites: vec![papers::site(papers::OTHER_SITE)] });
     gate.step(Event::Stop(stop.clone()), now);
-    receive(&mut gate, &Permit { stop: Some(papers::reference(&stop)), ..papers::permit(11, "A", "s", now) }, now);
+    receive(&mut gate, &Permit { stops: vec![papers::reference(&stop)], ..papers::permit(11, "A", "s", now) }, now);
     assert_issues(&gate, now);
 }
 

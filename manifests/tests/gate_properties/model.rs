@@ -157,7 +157,7 @@ impl Model {
         let asked = self.sent.is_some_and(|(first, last)| first <= permit.answers && permit.answers <= last);
         let not_too_long = permit.until.unix_ms() - permit.issued.unix_ms() <= 1_800_000;
         let not_future = permit.issued.unix_ms() - now.wall.unix_ms() <= 60_000;
-        let knows_stops = permit.stop.is_none_or(|stop| self.knows_all_up_to(stop));
+        let knows_stops = permit.stops.iter().all(|stop| self.knows_all_up_to(*stop));
         known && asked && not_too_long && not_future && knows_stops
     }
 

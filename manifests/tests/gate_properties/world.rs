@@ -185,7 +185,7 @@ impl World {
 
     fn receives(&mut self, permit: Permit) {
         self.number = self.number.max(permit.number);
-        self.step(Event::Permit(papers::verified(&permit)));
+        self.step(Event::Permit(papers::verified(&permit).into()));
         self.model.has_received(permit, self.now, self.now, Span::ZERO, false);
     }
 
@@ -202,7 +202,7 @@ impl World {
         permit.answers = self.sequence.saturating_add_signed(paper.answers);
         permit.issued = issued;
         permit.until = issued.after(Span::from_ms(paper.life));
-        permit.stop = paper.stop.map(|stop| papers::reference(&STOPS[stop]));
+        permit.stops = paper.stop.map(|stop| papers::reference(&STOPS[stop])).into_iter().collect();
         if paper.foreign_host {
             permit.host = papers::host(papers::NEIGHBOUR);
         }
@@ -277,8 +277,8 @@ impl World {
         self.sends(1);
         let mut permit = papers::permit(self.number + 1, name, "s", self.now);
         permit.answers = self.sequence;
-        permit.stop = self.gate.newest_stop();
-        assert!(permit.stop.is_some());
+        permit.stops = self.gate.newest_stops();
+        assert!(!permit.stops.is_empty());
         self.receives(permit);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
     Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, Expiring, FleetEvent, FleetView, GateAnswer,
-    GateReason, HostRow, HostView, ItemRow, Next, PermitRow, Publish, Published, Receipt, SiteRow, SiteView, Standing,
-    StopRequest, StopView, Versions,
+    GateReason, Handed, HandedStop, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish, Published, Receipt,
+    SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopRequest, StopView, UnlistedStop, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -138,7 +138,8 @@ fn cover() -> Cover {
         agent: Agent { version: "0.1.0".parse().unwrap(), digest: Digest::of(b"the bytes of sekisho-agent") },
         baseline: baseline(),
         permit: 1_790_845_170_000_000,
-        stop: Some(stop_ref()),
+        stops: vec![stop_ref()],
+        enrolment: None,
         checkpoint: None,
         configs: BTreeMap::from([("print".parse().unwrap(), print)]),
         lists: vec![],
@@ -171,6 +172,7 @@ fn permit() -> Permit {
     Permit {
         product: product(),
         host: host(),
+        key: Some(key("host").public().id()),
         number: 1_790_845_203_400_000,
         baseline: baseline(),
         state: Some(state().digest()),
@@ -179,7 +181,7 @@ fn permit() -> Permit {
         reasons: vec![],
         issued: time("2026-10-01T09:00:03.400Z"),
         until: time("2026-10-01T09:30:03.400Z"),
-        stop: Some(stop_ref()),
+        stops: vec![stop_ref()],
     }
 }
 
@@ -277,6 +279,9 @@ fn metadata(examples: &mut BTreeMap<&'static str, String>) {
     root.set_role(TARGETS, &managers, 2);
     root.set_role(SNAPSHOT, &public(&["snapshot"]), 1);
     root.set_role(TIMESTAMP, &public(&["timestamp"]), 1);
+    for (key, unit) in managers.iter().zip(["release management", "quality assurance", "operations"]) {
+        root.set_unit(key, unit);
+    }
     let mut targets = Targets::new(5, time("2026-12-30T00:00:00Z"));
     targets.add(&baseline_path("convenience-issuance"), b"the bytes of baseline.toml");
     targets.add(REGISTRY, b"the bytes of registry.toml");
@@ -302,7 +307,7 @@ fn metadata(examples: &mut BTreeMap<&'static str, String>) {
 }
 
 fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
-    let sealed = |permit: &Permit| Sealed::seal(permit, &key("permit")).unwrap();
+    let sealed = |permit: &Permit| permit.seal(EVIDENCE_VERSION, &key("permit")).unwrap();
     let receipt = Receipt {
         sequence: 4711,
         next: Next::Nothing,
@@ -310,11 +315,17 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
         unsigned: None,
         stops: vec![],
         wanted: vec![],
+        unknown_stops: vec![],
+        unknown_permit: None,
         session: "402206-ap1.1790848803400.W1yJ0mS8m0b3Yb1uJ2tYw7hAkq3Jw0uJmQW1mE2W0l5".to_owned(),
         timestamp: 1_790_845_200,
         evidence: Some(EVIDENCE_VERSION),
     };
     examples.insert("receipt", pretty(&receipt));
+    let handed =
+        HandedStop { key: key("permit").public().clone(), stop: Sealed::seal(&stop(), &key("permit")).unwrap() };
+    let handed = Handed { stops: vec![handed], permit_number: Some(permit().number), permit: Some(sealed(&permit())) };
+    examples.insert("handed", pretty(&handed));
     examples.insert("versions", pretty(&DocumentVersions { evidence: EVIDENCE_VERSION }));
     let error = ErrorBody {
         code: "sequence".to_owned(),
@@ -363,6 +374,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         product: product(),
         time: time("2026-10-01T09:00:10.000Z"),
         baseline: Some(in_force.clone()),
+        set_back: None,
         counts: Counts { sites: 123, verified: 118, held: 1, silent: 3, lapsed: 1, stopped: 0, under_baseline: 122 },
         expiring: vec![Expiring {
             what: "certificate".to_owned(),
@@ -434,6 +446,24 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
     let request = StopRequest { scope: stop().scope, reason: stop().reason };
     examples.insert("stop-request", pretty(&request));
     examples.insert("stop-view", pretty(&stop_view()));
+    let unlisted = UnlistedStop {
+        stop: stop_ref(),
+        key: key("permit").public().id(),
+        scope: stop().scope,
+        reason: stop().reason,
+        operator: stop().operator,
+        time: stop().time,
+        hosts: vec![host()],
+    };
+    let set_back = SetBack {
+        noticed: time("2026-10-01T09:00:03.500Z"),
+        host: host(),
+        proof: SetBackProof::Permit,
+        number: permit().number,
+    };
+    examples.insert("set-back", pretty(&SetBackView { set_back: Some(set_back) }));
+    examples.insert("looked-at", pretty(&LookedAt { note: "Restored from last night's copy.".to_owned() }));
+    examples.insert("unlisted-stops", pretty(&vec![unlisted]));
     let publish = Publish {
         metadata: BTreeMap::from([("5.targets.json".to_owned(), BASE64.encode(b"the bytes of 5.targets.json"))]),
         targets: BTreeMap::from([(

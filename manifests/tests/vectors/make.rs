@@ -9,7 +9,7 @@ use manifests::envelope::{Document, Sealed};
 use manifests::evidence::{
     Agent, ConfigContent, ConfigPrint, Cover, Evidence, FactSeen, FileSeen, Finding, FindingKind, Gap, Heartbeat, Held,
     InForceSeen, Layer, Odd, Older, OlderWhy, PackageSeen, ProcessesSeen, ProgramSeen, RequiredFile, SettingSeen,
-    State, TreeSeen, ValueSeen, Why, v1,
+    State, TreeSeen, ValueSeen, Why,
 };
 use manifests::id::{HostId, ItemId};
 use manifests::key::SigningKey;
@@ -63,7 +63,7 @@ pub(crate) fn all() -> BTreeMap<String, Vec<u8>> {
     files.insert("state-digest/canonical.json".to_owned(), canonical::to_vec(&value).unwrap());
     files.insert("state-digest/digest".to_owned(), format!("{}\n", evidence.state.digest()).into_bytes());
 
-    let permit = permit(&evidence_v1());
+    let permit = permit(&evidence);
     document(&mut files, "permit", &permit, PERMIT_KEY);
     document(&mut files, "permit-hold", &hold(&permit), PERMIT_KEY);
     let first = stop();
@@ -119,7 +119,10 @@ fn repository(files: &mut BTreeMap<String, Vec<u8>>, stop: Digest) {
     files.insert("lift/payload.json".to_owned(), signed_set::lift_bytes(&lift));
     files.insert("baseline/baseline.toml".to_owned(), set.baseline.clone().into_bytes());
     files.insert("registry/registry.toml".to_owned(), set.registry().into_bytes());
-    let (served, _) = set.publish();
+    let (served, first) = set.publish();
+    let second = set.second_root(&first);
+    files.insert("tuf-units/metadata/1.root.json".to_owned(), first);
+    files.insert("tuf-units/metadata/2.root.json".to_owned(), second);
     files.extend(served.metadata.into_iter().map(|(name, bytes)| (format!("tuf/metadata/{name}"), bytes)));
     files.extend(served.targets.into_iter().map(|(name, bytes)| (format!("tuf/targets/{name}"), bytes)));
     for (number, name) in [(1, "manager-1"), (2, "manager-2"), (3, "manager-3"), (6, "snapshot"), (7, "timestamp")] {
@@ -158,7 +161,11 @@ fn cover(sequence: u64) -> Cover {
         agent: Agent { version: semver::Version::new(0, 1, 0), digest: Digest::of(b"sekisho-agent") },
         baseline: Digest::of(SignedSet::new().baseline.as_bytes()),
         permit: 1_790_812_800_000_000,
-        stop: Some(StopRef { number: 1, digest: Digest::of(b"a stop") }),
+        stops: vec![
+            StopRef { number: 1, digest: Digest::of(b"a stop") },
+            StopRef { number: 3, digest: Digest::of(b"a stop of another controller") },
+        ],
+        enrolment: Some(Digest::of(b"a controller's word")),
         checkpoint: None,
         configs: [(item("print"), print)].into(),
         lists: vec![Digest::of(b"a list that no release has")],
@@ -229,15 +236,11 @@ fn state() -> State {
     state
 }
 
-/// The evidence of version 1 that the permit's vector answers: no controller of before knows another.
-fn evidence_v1() -> v1::Evidence {
-    serde_json::from_str(include_str!("../data/vectors/evidence-v1/payload.json")).unwrap()
-}
-
-fn permit(evidence: &v1::Evidence) -> Permit {
+fn permit(evidence: &Evidence) -> Permit {
     Permit {
         product: PRODUCT.parse().unwrap(),
         host: host(),
+        key: Some(test_key(HOST_KEY).public().id()),
         number: 1_790_812_800_250_000,
         baseline: evidence.cover.baseline,
         state: Some(evidence.state.digest()),
@@ -246,7 +249,7 @@ fn permit(evidence: &v1::Evidence) -> Permit {
         reasons: Vec::new(),
         issued: now().after(Span::from_ms(250)),
         until: now().after(Span::from_ms(1_800_250)),
-        stop: None,
+        stops: evidence.cover.stops.clone(),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crossterm::event::KeyCode;
-use manifests::api::Allowed;
+use manifests::api::{Allowed, SetBack, SetBackProof};
 use manifests::outcome::Verdict;
 use manifests::text::Lang;
 use ratatui::Terminal;
@@ -335,4 +335,24 @@ fn only_the_rows_on_the_screen_are_made() {
     driver.press(KeyCode::Char('G'));
     assert_eq!(driver.model.table.offset, 10_000 - driver.model.table_height());
     assert!(text(&draw(&driver.model, COLOUR)).contains(">✓ V 確認済み 011002"));
+}
+
+#[test]
+fn a_controller_that_was_set_back_is_on_every_screen() {
+    let build = |lang: Lang, size: (u16, u16)| {
+        let mut driver = Driver::live(lang, size);
+        let mut fleet = crate::fixture::fleet();
+        fleet.set_back = Some(SetBack {
+            noticed: fleet.time,
+            host: "402206-ap1".parse().unwrap(),
+            proof: SetBackProof::Permit,
+            number: 1_790_845_203_400_000,
+        });
+        driver.fetched(fleet);
+        driver
+    };
+    each(COLOUR, "set-back", build);
+    let mut opened = build(Lang::En, SIZES[0]);
+    opened.press(KeyCode::Enter);
+    assert!(text(&draw(&opened.model, COLOUR)).contains("SET BACK"), "an open site hides it not");
 }

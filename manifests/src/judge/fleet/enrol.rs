@@ -33,7 +33,8 @@ impl EnrolError {
 }
 
 impl Fleet {
-    /// Gives a host a key. With `replace` it may have one already; what the old one showed is forgotten.
+    /// Gives a host a key. With `replace` it may have one already; what the old one showed, acknowledged and was
+    /// permitted is forgotten.
     ///
     /// # Errors
     /// [`EnrolError`]; nothing has changed then.
@@ -59,18 +60,22 @@ impl Fleet {
             self.keys.remove(&old);
         }
         self.keys.insert(key.clone(), id.clone());
-        // A permit's number outlives the key: the host may have kept its state directory.
+        // A permit's number outlives the key: the host may have kept its state directory. And so does the
+        // moment until which the machine that had the old key can issue: nobody has told it to hold.
         let kept = FleetHost {
             key: Some(key),
-            permit: host.permit.take(),
+            permit_floor: host.newest_permit(),
             issue_until: host.issue_until,
-            acknowledged: host.acknowledged,
             wake: host.wake,
             verdict: host.verdict,
             reasons: std::mem::take(&mut host.reasons),
             ..FleetHost::default()
         };
         *host = kept;
+        // The new machine may never have seen what the old one has on disk.
+        for stop in self.stops.all_mut() {
+            stop.acknowledged.remove(id);
+        }
         change.hosts.insert(id.clone());
         self.note(change, now, EventKind::Enrolled, Some(id), "a key was enrolled".to_owned());
         self.judge_host(id, now, change);

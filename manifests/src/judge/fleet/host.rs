@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::HostRecord;
 use crate::digest::Digest;
-use crate::evidence::AnyEvidence;
+use crate::evidence::{AnyEvidence, PERMIT_V2_SINCE};
 use crate::key::KeyId;
 use crate::outcome::{Appraisal, Verdict};
 use crate::permit::Permit;
@@ -19,14 +19,18 @@ pub struct FleetHost {
     pub key: Option<KeyId>,
     /// Its documents.
     pub record: HostRecord,
+    /// The version of its newest document: permits for it are made in the version that belongs to that one.
+    pub version: u64,
     /// The newest state it showed, as it was sent, with the newest cover.
     pub evidence: Option<AnyEvidence>,
     /// Digest of that state.
     pub state: Option<Digest>,
     /// Its newest cover names another state, which it has not shown yet.
     pub unshown: bool,
-    /// The newest permit made for it.
+    /// The newest permit made for its key.
     pub permit: Option<Permit>,
+    /// The highest number that a permit of an earlier key had.
+    pub permit_floor: u64,
     /// The end of the newest *issue* made for it: the latest moment at which it can issue.
     pub issue_until: Option<Time>,
     /// Number of the newest stop it acknowledged; 0 for none.
@@ -53,10 +57,12 @@ impl Default for FleetHost {
         Self {
             key: None,
             record: HostRecord::default(),
+            version: 1,
             evidence: None,
             state: None,
             unshown: false,
             permit: None,
+            permit_floor: 0,
             issue_until: None,
             acknowledged: 0,
             appraisal: Arc::new(appraisal),
@@ -69,6 +75,16 @@ impl Default for FleetHost {
 }
 
 impl FleetHost {
+    /// The highest number that any permit for it had; 0 for none.
+    pub(super) fn newest_permit(&self) -> u64 {
+        self.permit.as_ref().map_or(0, |permit| permit.number).max(self.permit_floor)
+    }
+
+    /// Whether it names a permit that is not known here, and speaks a version in which it can hand it in.
+    pub(super) fn names_unknown_permit(&self) -> bool {
+        self.version >= PERMIT_V2_SINCE && self.record.permit_named > self.newest_permit()
+    }
+
     /// Issue or hold by its own evidence.
     pub fn verdict(&self) -> Verdict {
         self.verdict

@@ -2,7 +2,7 @@
 
 use crate::appraise::CLOCK_SKEW_MAX;
 use crate::digest::Digest;
-use crate::evidence::{Cover, SEQUENCE_JUMP_MAX};
+use crate::evidence::{CHAINS_MAX, Cover, SEQUENCE_JUMP_MAX};
 use crate::id::ProductId;
 use crate::stop::StopRef;
 use crate::time::{Span, Time};
@@ -32,8 +32,8 @@ pub struct HostRecord {
     pub boot_ms: u64,
     /// The highest permit number that the host named since it last resumed.
     pub permit_named: u64,
-    /// The newest stop that it named.
-    pub stop_named: Option<StopRef>,
+    /// The newest stop of each chain that it named.
+    pub stops_named: Vec<StopRef>,
     /// Two machines seem to use the host's key. Stays until a new key is enrolled.
     pub clone_suspected: bool,
     /// The host's wall clock when it was more than [`CLOCK_SKEW_MAX`] off at `heard`.
@@ -125,7 +125,7 @@ pub fn accept(
     if cover.product != *served {
         return refused(Refusal::WrongProduct { found: cover.product.clone(), served: served.clone() });
     }
-    let stop = cover.stop.map_or(0, |stop| stop.number);
+    let stop = cover.stops.iter().map(|stop| stop.number).max().unwrap_or(0);
     if [cover.sequence, cover.boot_ms, cover.permit, stop].iter().any(|number| *number > INTEGER_MAX) {
         return refused(Refusal::Malformed("integers in documents stay below 2^53"));
     }
@@ -152,6 +152,9 @@ pub fn accept(
     if !cover.configs.values().flat_map(|config| &config.layers).all(|layer| layer.file.starts_with('/')) {
         return refused(Refusal::Malformed("a layer of a configuration has no absolute path"));
     }
+    if cover.stops.len() > CHAINS_MAX {
+        return refused(Refusal::Malformed("the cover names more than 256 stops"));
+    }
     if cover.resumed && kind == DocumentKind::Heartbeat {
         return refused(Refusal::Malformed("a host resumes with full evidence"));
     }
@@ -171,7 +174,7 @@ pub fn accept(
         boot_id: cover.boot_id.clone(),
         boot_ms: cover.boot_ms,
         permit_named: if cover.resumed { cover.permit } else { cover.permit.max(stored.permit_named) },
-        stop_named: cover.stop,
+        stops_named: cover.stops.clone(),
         clone_suspected: stored.clone_suspected || clone,
         skewed_wall: (apart > CLOCK_SKEW_MAX).then_some(cover.wall),
     }))

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use super::fold::Turn;
 use super::{Change, Fleet, FleetHost, FleetSite, HostDocument, Policy, Previous, Unsigned};
-use crate::api::{EventKind, FleetEvent, Standing};
+use crate::api::Standing;
 use crate::appraise::{CLOCK_SKEW_MAX, appraise};
 use crate::id::{HostId, SiteCode};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
 use crate::reason::{Code, Reason};
 use crate::reference::Reference;
+use crate::stop::StopRef;
 use crate::time::Time;
 
 impl Policy {
@@ -77,7 +79,9 @@ impl Fleet {
     pub(super) fn own_reasons(&mut self, id: &HostId, now: Time, change: &mut Change) -> bool {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get(id)) else { return false };
         let expired = host.judged_by.as_ref().is_some_and(|reference| now >= policy.closes_at(reference));
-        let ahead = host.record.stop_named.is_some_and(|named| !self.knows(&named));
+        // One that is lifted for its site holds nobody, whoever made it.
+        let freed = |named: &StopRef| policy.lifts.iter().any(|lift| lift.frees(&named.digest, id.site()));
+        let ahead = host.record.stops_named.iter().any(|named| !self.stops.has(named) && !freed(named));
         let more = [
             (expired, Code::BaselineExpired),
             // Its stop is not known here: a controller restored from the past must not talk it open.
@@ -106,7 +110,8 @@ impl Fleet {
             host.verdict = verdict;
             host.reasons.clone_from(&reasons);
         }
-        self.verdict_event(change, now, id.site(), Some(id), verdict, reasons, note);
+        let whose = (id.site().clone(), Some(id.clone()));
+        self.turned(change, now, whose, Turn { verdict, reasons, note });
         true
     }
 
@@ -158,7 +163,7 @@ impl Fleet {
                 Verdict::Issue => "the site may issue".to_owned(),
                 Verdict::Hold => format!("the site holds: {}", list(&reasons)),
             };
-            self.verdict_event(change, now, code, None, verdict, reasons, note);
+            self.turned(change, now, (code.clone(), None), Turn { verdict, reasons, note });
         }
     }
 
@@ -214,18 +219,26 @@ impl Fleet {
     /// [`Unsigned`]. A hold is made in a freeze too: closing needs no proof.
     pub(super) fn make_permit(&mut self, id: &HostId, now: Time) -> Result<Permit, Unsigned> {
         let (verdict, reasons) = self.allowed(id, now);
-        let stop = self.newest_stop();
-        let frozen = now >= self.online_until;
+        let stops = self.stops.ends().copied().collect();
+        let (frozen, is_set_back) = (now >= self.online_until, self.set_back.is_some());
         let host = self.hosts.get_mut(id).ok_or(Unsigned::NoBaseline)?;
         let reference = host.judged_by.as_ref().ok_or(Unsigned::NoBaseline)?;
-        if verdict == Verdict::Issue && frozen {
-            return Err(Unsigned::Freeze);
+        if verdict == Verdict::Issue {
+            let unsigned = [
+                (frozen, Unsigned::Freeze),
+                (is_set_back, Unsigned::SetBack),
+                (host.names_unknown_permit(), Unsigned::PermitUnknown),
+            ];
+            if let Some((_, why)) = unsigned.into_iter().find(|(holds, _)| *holds) {
+                return Err(why);
+            }
         }
-        let last = host.permit.as_ref().map_or(0, |permit| permit.number);
+        let last = host.newest_permit();
         let microseconds = u64::try_from(now.unix_ms()).unwrap_or(0).saturating_mul(1000);
         let permit = Permit {
             product: self.product.clone(),
             host: id.clone(),
+            key: host.key.clone(),
             number: last.saturating_add(1).max(microseconds),
             baseline: reference.digest(),
             state: host.state,
@@ -234,37 +247,13 @@ impl Fleet {
             reasons,
             issued: now,
             until: now.after(reference.baseline().gate.permit_ttl),
-            stop,
+            stops,
         };
         if verdict == Verdict::Issue {
             host.issue_until = host.issue_until.max(Some(permit.until));
         }
         host.permit = Some(permit.clone());
         Ok(permit)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one event, each of another type")]
-    fn verdict_event(
-        &mut self,
-        change: &mut Change,
-        time: Time,
-        site: &SiteCode,
-        host: Option<&HostId>,
-        verdict: Verdict,
-        reasons: Vec<Reason>,
-        note: String,
-    ) {
-        self.last_event = self.last_event.saturating_add(1);
-        change.events.push(FleetEvent {
-            id: self.last_event,
-            time,
-            kind: EventKind::Verdict,
-            site: Some(site.clone()),
-            host: host.cloned(),
-            verdict: Some(verdict),
-            reasons,
-            note,
-        });
     }
 }
 

@@ -3,9 +3,10 @@
 use super::{Accept, Change, DocumentKind, Fleet, Refusal, accept};
 use crate::api::{EventKind, Next};
 use crate::digest::Digest;
-use crate::evidence::{AnyEvidence, Cover, Evidence, Heartbeat, v1};
+use crate::evidence::{AnyEvidence, Cover, EVIDENCE_VERSION, Evidence, Heartbeat, v1, v2};
 use crate::id::HostId;
 use crate::permit::Permit;
+use crate::stop::StopRef;
 use crate::time::{Span, Time};
 
 /// The most file lists asked for in one answer.
@@ -22,6 +23,8 @@ pub enum HostDocument {
         evidence: Box<AnyEvidence>,
         /// [`AnyEvidence::state_digest`].
         state: Digest,
+        /// Which version of evidence it is.
+        version: u64,
     },
     /// A cover and the digest of an unchanged state.
     Heartbeat {
@@ -31,6 +34,8 @@ pub enum HostDocument {
         state: Digest,
         /// [`Heartbeat::since`]; version 1 does not tell.
         since: Option<u64>,
+        /// Which version of heartbeats it is.
+        version: u64,
     },
 }
 
@@ -47,6 +52,22 @@ impl HostDocument {
         match self {
             HostDocument::Evidence { state, .. } | HostDocument::Heartbeat { state, .. } => *state,
         }
+    }
+
+    /// Its place among the host's documents.
+    pub fn sequence(&self) -> u64 {
+        self.cover().sequence
+    }
+
+    /// Which version of documents it is.
+    pub fn version(&self) -> u64 {
+        match self {
+            HostDocument::Evidence { version, .. } | HostDocument::Heartbeat { version, .. } => *version,
+        }
+    }
+
+    fn of_evidence(evidence: AnyEvidence, version: u64) -> Self {
+        Self::Evidence { state: evidence.state_digest(), evidence: Box::new(evidence), version }
     }
 
     fn kind(&self) -> DocumentKind {
@@ -68,33 +89,41 @@ impl HostDocument {
     }
 }
 
-impl From<AnyEvidence> for HostDocument {
-    fn from(evidence: AnyEvidence) -> Self {
-        Self::Evidence { state: evidence.state_digest(), evidence: Box::new(evidence) }
+impl From<v1::Evidence> for HostDocument {
+    fn from(evidence: v1::Evidence) -> Self {
+        Self::of_evidence(evidence.into(), 1)
     }
 }
 
-impl From<v1::Evidence> for HostDocument {
-    fn from(evidence: v1::Evidence) -> Self {
-        AnyEvidence::V1(evidence).into()
+impl From<v2::Evidence> for HostDocument {
+    fn from(evidence: v2::Evidence) -> Self {
+        Self::of_evidence(evidence.into(), 2)
     }
 }
 
 impl From<Evidence> for HostDocument {
     fn from(evidence: Evidence) -> Self {
-        AnyEvidence::V2(evidence).into()
+        Self::of_evidence(evidence.into(), EVIDENCE_VERSION)
     }
 }
 
 impl From<v1::Heartbeat> for HostDocument {
     fn from(heartbeat: v1::Heartbeat) -> Self {
-        Self::Heartbeat { cover: Box::new(heartbeat.cover), state: heartbeat.state, since: None }
+        Self::Heartbeat { cover: Box::new(heartbeat.cover), state: heartbeat.state, since: None, version: 1 }
+    }
+}
+
+impl From<v2::Heartbeat> for HostDocument {
+    fn from(heartbeat: v2::Heartbeat) -> Self {
+        let v2::Heartbeat { cover, state, since } = heartbeat;
+        Self::Heartbeat { cover: Box::new(cover), state, since: Some(since), version: 2 }
     }
 }
 
 impl From<Heartbeat> for HostDocument {
     fn from(heartbeat: Heartbeat) -> Self {
-        Self::Heartbeat { cover: Box::new(heartbeat.cover), state: heartbeat.state, since: Some(heartbeat.since) }
+        let Heartbeat { cover, state, since } = heartbeat;
+        Self::Heartbeat { cover: Box::new(cover), state, since: Some(since), version: EVIDENCE_VERSION }
     }
 }
 
@@ -107,8 +136,12 @@ pub struct ReportAnswer {
     pub next: Next,
     /// The permit to be signed, or why there is none.
     pub permit: Result<Permit, Unsigned>,
-    /// Stops above this number are news to the host.
-    pub stops_after: u64,
+    /// Stops that are news to the host, oldest first.
+    pub stops: Vec<Digest>,
+    /// Stops that it names and nobody here knows.
+    pub unknown: Vec<StopRef>,
+    /// The permit that it names and nobody here knows.
+    pub unknown_permit: Option<u64>,
     /// File lists to be sent.
     pub wanted: Vec<Digest>,
 }
@@ -120,6 +153,10 @@ pub enum Unsigned {
     Freeze,
     /// Nothing was published yet.
     NoBaseline,
+    /// This controller was set back, and no operator has looked at it.
+    SetBack,
+    /// The host names a permit that is not known here, and has not handed it in yet.
+    PermitUnknown,
 }
 
 impl Unsigned {
@@ -128,6 +165,8 @@ impl Unsigned {
         match self {
             Unsigned::Freeze => "freeze",
             Unsigned::NoBaseline => "no-baseline",
+            Unsigned::SetBack => "set-back",
+            Unsigned::PermitUnknown => "permit-unknown",
         }
     }
 }
@@ -163,9 +202,10 @@ impl Fleet {
                 host.record = *record;
             }
         }
+        host.version = document.version();
         let before = host.reusable(&document, now);
         match document {
-            HostDocument::Evidence { evidence, state } => {
+            HostDocument::Evidence { evidence, state, .. } => {
                 host.evidence = Some(*evidence);
                 host.state = Some(state);
                 host.unshown = false;
@@ -194,7 +234,9 @@ impl Fleet {
             sequence: host.map_or(0, |host| host.record.sequence),
             next: if host.is_some_and(|host| host.unshown) { Next::SendFull } else { Next::Nothing },
             permit,
-            stops_after: self.stops_after(id),
+            stops: self.stops_for(id),
+            unknown: self.unknown_to_us(id),
+            unknown_permit: self.unknown_permit_of(id),
             wanted: lists.iter().filter(|list| !self.lists.contains(list)).take(WANTED_MAX).copied().collect(),
         }
     }
@@ -206,12 +248,5 @@ impl Fleet {
             self.note(change, now, EventKind::Refused, Some(id), format!("{code}: {refusal}"));
         }
         refusal
-    }
-
-    /// Stops above this number are news to the host, as far as it has told.
-    pub fn stops_after(&self, id: &HostId) -> u64 {
-        let named = self.hosts.get(id).and_then(|host| host.record.stop_named);
-        // A stop that is not ours tells nothing of those it knows: all of them, then.
-        named.filter(|named| self.knows(named)).map_or(0, |named| named.number)
     }
 }

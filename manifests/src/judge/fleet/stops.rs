@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Fleet};
+use super::{Change, Fleet, FleetHost};
 use crate::api::{EventKind, StopView};
 use crate::digest::Digest;
 use crate::id::{HostId, SiteCode};
 use crate::stop::{Lift, REASON_BYTES_MAX, Scope, Stop, StopRef, is_reason};
 use crate::time::Time;
 
-/// A stop of the chain.
+/// A stop of a chain.
 #[derive(Clone, Debug)]
 pub struct FleetStop {
     /// Number and digest.
     pub reference: StopRef,
     /// The stop.
     pub stop: Stop,
+    /// Signed with this controller's permit key, by itself or before it was set back.
+    pub is_own: bool,
     /// Hosts that have it on disk.
     pub acknowledged: BTreeSet<HostId>,
 }
@@ -42,13 +44,16 @@ pub enum StopError {
         /// The site.
         site: SiteCode,
     },
-    /// Not the next one of the chain.
-    #[error("stop {number} does not follow the newest one")]
+    /// Not the next one of a chain.
+    #[error("stop {number} does not follow one that is known")]
     Chain {
         /// Its number.
         number: u64,
     },
-    /// The acknowledgement names a stop that this controller did not make.
+    /// Of another product.
+    #[error("the stop is another product's")]
+    Product,
+    /// The acknowledgement names a stop that is not known here.
     #[error("no stop {number} with this digest")]
     UnknownStop {
         /// Its number.
@@ -62,6 +67,7 @@ impl StopError {
         match self {
             StopError::UnknownSite { .. } => "unknown-site",
             StopError::UnknownStop { .. } => "unknown-stop",
+            StopError::Product => "wrong-product",
             StopError::Reason | StopError::EmptyScope | StopError::SiteTwice { .. } | StopError::Chain { .. } => {
                 "malformed"
             }
@@ -95,7 +101,7 @@ impl Fleet {
                 return Err(StopError::EmptyScope);
             }
         }
-        let newest = self.newest_stop();
+        let newest = self.newest_own_stop();
         Ok(Stop {
             product: self.product.clone(),
             number: newest.map_or(1, |newest| newest.number.saturating_add(1)),
@@ -107,12 +113,23 @@ impl Fleet {
         })
     }
 
-    /// Takes up a stored stop. Oldest first, before the first [`Fleet::put_in_force`].
-    pub fn restore_stop(&mut self, stop: FleetStop) {
+    /// Takes up a stored stop. None before the one that it follows, and before the first
+    /// [`Fleet::put_in_force`].
+    ///
+    /// # Errors
+    /// [`StopError::Chain`] if the one before it is not known.
+    pub fn restore_stop(&mut self, stop: FleetStop) -> Result<(), StopError> {
+        self.require_chain(&stop.stop)?;
         self.stops.push(stop);
+        Ok(())
     }
 
-    /// Adds a stop: it acts from here on. `digest` is its payload's. How far it has come is answered.
+    fn require_chain(&self, stop: &Stop) -> Result<(), StopError> {
+        if self.stops.is_followed_by(stop) { Ok(()) } else { Err(StopError::Chain { number: stop.number }) }
+    }
+
+    /// Adds a stop of this controller's own chain: it acts from here on. `digest` is its payload's. How far it has
+    /// come is answered.
     ///
     /// # Errors
     /// [`StopError::Chain`] if another one came first.
@@ -123,16 +140,68 @@ impl Fleet {
         now: Time,
         change: &mut Change,
     ) -> Result<StopView, StopError> {
-        let newest = self.newest_stop();
+        let newest = self.newest_own_stop();
         let follows = stop.number == newest.map_or(1, |newest| newest.number.saturating_add(1))
             && stop.previous == newest.map(|newest| newest.digest);
         if !follows {
             return Err(StopError::Chain { number: stop.number });
         }
-        let scope = stop.scope.clone();
         let note = format!("stop {} by {}: {}", stop.number, stop.operator, stop.reason);
+        Ok(self.act_on(stop, digest, true, note, now, change))
+    }
+
+    /// Takes over a stop that was not known here, signed by this controller before it was set back (`is_own`) or by
+    /// another one: it acts from here on. `from` says in words who handed it in, or who had it taken over. Says
+    /// whether it is news.
+    ///
+    /// # Errors
+    /// [`StopError::Chain`] if the one before it is not known; [`StopError::Product`].
+    pub fn take_stop(
+        &mut self,
+        stop: Stop,
+        digest: Digest,
+        (is_own, from): (bool, &str),
+        now: Time,
+        change: &mut Change,
+    ) -> Result<bool, StopError> {
+        if stop.product != self.product {
+            return Err(StopError::Product);
+        }
+        if self.knows_stop(&digest) {
+            return Ok(false);
+        }
+        self.require_chain(&stop)?;
+        let whose = if is_own { "this controller's own" } else { "another controller's" };
+        let note = format!(
+            "stop {} by {}, {whose} and not known here, is taken over from {from}: {}",
+            stop.number, stop.operator, stop.reason
+        );
         let reference = StopRef { number: stop.number, digest };
-        let known = FleetStop { reference, stop, acknowledged: BTreeSet::new() };
+        self.act_on(stop, digest, is_own, note, now, change);
+        // Who was held because it named a stop that nobody knew is held by the stop itself from here on.
+        let named = |host: &FleetHost| host.record.stops_named.contains(&reference);
+        let ids: Vec<HostId> = self.hosts.iter().filter(|(_, host)| named(host)).map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            if self.own_reasons(&id, now, change) {
+                self.judge_site(id.site(), now, change);
+                self.settle(id.site(), None, now, change);
+            }
+        }
+        Ok(true)
+    }
+
+    fn act_on(
+        &mut self,
+        stop: Stop,
+        digest: Digest,
+        is_own: bool,
+        note: String,
+        now: Time,
+        change: &mut Change,
+    ) -> StopView {
+        let scope = stop.scope.clone();
+        let reference = StopRef { number: stop.number, digest };
+        let known = FleetStop { reference, stop, is_own, acknowledged: BTreeSet::new() };
         self.stops.push(known.clone());
         self.note(change, now, EventKind::Stop, None, note);
         let covered: Vec<SiteCode> = self.sites.keys().filter(|site| scope.covers(site)).cloned().collect();
@@ -140,7 +209,7 @@ impl Fleet {
             self.judge_site(code, now, change);
             self.settle(code, None, now, change);
         }
-        Ok(self.stop_view(&known, now))
+        self.stop_view(&known, now)
     }
 
     /// A host has the stop on disk. Says whether that is news.
@@ -154,8 +223,7 @@ impl Fleet {
         now: Time,
         change: &mut Change,
     ) -> Result<bool, StopError> {
-        let known = self.stops.iter_mut().find(|known| known.reference == reference);
-        let known = known.ok_or(StopError::UnknownStop { number: reference.number })?;
+        let known = self.stops.get_mut(&reference).ok_or(StopError::UnknownStop { number: reference.number })?;
         if !known.acknowledged.insert(id.clone()) {
             return Ok(false);
         }
@@ -167,19 +235,44 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Every stop, oldest first.
+    /// Every stop, in the order in which they came to be known.
     pub fn stops(&self) -> &[FleetStop] {
-        &self.stops
+        self.stops.all()
     }
 
-    /// The newest stop.
-    pub fn newest_stop(&self) -> Option<StopRef> {
-        self.stops.last().map(|known| known.reference)
+    /// The newest stop of this controller's own chain.
+    pub fn newest_own_stop(&self) -> Option<StopRef> {
+        self.stops.newest_own()
     }
 
-    /// Whether the stop that a host names is one of this controller's.
-    pub(super) fn knows(&self, named: &StopRef) -> bool {
-        self.stops.iter().any(|known| known.reference == *named)
+    /// Whether a stop with this digest is known.
+    pub fn knows_stop(&self, digest: &Digest) -> bool {
+        self.stops.get(digest).is_some()
+    }
+
+    /// Whether a stop follows what is known, so that it can be taken over.
+    pub fn can_take_stop(&self, stop: &Stop) -> bool {
+        self.stops.is_followed_by(stop)
+    }
+
+    /// Stops that are news to the host, as far as it has told, oldest first.
+    pub fn stops_for(&self, id: &HostId) -> Vec<Digest> {
+        let named = self.hosts.get(id).map_or(&[][..], |host| &host.record.stops_named);
+        self.stops.missing(named)
+    }
+
+    /// Stops that the host named and has not acknowledged: what was acknowledged before this controller was set
+    /// back, or to another one, is not known here.
+    pub fn unacknowledged_by(&self, id: &HostId) -> Vec<Digest> {
+        let missing = self.stops_for(id);
+        let lacks = |known: &&FleetStop| !known.acknowledged.contains(id) && !missing.contains(&known.reference.digest);
+        self.stops.all().iter().filter(lacks).map(|known| known.reference.digest).collect()
+    }
+
+    /// Stops that the host names and that nobody here knows.
+    pub fn unknown_to_us(&self, id: &HostId) -> Vec<StopRef> {
+        let named = self.hosts.get(id).map_or(&[][..], |host| &host.record.stops_named);
+        named.iter().filter(|named| !self.stops.has(named)).copied().collect()
     }
 
     /// Every lift in force.
@@ -195,7 +288,7 @@ impl Fleet {
     /// Whether a stop without its lift covers the site.
     pub(super) fn is_stopped(&self, code: &SiteCode) -> bool {
         let lifts = self.lifts();
-        self.stops.iter().any(|known| {
+        self.stops.all().iter().any(|known| {
             known.stop.scope.covers(code) && !lifts.iter().any(|lift| lift.frees(&known.reference.digest, code))
         })
     }

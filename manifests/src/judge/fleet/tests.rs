@@ -25,7 +25,7 @@ fn stop(fleet: &mut Fleet, scope: Scope, now: Time, change: &mut Change) -> Stop
     let stop: Stop = fleet.next_stop(scope, "drill".to_owned(), "ops".to_owned(), now).unwrap();
     let digest = Digest::of(format!("{stop:?}").as_bytes());
     fleet.add_stop(stop, digest, now, change).unwrap();
-    fleet.newest_stop().unwrap()
+    fleet.newest_own_stop().unwrap()
 }
 
 fn lifted(stop: StopRef, sites: &[&str]) -> Lift {
@@ -324,7 +324,7 @@ fn a_stop_holds_whom_it_covers_until_they_are_named_in_a_lift() {
     let mut change = Change::default();
     let first = stop(&mut fleet, Scope::All, at(1), &mut change);
     assert_eq!(change.permits.len(), 2);
-    assert!(change.permits.iter().all(|permit| codes(permit) == [Code::Stopped] && permit.stop == Some(first)));
+    assert!(change.permits.iter().all(|permit| codes(permit) == [Code::Stopped] && permit.stops == [first]));
     assert_eq!(fleet.overview(at(1)).counts.stopped, 2);
     assert_eq!(verdict(&beat(&mut fleet, "exclusive", AP, at(2), &mut change)), Verdict::Hold);
     let outstanding = &fleet.stop_views(at(2))[0].outstanding;
@@ -438,7 +438,7 @@ fn a_stop_that_is_not_ours_holds_only_the_host_that_names_it() {
     let mut fleet = fleet(&[AP, OTHER]);
     let mut change = Change::default();
     let unknown = StopRef { number: 9, digest: Digest::of(b"later") };
-    let ahead = send(&mut fleet, "exclusive", |c| c.stop = Some(unknown), AP, at(0), &mut change).unwrap();
+    let ahead = send(&mut fleet, "exclusive", |c| c.stops = vec![unknown], AP, at(0), &mut change).unwrap();
     assert_eq!(codes(ahead.permit.as_ref().unwrap()), [Code::Stopped]);
     assert_eq!(verdict(&send(&mut fleet, "exclusive", |_| (), OTHER, at(0), &mut change)), Verdict::Issue);
 }
@@ -508,4 +508,173 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_a_replaced_key_acknowledged_and_was_permitted_does_not_count_for_the_new_one() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let issued = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap().permit.unwrap();
+    let made = stop(&mut fleet, Scope::All, at(2), &mut change);
+    fleet.acknowledge(&host(AP), made, at(3), &mut change).unwrap();
+    fleet.enrol(&host(AP), "new".into(), true, at(4), &mut change).unwrap();
+    let view = &fleet.stop_views(at(4))[0];
+    // The machine that had the old key can issue until its permit is over.
+    assert_eq!((view.acknowledged.len(), view.outstanding.as_slice()), (0, &[(host(AP), Some(issued.until))][..]));
+    let row = &fleet.host_rows(at(4))[0];
+    assert_eq!((row.permit.as_ref(), row.acknowledged), (None, 0));
+    let stopped = fleet.host(&host(AP)).unwrap().permit_floor;
+    assert!(stopped > issued.number, "the hold that the stop brought was the newest");
+    let next = send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap().permit.unwrap();
+    assert!(next.number > stopped, "numbers go on");
+    assert_eq!(fleet.acknowledge(&host(AP), made, at(5), &mut change), Ok(true));
+}
+
+/// A stop as another controller makes it.
+fn elsewhere(number: u64, previous: Option<Digest>, reason: &str) -> (Stop, StopRef) {
+    let stop = Stop {
+        product: fixture::product(),
+        number,
+        previous,
+        scope: Scope::All,
+        reason: reason.to_owned(),
+        operator: "duty".to_owned(),
+        time: at(0),
+    };
+    let reference = StopRef { number, digest: Digest::of(format!("{stop:?}").as_bytes()) };
+    (stop, reference)
+}
+
+#[test]
+fn a_stop_that_is_taken_over_acts_as_one_s_own_and_releases_nobody_who_named_it() {
+    let mut fleet = fleet(&[AP, OTHER]);
+    let mut change = Change::default();
+    let (first, first_ref) = elsewhere(1, None, "first");
+    let (second, second_ref) = elsewhere(2, Some(first_ref.digest), "second");
+    send(&mut fleet, "exclusive", |_| (), OTHER, at(1), &mut change).unwrap();
+    let ahead = send(&mut fleet, "exclusive", |c| c.stops = vec![second_ref], AP, at(1), &mut change).unwrap();
+    assert_eq!((verdict(&Ok(ahead.clone())), ahead.unknown.as_slice()), (Verdict::Hold, &[second_ref][..]));
+    assert!(fleet.take_stop(second.clone(), second_ref.digest, (false, "x"), at(2), &mut change).is_err(), "a gap");
+    assert_eq!(fleet.overview(at(2)).counts.verified, 1);
+    let mut take = |stop: &Stop, reference: StopRef, fleet: &mut Fleet| {
+        fleet.take_stop(stop.clone(), reference.digest, (false, "host x"), at(2), &mut change).unwrap()
+    };
+    assert!(take(&first, first_ref, &mut fleet) && take(&second, second_ref, &mut fleet));
+    assert!(!take(&second, second_ref, &mut fleet), "once");
+    assert_eq!(fleet.overview(at(2)).counts.verified, 0);
+    // This controller's own chain goes on by itself, and a host that has the others gets what it lacks.
+    let own = stop(&mut fleet, Scope::All, at(3), &mut change);
+    assert_eq!(own.number, 1);
+    assert_eq!(fleet.stops_for(&host(AP)), [own.digest]);
+    assert_eq!(fleet.stops_for(&host(OTHER)), [first_ref.digest, second_ref.digest, own.digest]);
+    let answer = send(&mut fleet, "exclusive", |c| c.stops = vec![own, second_ref], AP, at(4), &mut change).unwrap();
+    assert_eq!((answer.stops.len(), answer.unknown.len()), (0, 0));
+    let mut named = answer.permit.unwrap().stops;
+    named.sort();
+    assert_eq!(named, [own, second_ref]);
+    // Each needs a lift.
+    let all = [own, first_ref, second_ref];
+    let lifts = |count: usize| all[..count].iter().map(|stop| lifted(*stop, &["402206"])).collect();
+    for (count, verified) in [(2, 0), (3, 1)] {
+        let policy = Policy { lifts: lifts(count), ..policy(&[AP, OTHER]) };
+        fleet.put_in_force(policy, at(5), &mut change);
+        assert_eq!(fleet.overview(at(5)).counts.verified, verified, "{count} lifts");
+    }
+}
+
+#[test]
+fn two_stops_of_one_number_both_count_and_the_chain_goes_on_above_both() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    send(&mut fleet, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
+    // As after a restore: the host has a stop of this controller's that is not known here any more.
+    let (lost, lost_ref) = elsewhere(1, None, "before the restore");
+    let again = stop(&mut fleet, Scope::All, at(2), &mut change);
+    assert_eq!((lost_ref.number, again.number), (1, 1));
+    fleet.take_stop(lost, lost_ref.digest, (true, "host x"), at(3), &mut change).unwrap();
+    assert_eq!(fleet.stop_views(at(3)).len(), 2);
+    let next = stop(&mut fleet, Scope::All, at(4), &mut change);
+    assert_eq!(next.number, 2);
+    let mut missing = fleet.stops_for(&host(AP));
+    missing.sort();
+    let mut all = vec![lost_ref.digest, again.digest, next.digest];
+    all.sort();
+    assert_eq!(missing, all);
+    // Whoever names the next one has what is before it, and not the other of its number.
+    let other = if fleet.stops().iter().any(|s| s.stop.previous == Some(lost_ref.digest)) { again } else { lost_ref };
+    send(&mut fleet, "exclusive", |c| c.stops = vec![next], AP, at(5), &mut change).unwrap();
+    assert_eq!(fleet.stops_for(&host(AP)), [other.digest]);
+}
+
+/// A permit of this controller's that it does not know, for [`AP`].
+fn lost_permit(number: u64, issued: Time) -> Permit {
+    Permit {
+        product: fixture::product(),
+        host: host(AP),
+        key: None,
+        number,
+        baseline: reference("1.0.0").digest(),
+        state: None,
+        answers: 1,
+        verdict: Verdict::Issue,
+        reasons: Vec::new(),
+        issued,
+        until: issued.after(Span::from_s(60)),
+        stops: Vec::new(),
+    }
+}
+
+#[test]
+fn a_permit_that_is_not_known_is_asked_for_and_until_it_is_shown_that_host_alone_gets_no_issue() {
+    let mut fleet = fleet(&[AP, OTHER]);
+    let mut change = Change::default();
+    let number = 2_000_000_000_000_000;
+    let asked = send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(1), &mut change).unwrap();
+    assert_eq!((asked.unknown_permit, asked.permit.err()), (Some(number), Some(Unsigned::PermitUnknown)));
+    let other = send(&mut fleet, "exclusive", |_| (), OTHER, at(1), &mut change).unwrap();
+    assert_eq!(other.permit.unwrap().verdict, Verdict::Issue);
+    // Of another controller, or gone: nothing is proven, and the next one goes on above it.
+    assert_eq!(fleet.permit_handed_in(&host(AP), number, None, at(2), &mut change), None);
+    let next = send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(3), &mut change).unwrap();
+    assert_eq!(next.unknown_permit, None);
+    assert_eq!(next.permit.unwrap().number, number + 1);
+    assert!(fleet.set_back().is_none());
+    // A hold needs no proof of anything.
+    let closed = send(&mut fleet, "shared", |c| c.permit = number + 9, AP, at(4), &mut change).unwrap();
+    assert_eq!(closed.permit.unwrap().verdict, Verdict::Hold);
+}
+
+#[test]
+fn what_its_own_key_signed_and_it_does_not_know_proves_that_a_controller_was_set_back() {
+    let mut fleet = fleet(&[AP, OTHER]);
+    let mut change = Change::default();
+    let number = 2_000_000_000_000_000;
+    let lost = lost_permit(number, at(0));
+    send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(1), &mut change).unwrap();
+    let noticed = fleet.permit_handed_in(&host(AP), number, Some(&lost), at(2), &mut change).unwrap();
+    assert_eq!((noticed.number, noticed.host.as_str()), (number, AP));
+    assert_eq!(fleet.overview(at(2)).set_back, Some(noticed));
+    for (id, permit) in [(AP, number), (OTHER, 0)] {
+        let answer = send(&mut fleet, "exclusive", |c| c.permit = permit, id, at(3), &mut change).unwrap();
+        assert_eq!(answer.permit.err(), Some(Unsigned::SetBack), "{id}");
+    }
+    let held = send(&mut fleet, "shared", |_| (), OTHER, at(4), &mut change).unwrap();
+    assert_eq!(held.permit.unwrap().verdict, Verdict::Hold, "closing goes on");
+    assert!(fleet.look_at_set_back("ops", "restored", at(5), &mut change));
+    assert!(!fleet.look_at_set_back("ops", "restored", at(5), &mut change));
+    let next = send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(6), &mut change).unwrap();
+    assert!(next.permit.unwrap().number > number, "it goes on above what hosts know");
+    // Another host comes back late with a permit from before somebody looked: that was looked at.
+    send(&mut fleet, "exclusive", |c| c.permit = number, OTHER, at(7), &mut change).unwrap();
+    let late = Permit { host: host(OTHER), ..lost_permit(number, at(4)) };
+    assert_eq!(fleet.permit_handed_in(&host(OTHER), number, Some(&late), at(8), &mut change), None);
+    // What was signed since, and is not known, is another time that it was set back.
+    send(&mut fleet, "exclusive", |c| c.permit = number + 9, OTHER, at(9), &mut change).unwrap();
+    let again = Permit { host: host(OTHER), ..lost_permit(number + 9, at(8)) };
+    assert!(fleet.permit_handed_in(&host(OTHER), number + 9, Some(&again), at(10), &mut change).is_some());
+    // A permit that is known proves nothing, nor does one of another host.
+    fleet.look_at_set_back("ops", "again", at(11), &mut change);
+    let foreign = Permit { issued: at(12), ..lost_permit(number + 99, at(12)) };
+    send(&mut fleet, "exclusive", |c| c.permit = number + 99, OTHER, at(12), &mut change).unwrap();
+    assert_eq!(fleet.permit_handed_in(&host(OTHER), number + 99, Some(&foreign), at(13), &mut change), None);
 }

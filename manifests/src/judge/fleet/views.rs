@@ -7,6 +7,7 @@ use crate::api::{
     self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, SiteRow, SiteView, Standing, StopView,
 };
 use crate::baseline::{Concerns, Item};
+use crate::digest::Digest;
 use crate::id::{HostId, ItemId, SiteCode};
 use crate::outcome::{Outcome, Verdict};
 use crate::reason::{Code, Reason};
@@ -29,7 +30,8 @@ impl Fleet {
             under_baseline: self::count(sites.iter().filter(|site| self.is_under_baseline(&site.code, now)).count()),
         };
         let (product, baseline) = (self.product.clone(), self.baseline());
-        api::FleetView { product, time: now, baseline, counts, sites, expiring: Vec::new() }
+        let set_back = self.set_back.clone();
+        api::FleetView { product, time: now, baseline, set_back, counts, sites, expiring: Vec::new() }
     }
 
     /// Whether every host of a site has reported under the baseline in force.
@@ -51,6 +53,7 @@ impl Fleet {
             ended.or(verified_until.is_none().then_some(now)).map(|since| (Code::Stale, since)),
             (!self.is_under_baseline(code, now)).then(|| (Code::BaselineOutdated, published.unwrap_or(now))),
             (now >= self.online_until).then_some((Code::Freeze, self.online_until)),
+            self.set_back.as_ref().map(|set_back| (Code::Freeze, set_back.noticed)),
         ]
         .into_iter()
         .flatten()
@@ -68,7 +71,7 @@ impl Fleet {
         let site = self.site_row(code, now)?;
         let policy = self.policy.as_ref()?;
         let hosts = policy.registry.hosts_of(code, now).filter_map(|host| self.host_view(&host.id, now)).collect();
-        let covering = self.stops.iter().rev().filter(|known| known.stop.scope.covers(code));
+        let covering = self.newest_first().into_iter().filter(|known| known.stop.scope.covers(code));
         Some(SiteView { site, hosts, stops: covering.map(|known| self.stop_view(known, now)).collect() })
     }
 
@@ -146,7 +149,19 @@ impl Fleet {
 
     /// Every stop, newest first.
     pub fn stop_views(&self, now: Time) -> Vec<StopView> {
-        self.stops.iter().rev().map(|known| self.stop_view(known, now)).collect()
+        self.newest_first().into_iter().map(|known| self.stop_view(known, now)).collect()
+    }
+
+    /// By when they were made: what was taken over came to be known later.
+    fn newest_first(&self) -> Vec<&FleetStop> {
+        let mut stops: Vec<&FleetStop> = self.stops.all().iter().rev().collect();
+        stops.sort_by_key(|known| std::cmp::Reverse((known.stop.time, known.reference.number)));
+        stops
+    }
+
+    /// One stop and how far it has come; none if it is not known.
+    pub fn stop_view_of(&self, digest: &Digest, now: Time) -> Option<StopView> {
+        self.stops.get(digest).map(|known| self.stop_view(known, now))
     }
 
     pub(super) fn stop_view(&self, known: &FleetStop, now: Time) -> StopView {
@@ -197,6 +212,7 @@ impl Fleet {
                 (standing, since) = (Standing::Lapsed, since.max(first));
                 reasons.extend(lapsed.into_iter().map(|(code, _)| Reason::of(code)));
                 reasons.sort();
+                reasons.dedup();
             }
         }
         Some(SiteRow {

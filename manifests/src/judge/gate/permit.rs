@@ -1,9 +1,8 @@
 //! Which permits count.
 
 use super::{CLOCK_DRIFT_MAX, CLOCK_VOUCH_MAX, Clocks, Effect, Gate};
-use crate::envelope::Verified;
 use crate::outcome::Verdict;
-use crate::permit::Permit;
+use crate::permit::{Permit, VerifiedPermit};
 use crate::reason::Code;
 use crate::time::Span;
 
@@ -11,7 +10,7 @@ use crate::time::Span;
 #[derive(Clone, Debug)]
 pub struct HeldPermit {
     /// The permit.
-    pub permit: Verified<Permit>,
+    pub permit: VerifiedPermit,
     /// When it was received, by the clocks of that boot.
     pub received: Clocks,
     /// Life that was over at `counted_from`: before a reboot only the wall clock tells.
@@ -31,6 +30,10 @@ impl Gate {
     /// Whether a permit whose signature holds may become the one that counts.
     pub(super) fn check_permit(&self, permit: &Permit, now: Clocks) -> Result<(), Code> {
         if permit.product != self.product || permit.host != self.host {
+            return Err(Code::PermitWrongHost);
+        }
+        // A host's new key has nothing of what the one before was permitted.
+        if permit.key.as_ref().zip(self.key.as_ref()).is_some_and(|(named, own)| named != own) {
             return Err(Code::PermitWrongHost);
         }
         if permit.number <= self.permit_number {
@@ -53,13 +56,13 @@ impl Gate {
         if !self.has_sent(permit.answers) {
             return Err(Code::PermitUnasked);
         }
-        if permit.stop.is_some_and(|named| !self.stops.has_all_up_to(named)) {
+        if !permit.stops.iter().all(|named| self.stops.has_all_up_to(*named)) {
             return Err(Code::PermitStop);
         }
         Ok(())
     }
 
-    pub(super) fn permit_arrived(&mut self, permit: Verified<Permit>, now: Clocks) -> Vec<Effect> {
+    pub(super) fn permit_arrived(&mut self, permit: VerifiedPermit, now: Clocks) -> Vec<Effect> {
         if let Err(code) = self.check_permit(&permit, now) {
             // The one permit that says nothing against the one held is that one again.
             if code != Code::PermitOld || permit.number < self.permit_number {

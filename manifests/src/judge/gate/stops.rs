@@ -1,4 +1,5 @@
-//! The stops that a host knows: a chain, of which a link can be missing.
+//! The stops that a host knows: chains, of which a link can be missing. Each controller has one of its own,
+//! and one that was set back may have gone on from an earlier stop: all of them count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,11 @@ impl Stops {
         self.0.insert(reference, known).is_none()
     }
 
+    fn before(&self, reference: &StopRef) -> Option<StopRef> {
+        let digest = self.0.get(reference)?.previous?;
+        Some(StopRef { number: reference.number.saturating_sub(1), digest })
+    }
+
     /// Each stop's digest and whom it stops.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Digest, &Scope)> {
         self.0.iter().map(|(reference, stop)| (&reference.digest, &stop.scope))
@@ -42,8 +48,8 @@ impl Stops {
         false
     }
 
-    /// The newest that is known with every stop before it.
-    pub(super) fn newest(&self) -> Option<StopRef> {
+    /// The newest of each chain that is known with every stop before it: those that no other such stop follows.
+    pub(super) fn newest(&self) -> Vec<StopRef> {
         let mut whole = BTreeSet::new();
         for (reference, stop) in &self.0 {
             let is_whole = match stop.previous {
@@ -54,6 +60,7 @@ impl Stops {
                 whole.insert(*reference);
             }
         }
-        whole.pop_last()
+        let followed: BTreeSet<StopRef> = whole.iter().filter_map(|reference| self.before(reference)).collect();
+        whole.difference(&followed).copied().collect()
     }
 }

@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-use super::{Cover, Evidence, v1};
+use super::{Cover, Evidence, v1, v2};
 use crate::baseline::Baseline;
 use crate::digest::Digest;
 
-/// Evidence as it was sent. Its digest is the one of its own version: permits bind it, and heartbeats
-/// of that version repeat it.
+/// Evidence with its state as it was sent, which has two versions. The state's digest is the one of its own
+/// version: permits bind it, and heartbeats of that version repeat it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnyEvidence {
     /// Of an agent that sends version 1.
     V1(v1::Evidence),
-    /// Of version 2.
+    /// Of version 2 or 3.
     V2(Evidence),
 }
 
@@ -68,6 +68,12 @@ impl AnyEvidence {
 impl From<v1::Evidence> for AnyEvidence {
     fn from(evidence: v1::Evidence) -> Self {
         Self::V1(evidence)
+    }
+}
+
+impl From<v2::Evidence> for AnyEvidence {
+    fn from(evidence: v2::Evidence) -> Self {
+        Self::V2(evidence.into())
     }
 }
 

@@ -36,9 +36,12 @@ pub struct Cover {
     pub baseline: Digest,
     /// Number of the last permit received; 0 before the first.
     pub permit: u64,
-    /// The newest stop known.
+    /// The newest stop of each chain that is known with all before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<StopRef>,
+    /// Digest of the payload of the controller's word for this host's key that the host keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop: Option<StopRef>,
+    pub enrolment: Option<Digest>,
     /// The newest log checkpoint seen (C2SP signed note).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
@@ -81,4 +84,90 @@ pub struct Layer {
     /// only the host has; none if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+}
+
+/// The cover in documents of versions 1 and 2: it names one stop, of several chains the one with the highest
+/// number.
+pub mod one_stop {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct OneStop {
+        product: ProductId,
+        host: HostId,
+        sequence: u64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        resumed: bool,
+        boot_id: String,
+        wall: Time,
+        boot_ms: u64,
+        pass_started: Time,
+        agent: Agent,
+        baseline: Digest,
+        permit: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop: Option<StopRef>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<String>,
+        configs: BTreeMap<ItemId, ConfigPrint>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lists: Vec<Digest>,
+    }
+
+    /// Writes a cover in that form.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(cover: &Cover, serializer: S) -> Result<S::Ok, S::Error> {
+        let Cover { product, host, sequence, resumed, boot_id, wall, boot_ms, pass_started, agent, .. } = cover.clone();
+        let Cover { baseline, permit, stops, enrolment: _, checkpoint, configs, lists, .. } = cover.clone();
+        let stop = stops.into_iter().max();
+        let before = OneStop {
+            product,
+            host,
+            sequence,
+            resumed,
+            boot_id,
+            wall,
+            boot_ms,
+            pass_started,
+            agent,
+            baseline,
+            permit,
+            stop,
+            checkpoint,
+            configs,
+            lists,
+        };
+        before.serialize(serializer)
+    }
+
+    /// Reads a cover of that form.
+    ///
+    /// # Errors
+    /// The deserializer's.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cover, D::Error> {
+        let before = OneStop::deserialize(deserializer)?;
+        Ok(Cover {
+            product: before.product,
+            host: before.host,
+            sequence: before.sequence,
+            resumed: before.resumed,
+            boot_id: before.boot_id,
+            wall: before.wall,
+            boot_ms: before.boot_ms,
+            pass_started: before.pass_started,
+            agent: before.agent,
+            baseline: before.baseline,
+            permit: before.permit,
+            stops: before.stop.into_iter().collect(),
+            enrolment: None,
+            checkpoint: before.checkpoint,
+            configs: before.configs,
+            lists: before.lists,
+        })
+    }
 }

@@ -1,0 +1,89 @@
+//! A controller whose database was set back to an earlier moment notices it: something that its own key signed, and
+//! that it does not know, is proof. What it has forgotten since nobody can tell, so it lets nobody issue until an
+//! operator has looked.
+
+use super::{Change, Fleet};
+use crate::api::{EventKind, SetBack, SetBackProof};
+use crate::id::HostId;
+use crate::permit::Permit;
+use crate::time::Time;
+
+impl Fleet {
+    /// Takes up what is stored: that this controller was set back and nobody has looked yet, and when somebody
+    /// looked last. Call before the first [`Fleet::put_in_force`].
+    pub fn restore_set_back(&mut self, set_back: Option<SetBack>, looked_at: Option<Time>) {
+        self.set_back = set_back;
+        self.looked_at = looked_at.unwrap_or(Time::MIN);
+    }
+
+    /// That this controller was set back, while no operator has looked at it.
+    pub fn set_back(&self) -> Option<&SetBack> {
+        self.set_back.as_ref()
+    }
+
+    /// Whether the host's newest document names a permit of which this controller knows nothing, and that the host
+    /// can hand in.
+    pub fn unknown_permit_of(&self, id: &HostId) -> Option<u64> {
+        let host = self.hosts.get(id)?;
+        host.names_unknown_permit().then_some(host.record.permit_named)
+    }
+
+    /// A host handed in the permit that was asked for, signed by this controller (`is_own`) or by another one of
+    /// the registry, or has no such permit. Whatever it is, the next one goes on above `number`. What was noticed
+    /// by it is to be written.
+    pub fn permit_handed_in(
+        &mut self,
+        id: &HostId,
+        number: u64,
+        own: Option<&Permit>,
+        now: Time,
+        change: &mut Change,
+    ) -> Option<SetBack> {
+        let host = self.hosts.get_mut(id)?;
+        // A mere number counts for this host alone, and no higher than it named itself.
+        let number = number.min(host.record.permit_named);
+        let is_news = own.is_some_and(|permit| permit.number > host.newest_permit());
+        host.permit_floor = host.permit_floor.max(number);
+        change.hosts.insert(id.clone());
+        let permit = own.filter(|permit| is_news && permit.host == *id && permit.product == self.product)?;
+        self.notice_set_back(id, (SetBackProof::Permit, permit.number), permit.issued, now, change)
+    }
+
+    /// Something that this controller's own key signed at `signed`, and that it does not know, was handed in by
+    /// `host`. Nothing if it is noticed already, or an operator has looked since it was signed.
+    pub fn notice_set_back(
+        &mut self,
+        host: &HostId,
+        (proof, number): (SetBackProof, u64),
+        signed: Time,
+        now: Time,
+        change: &mut Change,
+    ) -> Option<SetBack> {
+        if self.set_back.is_some() || signed <= self.looked_at {
+            return None;
+        }
+        let set_back = SetBack { noticed: now, host: host.clone(), proof, number };
+        self.set_back = Some(set_back.clone());
+        let note = format!(
+            "this controller was set back to an earlier moment: {host} has its {} {number}, which is not known here; nobody \
+             may issue until an operator has looked at it",
+            proof.as_str()
+        );
+        self.note(change, now, EventKind::SetBack, None, note);
+        Some(set_back)
+    }
+
+    /// An operator says that it was looked at: permits are signed again. Says whether there was anything.
+    pub fn look_at_set_back(&mut self, operator: &str, note: &str, now: Time, change: &mut Change) -> bool {
+        if self.set_back.take().is_none() {
+            return false;
+        }
+        self.looked_at = now;
+        self.note(change, now, EventKind::SetBack, None, format!("{operator} has looked at it: {note}"));
+        let sites: Vec<_> = self.sites.keys().cloned().collect();
+        for code in sites {
+            self.settle(&code, None, now, change);
+        }
+        true
+    }
+}
