@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use manifests::api::{FleetEvent, HostEvent};
+use manifests::api::{Expiring, FleetEvent, HostEvent};
 use manifests::digest::Digest;
 use manifests::envelope::{Document, EnvelopeError, Sealed};
 use manifests::fleet::{Fleet, Policy};
@@ -73,6 +73,8 @@ pub struct App {
     pub tuf_directory: PathBuf,
     /// Version of the timestamp that hosts were told of.
     timestamp: AtomicU64,
+    /// What ends soon, as it was a minute ago.
+    expiring: RwLock<Vec<Expiring>>,
     /// Connected hosts.
     pub streams: Streams,
     /// Connected dashboards.
@@ -115,6 +117,7 @@ impl App {
             tuf_directory: repository.directory().to_owned(),
             repository: Arc::new(tokio::sync::Mutex::new(repository)),
             timestamp,
+            expiring: RwLock::default(),
             streams: Streams::default(),
             events,
             sessions,
@@ -133,6 +136,15 @@ impl App {
 
     pub(crate) fn fleet_mut(&self) -> RwLockWriteGuard<'_, Fleet> {
         self.fleet.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What ends soon or has ended, the next one first.
+    pub fn expiring(&self) -> Vec<Expiring> {
+        self.expiring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_expiring(&self, ends: Vec<Expiring>) {
+        *self.expiring.write().unwrap_or_else(PoisonError::into_inner) = ends;
     }
 
     pub(crate) fn keys_mut(&self) -> RwLockWriteGuard<'_, Keys> {

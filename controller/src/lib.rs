@@ -8,11 +8,14 @@
 
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod body;
 pub mod clock;
 pub mod data;
 pub mod descriptors;
+pub mod doctor;
 pub mod error;
+pub mod expiry;
 pub mod handlers;
 pub mod health;
 pub mod init;
@@ -28,6 +31,7 @@ pub mod session;
 pub mod shares;
 pub mod store;
 pub mod streams;
+pub mod tls;
 pub mod token;
 pub mod tokens;
 pub mod unlisted;

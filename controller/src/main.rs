@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use controller::serve::Addresses;
-use controller::{init, serve, token};
+use controller::{backup, doctor, init, serve, tls, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -26,10 +26,22 @@ enum Command {
     Init(init::Args),
     /// Serve; prints one line when ready
     Serve(serve::Args),
+    /// Copy a controller's directory, also while it is served
+    Backup(backup::BackupArgs),
+    /// Make a controller's directory from a backup
+    Restore(backup::RestoreArgs),
+    /// Look for what is wrong with a controller, or soon will be: exit 0 nothing, 2 something
+    Doctor(doctor::Args),
+    /// Make the next certificate of the server
+    #[command(subcommand)]
+    Tls(tls::Args),
     /// Make a token for a host or an operator
     #[command(subcommand)]
     Token(token::Args),
 }
+
+/// Exit code of `doctor` that found something bad, as of `sekisho` lists.
+const BAD: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -47,7 +59,8 @@ fn main() -> ExitCode {
     // mask leaves. The directory is private too, but a copy of it may not be.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BAD),
         Err(error) => {
             eprintln!("sekisho-controller: {error:#}");
             ExitCode::FAILURE
@@ -55,15 +68,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+/// Whether all is well.
+fn run(command: Command) -> anyhow::Result<bool> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("another cryptographic provider is installed"))?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match command {
-            Command::Init(args) => init::run(args).await,
-            Command::Token(args) => token::run(args).await,
+            Command::Backup(args) => backup::back_up(args).await?,
+            Command::Restore(args) => backup::restore(args).await?,
+            Command::Doctor(args) => return doctor::run(args).await,
+            Command::Init(args) => init::run(args).await?,
+            Command::Token(args) => token::run(args).await?,
+            Command::Tls(args) => tls::run(args)?,
             Command::Serve(args) => {
                 let (mut terminate, mut interrupt) =
                     (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -80,8 +98,9 @@ fn run(command: Command) -> anyhow::Result<()> {
                     }
                     println!("listening on https://{listen}");
                 };
-                serve::run(args, ready, stop).await
+                serve::run(args, ready, stop).await?;
             }
         }
+        Ok(true)
     })
 }

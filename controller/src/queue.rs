@@ -133,6 +133,7 @@ pub(crate) enum WriterCommand {
         published: Option<Box<(Policy, PublishRow)>>,
         reply: Reply<()>,
     },
+    Expires(Vec<String>, Reply<()>),
     Probe(Reply<()>),
     /// Drops what nobody names.
     Collect,
@@ -461,6 +462,14 @@ impl Writer {
     /// If it was not written.
     pub async fn put_in_force(&self, until: Time, published: Option<(Policy, PublishRow)>) -> Result<(), WriteError> {
         self.ask(|reply| WriterCommand::PutInForce { until, published: published.map(Box::new), reply }).await
+    }
+
+    /// Something ends soon, or has ended: a sentence each.
+    ///
+    /// # Errors
+    /// If it was not written.
+    pub async fn expires(&self, notes: Vec<String>) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::Expires(notes, reply)).await
     }
 
     /// Whether the store can be written.

@@ -177,6 +177,13 @@ impl Repository {
         self.current.as_ref().map(|set| set.root().expires.min(set.targets().expires))
     }
 
+    /// Until when each signature of the release managers is good: `root`, `targets`, and `lifts` once there are any.
+    pub fn ends(&self) -> Vec<(&'static str, Time)> {
+        let Some(set) = &self.current else { return Vec::new() };
+        let lifts = set.delegated(LIFTS).map(|lifts| (LIFTS, lifts.expires));
+        [("root", set.root().expires), ("targets", set.targets().expires)].into_iter().chain(lifts).collect()
+    }
+
     /// What is in force, read from the files.
     ///
     /// # Errors
@@ -364,6 +371,36 @@ pub(crate) fn registry_unverified(directory: &Path) -> Option<Registry> {
         writer::read_unverified(&read(metadata_path(TARGETS, listed.version), TARGETS_BYTES_MAX)?).ok()?;
     let name = target_path(REGISTRY, targets.targets.get(REGISTRY)?)?;
     source::registry_from_bytes(&read(format!("targets/{name}"), TARGET_FILE_BYTES_MAX)?).ok()
+}
+
+/// Until when the release managers' signatures in a directory are good, as its files say; for a person to read.
+pub(crate) fn ends_unverified(directory: &Path) -> Vec<manifests::api::Expiring> {
+    let read = |name: String, max| durable::read_limited(&directory.join(name), max).ok();
+    let found = || -> Option<Vec<(&'static str, Time)>> {
+        let timestamp: Timestamp =
+            writer::read_unverified(&read(metadata_path(TIMESTAMP, 0), TIMESTAMP_BYTES_MAX)?).ok()?;
+        let listed = timestamp.snapshot()?;
+        let snapshot: Snapshot =
+            writer::read_unverified(&read(metadata_path(SNAPSHOT, listed.version), SNAPSHOT_BYTES_MAX)?).ok()?;
+        let version = |name: &str| snapshot.meta.get(name).map(|file| file.version);
+        let targets = |role: &str, version| -> Option<Time> {
+            let bytes = read(metadata_path(role, version), TARGETS_BYTES_MAX)?;
+            writer::read_unverified::<Targets>(&bytes).ok().map(|targets| targets.expires)
+        };
+        // Every root is kept: the newest is the last without a gap.
+        let roots = (1..).map_while(|version| read(metadata_path(ROOT, version), ROOT_BYTES_MAX));
+        let root = roots.last().and_then(|bytes| writer::read_unverified::<Root>(&bytes).ok()).map(|root| root.expires);
+        let signed = version("targets.json").and_then(|version| targets(TARGETS, version));
+        let lifts = version("lifts.json").and_then(|version| targets(LIFTS, version));
+        Some(
+            [("root", root), (TARGETS, signed), (LIFTS, lifts)]
+                .into_iter()
+                .filter_map(|(what, end)| Some((what, end?)))
+                .collect(),
+        )
+    };
+    let end = |(what, until): (&str, Time)| manifests::api::Expiring { what: what.to_owned(), name: None, until };
+    found().unwrap_or_default().into_iter().map(end).collect()
 }
 
 pub(crate) fn versions(set: &Trusted) -> Versions {

@@ -7,36 +7,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use manifests::api::Versions;
+use manifests::api::{Expiring, Versions};
 use manifests::durable;
 use manifests::fleet::Change;
-use manifests::time::{Span, Time};
 use manifests::tuf::ROOT_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::broadcast;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::chain::chain;
 use crate::data::Data;
 use crate::descriptors::{self, OPERATORS_LISTENER_MAX, Plan};
+use crate::expiry::{self, Announced};
 use crate::queue::Writer;
 use crate::repository::{ControllerIdentity, Repository};
 use crate::server::Entrance;
 use crate::server::connection::Pools;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
+use crate::tls::Current;
 use crate::tokens::{LOOK, Tokens};
 use crate::{clock, load, router, server, writer};
 
 /// Events that a reader may lag behind before it must read the store.
 const EVENTS_WAITING_MAX: usize = 1024;
-/// Days before the end of root or targets at which it is announced, the last on the day itself.
-const EXPIRY_DAYS: [u64; 4] = [30, 7, 1, 0];
 /// How often it is asked whether timestamp and snapshot are to be signed anew.
 const RENEW_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -159,7 +156,8 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
         Some(set) => load::previous(&repository, set, &publishes, now),
         None => Vec::new(),
     };
-    let tls = tls(&data)?;
+    let certificate = Current::read(&data)?;
+    let tls = tls(Arc::clone(&certificate));
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let kept = Kept::new().context("cannot start threads")?;
     let own = match args.operators {
@@ -202,7 +200,8 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     ));
     writer::save_start(&mut connection, &app, &change).await?;
     let mut writing = kept.handle().spawn(writer::run(Arc::clone(&app), connection, queue));
-    let renewing = kept.handle().spawn(renew(Arc::clone(&app)));
+    let renewing = kept.handle().spawn(renew(Arc::clone(&app), data.clone()));
+    let following = kept.handle().spawn(certificate.follow(data, stop.clone()));
     let looking = kept.handle().spawn(look_for_tokens(Arc::clone(&app), pools.clone()));
     let router = router::router(Arc::clone(&app));
     let own = own.map(|listener| {
@@ -228,7 +227,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     tracing::info!("stopping");
     stop.cancel();
     // Waited for: whoever starts again in this process finds the directory free.
-    for task in [renewing, looking] {
+    for task in [renewing, following, looking] {
         task.abort();
         let _ = task.await;
     }
@@ -254,9 +253,9 @@ async fn look_for_tokens(app: Arc<App>, pools: Pools) {
 }
 
 /// Keeps timestamp and snapshot fresh. The repository is held until everybody knows, so that no publish comes between.
-async fn renew(app: Arc<App>) {
+async fn renew(app: Arc<App>, data: Data) {
     let mut ticks = tokio::time::interval(RENEW_INTERVAL);
-    let mut told = None;
+    let mut announced = Announced::default();
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -276,7 +275,7 @@ async fn renew(app: Arc<App>) {
             }
         };
         let (version, until) = (repository.versions().timestamp, repository.online_until());
-        told = tell_expiry(repository.signed_until(), clock::now(), told);
+        announce(&app, &data, &repository, &mut announced).await;
         if let Err(error) = renewed {
             tracing::error!(error = chain(&error), %until, "timestamp and snapshot cannot be signed");
         }
@@ -290,32 +289,30 @@ async fn renew(app: Arc<App>) {
     }
 }
 
-/// Says that root or targets end soon, once for each of [`EXPIRY_DAYS`]; `told` is the newest one said.
-fn tell_expiry(until: Option<Time>, now: Time, told: Option<u64>) -> Option<u64> {
-    let until = until?;
-    let near = |days: &&u64| now >= until.before(Span::from_s(**days * 86_400));
-    let days = EXPIRY_DAYS.iter().rev().find(near).copied()?;
-    match days {
-        _ if told == Some(days) => {}
-        0 => {
-            tracing::error!(%until, "the release managers' signatures have expired: gates close when the grace is over")
-        }
-        _ => {
-            tracing::warn!(%until, days, "the release managers' signatures expire soon: have them sign and publish anew")
-        }
+/// Says what ends soon, once at each stage, and keeps it for whoever looks.
+async fn announce(app: &App, data: &Data, repository: &Repository, announced: &mut Announced) {
+    let now = clock::now();
+    let signed = repository.ends().into_iter();
+    let mut ends: Vec<Expiring> =
+        signed.map(|(what, until)| Expiring { what: what.to_owned(), name: None, until }).collect();
+    ends.extend(expiry::certificates(data));
+    match app.store.tokens_ending(now).await {
+        Ok(tokens) => ends.extend(tokens),
+        Err(error) => tracing::error!(error = chain(&error), "which tokens end cannot be read"),
     }
-    Some(days)
+    let near = expiry::near(ends, now);
+    let news: Vec<String> = announced.news(&near, now).into_iter().map(|end| expiry::words(end, now)).collect();
+    app.set_expiring(near);
+    news.iter().for_each(|news| tracing::warn!("{news}"));
+    if !news.is_empty()
+        && let Err(error) = app.writer.expires(news).await
+    {
+        tracing::error!(error = chain(&error), "what ends is not among the events");
+    }
 }
 
-fn tls(data: &Data) -> anyhow::Result<Arc<ServerConfig>> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&data.read("tls.pem")?)
-        .collect::<Result<_, _>>()
-        .context("tls.pem is damaged")?;
-    let key = PrivateKeyDer::from_pem_slice(&data.read("tls.key")?).context("tls.key is damaged")?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("tls.key does not belong to tls.pem")?;
+fn tls(certificate: Arc<Current>) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Arc::new(config)
 }

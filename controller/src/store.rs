@@ -153,6 +153,48 @@ impl Connection {
         Self::to(&database(directory)).await
     }
 
+    /// The same for a command that only reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if there is no database yet.
+    pub async fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
+        let options = options(&database(directory)).read_only(true);
+        Ok(Self(SqliteConnection::connect_with(&options).await?))
+    }
+
+    /// What is wrong with the database's file; nothing if it is whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn quick_check(&mut self) -> Result<Option<String>, StoreError> {
+        let row: (String,) = sqlx::query_as("PRAGMA quick_check(1)").fetch_one(&mut self.0).await?;
+        Ok(Some(row.0).filter(|found| found != "ok"))
+    }
+
+    /// When the newest publish was, or the newest document came; nothing before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest_time(&mut self) -> Result<Option<Time>, StoreError> {
+        const SQL: &str =
+            "SELECT MAX(at) FROM (SELECT MAX(heard) AS at FROM hosts UNION SELECT MAX(time) FROM publishes)";
+        let row: (Option<i64>,) = sqlx::query_as(SQL).fetch_one(&mut self.0).await?;
+        row.0.map(|at| columns::time("hosts", at)).transpose()
+    }
+
+    /// Copies the whole database as it is at this moment into a new file, beside whoever writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn copy_to(&mut self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_str().ok_or_else(|| StoreError::Damaged {
+            table: "controller",
+            why: "a path that is not UTF-8 cannot be copied to".to_owned(),
+        })?;
+        sqlx::query("VACUUM INTO $1").bind(path).execute(&mut self.0).await?;
+        Ok(())
+    }
+
     /// Ends it. The last connection of a database leaves all that was written in the one file.
     ///
     /// # Errors

@@ -213,6 +213,21 @@ pub struct FleetView {
     pub counts: Counts,
     /// Worst first, then by code.
     pub sites: Vec<SiteRow>,
+    /// What ends within 30 days or has ended, the next one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expiring: Vec<Expiring>,
+}
+
+/// Something that ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// What: `root`, `targets`, `lifts`, `certificate`, `ca` or `token`. A reader that does not know the word shows it.
+    pub what: String,
+    /// Which one, where there are several: the host that a token is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When it ends, or ended.
+    pub until: Time,
 }
 
 /// A controller was set back to an earlier moment: something that its own key signed is not known to it.
@@ -275,7 +290,7 @@ pub struct BaselineRef {
     pub digest: Digest,
 }
 
-/// Sites by standing; `verified + held + silent + stopped = sites`.
+/// Sites by standing; `verified + held + silent + lapsed + stopped = sites`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Sites of the registry.
@@ -286,8 +301,14 @@ pub struct Counts {
     pub held: u32,
     /// Held because a host is silent or never reported.
     pub silent: u32,
+    /// Of which it cannot be said any more, or not yet, that they are verified.
+    #[serde(default)]
+    pub lapsed: u32,
     /// Held by a stop.
     pub stopped: u32,
+    /// Sites of which every host has reported under the baseline in force, however they stand.
+    #[serde(default)]
+    pub under_baseline: u32,
 }
 
 /// How a site stands, worst first.
@@ -298,6 +319,9 @@ pub enum Standing {
     Held,
     /// A host has not shown evidence in time.
     Silent,
+    /// Nothing is known against it, and it cannot be called verified: its evidence has run out, is of a baseline
+    /// before the one in force, or permits cannot be signed. The reasons say which.
+    Lapsed,
     /// A stop covers it.
     Stopped,
     /// Issue.
@@ -463,6 +487,8 @@ pub enum EventKind {
     Enrolled,
     /// A document did not count.
     Refused,
+    /// Something ends soon, or has ended.
+    Expiry,
     /// It was noticed that this controller was set back, or an operator has looked at that.
     SetBack,
     /// A kind of a later version: whoever shows events shows its note.
@@ -481,6 +507,7 @@ impl EventKind {
             EventKind::Acknowledged => "acknowledged",
             EventKind::Enrolled => "enrolled",
             EventKind::Refused => "refused",
+            EventKind::Expiry => "expiry",
             EventKind::SetBack => "set-back",
             EventKind::Unrecognized(text) => text,
         }
@@ -613,7 +640,7 @@ mod tests {
 
     #[test]
     fn an_event_of_a_later_version_is_read_and_written_as_it_came() {
-        let known = ["verdict", "publish", "stop", "lift", "acknowledged", "enrolled", "refused"];
+        let known = ["verdict", "publish", "stop", "lift", "acknowledged", "enrolled", "refused", "expiry"];
         for text in known.into_iter().chain(["key-rotated"]) {
             let kind: EventKind = serde_json::from_value(text.into()).unwrap();
             assert_eq!(matches!(kind, EventKind::Unrecognized(_)), !known.contains(&text), "{text}");

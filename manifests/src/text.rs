@@ -275,7 +275,7 @@ mod tests {
         wanted.extend(OUTCOMES.iter().map(|v| named("outcome", v)));
         wanted.extend([Verdict::Issue, Verdict::Hold].iter().map(|v| named("verdict", v)));
         wanted.extend(
-            [Standing::Held, Standing::Silent, Standing::Stopped, Standing::Verified]
+            [Standing::Held, Standing::Silent, Standing::Lapsed, Standing::Stopped, Standing::Verified]
                 .iter()
                 .map(|v| named("standing", v)),
         );

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Context as _;
 use manifests::api::LookedAt;
-use manifests::text::{Lang, text};
+use manifests::text::{Lang, text, text_with};
 use manifests::time::Time;
 use serde::Serialize;
 
@@ -78,6 +78,11 @@ pub async fn run(
     now: Time,
     out: &mut impl Write,
 ) -> anyhow::Result<End> {
+    let fleet = match command {
+        Command::Hosts(_) | Command::Items(_) | Command::Stops(_) => Some(client.fleet().await?),
+        Command::Sites(_) | Command::Stop(_) | Command::LookedAt { .. } => None,
+        Command::Unlisted(_) | Command::TakeOver(_) => None,
+    };
     // On every screen: as long as nobody has looked, no list tells the whole truth. A controller of before cannot say.
     if let Some(set_back) = client.set_back().await.ok().and_then(|view| view.set_back) {
         eprintln!("{}", words::set_back(style.lang, &set_back));
@@ -111,7 +116,17 @@ pub async fn run(
             stop::print(&view, stop.output.output, style, out)
         }
     };
-    let end = written.context("cannot write the output")?;
+    let mut end = written.context("cannot write the output")?;
+    if let Some(fleet) = fleet {
+        // A list of hosts or items says what each one showed last; whether that counts, the fleet says.
+        let lapsed = fleet.counts.lapsed;
+        let values = [("count", lapsed.into()), ("sites", fleet.counts.sites.into())];
+        if lapsed > 0 {
+            eprintln!("{}", text_with(style.lang, "not-verified", &values));
+            end = End::Bad;
+        }
+        words::expiring(style.lang, &fleet).iter().for_each(|sentence| eprintln!("{sentence}"));
+    }
     out.flush().context("cannot write the output")?;
     Ok(end)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manifests::api::{FleetView, ItemRow, SiteRow, SiteView};
+use manifests::api::{FleetView, ItemRow, SiteRow, SiteView, Standing};
 use manifests::id::{ItemId, SiteCode};
 use manifests::text::Lang;
 use manifests::time::{Span, Time};
@@ -240,7 +240,8 @@ impl Model {
     /// Sites counted as verified whose evidence has run out since.
     pub fn lapsed(&self) -> u32 {
         let Some((fleet, _)) = &self.fleet else { return 0 };
-        let count = fleet.sites.iter().filter(|row| self.shown(row) == Shown::Lapsed).count();
+        let run_out = |row: &&SiteRow| row.standing == Standing::Verified && self.shown(row) == Shown::Lapsed;
+        let count = fleet.sites.iter().filter(run_out).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 

@@ -13,7 +13,7 @@ pub enum Shown {
     Held,
     /// A host has not shown evidence in time.
     Silent,
-    /// It was verified, and that has run out without news.
+    /// Nothing is known against it, and it cannot be called verified any more, or not yet.
     Lapsed,
     /// A stop covers it.
     Stopped,
@@ -52,17 +52,16 @@ impl Shown {
         match standing {
             Standing::Held => Shown::Held,
             Standing::Silent => Shown::Silent,
+            Standing::Lapsed => Shown::Lapsed,
             Standing::Stopped => Shown::Stopped,
             Standing::Verified if verified_until.is_some_and(|until| now < until) => Shown::Verified,
             Standing::Verified => Shown::Lapsed,
         }
     }
 
-    /// Whether a site counts as this beside what it is shown as: its standing is its worst, and a stop
-    /// covers it all the same.
-    pub fn counts(self, row: &SiteRow) -> bool {
-        self == Shown::Stopped
-            && (row.standing == Standing::Stopped || row.reasons.iter().any(|reason| reason.code == Code::Stopped))
+    /// Whether a stop covers a site, whatever it is shown as: its standing is its worst.
+    pub fn is_stopped(row: &SiteRow) -> bool {
+        row.standing == Standing::Stopped || row.reasons.iter().any(|reason| reason.code == Code::Stopped)
     }
 
     /// Until when a site that is shown so is verified; nothing for one that is not.

@@ -54,7 +54,7 @@ pub fn update(model: &mut Model, event: Event, now: Time) -> Vec<Effect> {
             keep_scroll(model);
             Vec::new()
         }
-        Event::Tick => on_tick(model),
+        Event::Tick => Vec::new(),
         Event::StreamOpened => {
             model.stream_open = true;
             model.fetching.due = true; // Whatever happened while it was closed.
@@ -76,6 +76,8 @@ pub fn update(model: &mut Model, event: Event, now: Time) -> Vec<Effect> {
         Event::StreamFailed(failure) => on_failed(model, failure),
         Event::Ended => vec![Effect::Quit],
     };
+    // With every event: keys pressed without a pause leave no moment for a tick.
+    effects.extend(on_time(model));
     effects.extend(fetch_if_due(model));
     effects
 }
@@ -93,7 +95,8 @@ fn fetch_if_due(model: &mut Model) -> Option<Effect> {
     Some(Effect::Fetch { site: model.site.as_ref().map(|page| page.code.clone()) })
 }
 
-fn on_tick(model: &mut Model) -> Vec<Effect> {
+/// What is due by time alone.
+fn on_time(model: &mut Model) -> Vec<Effect> {
     match &mut model.link {
         Link::Lost { retry_at, .. } if retry_at.is_some_and(|at| at <= model.now) => {
             *retry_at = None;

@@ -198,7 +198,15 @@ fn status<'a>(model: &Model, theme: Theme, width: u16) -> Line<'a> {
             if model.site.is_some() {
                 return Line::from(link);
             }
-            ends(vec![link], Span::raw(narrowed(model, theme)), width)
+            let mut left = vec![link];
+            let narrowed = narrowed(model, theme);
+            let ends_soon = model.fleet.as_ref().and_then(|(fleet, _)| words::expiring(lang, fleet).into_iter().next());
+            if let Some(sentence) = ends_soon {
+                let used = left.iter().map(Span::width).sum::<usize>() + cells::width(&narrowed) + 5;
+                let sentence = cells::cut(&sentence, usize::from(width).saturating_sub(used));
+                left.push(Span::styled(format!("  {} {sentence}", theme.mark(Tone::Warn)), theme.tone(Tone::Warn)));
+            }
+            ends(left, Span::raw(narrowed), width)
         }
     }
 }

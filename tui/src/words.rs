@@ -1,6 +1,6 @@
 //! Times, ages, counts and reasons as people read them; no colours, no layout.
 
-use manifests::api::{Counts, FleetView, SetBack};
+use manifests::api::{Counts, Expiring, FleetView, SetBack};
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
@@ -69,24 +69,42 @@ pub fn age(lang: Lang, span: Span) -> String {
 }
 
 /// The counts in words, verified ones first, what is zero left out. Never a percentage.
-/// `lapsed` of those counted as verified have run out since. Sites that are held or silent and stopped
-/// as well are counted as both: a stop in force is never left out.
-pub fn counts(lang: Lang, fleet: &FleetView, lapsed: u32) -> Vec<(Shown, String)> {
+/// `run_out` of those counted as verified have run out since. Each site is counted once, as what it is shown as;
+/// that a stop covers more of them, and how few have reported under the baseline in force, is said beside.
+pub fn counts(lang: Lang, fleet: &FleetView, run_out: u32) -> Vec<(Shown, String)> {
     let counts = &fleet.counts;
-    let stopped = fleet.sites.iter().filter(|row| Shown::Stopped.counts(row)).count();
-    let stopped = u32::try_from(stopped).unwrap_or(u32::MAX).max(counts.stopped);
-    let verified = counts.verified.saturating_sub(lapsed);
+    let covered = fleet.sites.iter().filter(|row| Shown::is_stopped(row)).count();
+    let also_stopped = u32::try_from(covered).unwrap_or(u32::MAX).saturating_sub(counts.stopped);
+    let verified = counts.verified.saturating_sub(run_out);
     let first = text_with(lang, "count-verified", &[("verified", verified.into()), ("sites", counts.sites.into())]);
+    // Of a controller of before nothing is known of it.
+    let under = counts.under_baseline;
+    let not_under = if counts.lapsed > 0 && under < counts.sites { Some(under) } else { None };
     let others = [
         (Shown::Held, "count-held", counts.held),
         (Shown::Silent, "count-silent", counts.silent),
-        (Shown::Stopped, "count-stopped", stopped),
-        (Shown::Lapsed, "count-lapsed", lapsed),
+        (Shown::Stopped, "count-stopped", counts.stopped),
+        (Shown::Lapsed, "count-lapsed", counts.lapsed.saturating_add(run_out)),
+        (Shown::Stopped, "count-also-stopped", also_stopped),
     ];
     let others = others.into_iter().filter(|(_, _, count)| *count > 0);
+    let others = others.chain(not_under.map(|under| (Shown::Lapsed, "count-under-baseline", under)));
     std::iter::once((Shown::Verified, first))
         .chain(others.map(|(shown, key, count)| (shown, text_with(lang, key, &[("count", count.into())]))))
         .collect()
+}
+
+/// What ends within 30 days or has ended, a sentence each.
+pub fn expiring(lang: Lang, fleet: &FleetView) -> Vec<String> {
+    let sentence = |end: &Expiring| {
+        let (what, left) = (key_of("expiring", &end.what), end.until.since(fleet.time));
+        let what = text(lang, &what);
+        let what = end.name.as_ref().map_or_else(|| what.clone(), |name| format!("{what} {name}"));
+        let key = if end.until <= fleet.time { "expiring-ended" } else { "expiring-ends" };
+        let values = [("what", what.into()), ("time", moment(end.until).into()), ("left", age(lang, left).into())];
+        cells::clean(&text_with(lang, key, &values)).into_owned()
+    };
+    fleet.expiring.iter().map(sentence).collect()
 }
 
 /// The word of a state, as `held`.
@@ -236,8 +254,9 @@ mod tests {
             time: at("2023-04-30T15:04:05Z"),
             baseline: None,
             set_back: None,
-            counts: Counts { sites: 123, verified: 119, held: 1, silent: 3, stopped: 0 },
+            counts: Counts { sites: 123, verified: 119, held: 1, silent: 3, ..Counts::default() },
             sites: Vec::new(),
+            expiring: Vec::new(),
         };
         let said =
             |lang, lapsed| counts(lang, &fleet, lapsed).into_iter().map(|(_, t)| t).collect::<Vec<_>>().join(" · ");

@@ -30,7 +30,7 @@ type PageQuery = Result<Query<Asked>, QueryRejection>;
 /// 400 for a page that is none.
 pub async fn sites(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQuery) -> Result<Response, HttpError> {
     let asked = page::asked(query)?;
-    let mut view = app.fleet().overview(clock::now());
+    let mut view = FleetView { expiring: app.expiring(), ..app.fleet().overview(clock::now()) };
     if asked.is_page() {
         let Page { limit, after } = asked.page(SITES_MAX, |text| text.parse::<SiteCode>().ok())?;
         // By code: how a site stands may change between two pages.

@@ -50,6 +50,7 @@ fn kept(kind: &EventKind) -> i64 {
         | EventKind::Lift
         | EventKind::Enrolled
         | EventKind::SetBack
+        | EventKind::Expiry
         | EventKind::Unrecognized(_) => 100_000,
     }
 }

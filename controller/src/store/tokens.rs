@@ -1,9 +1,10 @@
 //! One-time tokens of hosts, lasting ones of operators. Kept and looked up by hash: who reads the
 //! database has none, and the time that a look takes tells nothing of the tokens there are.
 
+use manifests::api::Expiring;
 use manifests::digest::Digest;
 use manifests::id::HostId;
-use manifests::time::Time;
+use manifests::time::{Span, Time};
 
 use super::columns::{damaged, digest, id, time, unsigned};
 use super::{Connection, Store, StoreError, Transaction};
@@ -101,6 +102,49 @@ impl Connection {
             .execute(&mut self.0)
             .await?;
         Ok(())
+    }
+}
+
+/// Most tokens that are told of.
+const ENDING_MAX: u32 = 64;
+
+const ENDING_SQL: &str = "SELECT host, MAX(expires) AS until FROM tokens WHERE used IS NULL GROUP BY host \
+                          HAVING until > $1 AND until <= $2 ORDER BY until LIMIT $3";
+
+async fn ending(
+    reader: impl sqlx::Executor<'_, Database = sqlx::Sqlite>,
+    now: Time,
+) -> Result<Vec<Expiring>, StoreError> {
+    let day = Span::from_s(86_400);
+    let rows: Vec<(String, i64)> = sqlx::query_as(ENDING_SQL)
+        .bind(now.before(day).unix_ms())
+        .bind(now.after(day).unix_ms())
+        .bind(ENDING_MAX)
+        .fetch_all(reader)
+        .await?;
+    let ending = |(host, until): (String, i64)| {
+        Ok(Expiring { what: "token".to_owned(), name: Some(host), until: time("tokens", until)? })
+    };
+    rows.into_iter().map(ending).collect()
+}
+
+impl Connection {
+    /// As [`Store::tokens_ending`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tokens_ending(&mut self, now: Time) -> Result<Vec<Expiring>, StoreError> {
+        ending(&mut self.0, now).await
+    }
+}
+
+impl Store {
+    /// Unused one-time tokens that end within a day, or ended within the day before, the next one first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tokens_ending(&self, now: Time) -> Result<Vec<Expiring>, StoreError> {
+        ending(&self.readers, now).await
     }
 }
 

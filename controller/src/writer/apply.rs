@@ -107,6 +107,11 @@ pub(super) async fn apply(
             transaction.probe(clock::now()).await?;
             Ok(answer(reply, Ok(())))
         }
+        WriterCommand::Expires(notes, reply) => {
+            let now = clock::now();
+            notes.into_iter().for_each(|note| app.fleet_mut().expires(note, now, change));
+            Ok(answer(reply, Ok(())))
+        }
         WriterCommand::Collect => {
             let named = app.fleet().lists_named();
             for list in transaction.collect(&named, clock::now()).await? {

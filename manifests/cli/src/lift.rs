@@ -82,16 +82,8 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let lifts = directory.lifts()?;
     let mut obstacles = written_before(&directory, &lifts, (&product, &args.stop), &sites)?;
     let remote = Remote::new(&args.remote)?;
-<<<<<<< HEAD
     let (stop, open) = asked(&remote, &args.stop, &sites, now)?;
     obstacles.extend(open);
-=======
-    let stop = stop(&remote, &args.stop)?.ok_or(LiftRefused::UnknownStop { stop: args.stop })?;
-    for site in &sites {
-        let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
-        obstacles.extend(open_at(site, &view, &stop, now));
-    }
->>>>>>> crowd
     if !obstacles.is_empty() {
         return Err(LiftRefused::Open { obstacles }.into());
     }
@@ -106,24 +98,22 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     Ok(())
 }
 
-<<<<<<< HEAD
 /// What the controller knows of the stop, and everything that stands in the way of its end at these sites.
 pub(crate) fn asked(
     remote: &Remote,
-    stop: &Digest,
+    digest: &Digest,
     sites: &[SiteCode],
     now: Time,
 ) -> Result<(StopView, Vec<String>), CommandError> {
-    let stops: Vec<StopView> = remote.read(STOPS)?;
-    let found = stops.into_iter().find(|found| found.stop.digest == *stop);
-    let stop = found.ok_or(LiftRefused::UnknownStop { stop: *stop })?;
+    let stop = stop(remote, digest)?.ok_or(LiftRefused::UnknownStop { stop: *digest })?;
     let mut obstacles = Vec::new();
     for site in sites {
         let view: SiteView = remote.read(&format!("{SITES}/{site}"))?;
         obstacles.extend(open_at(site, &view, &stop, now));
     }
     Ok((stop, obstacles))
-=======
+}
+
 /// The stop, with all its hosts; none if the controller does not know it. One of before answers no question
 /// for a single stop, and lists every stop whole.
 fn stop(remote: &Remote, digest: &Digest) -> Result<Option<StopView>, CommandError> {
@@ -134,7 +124,6 @@ fn stop(remote: &Remote, digest: &Digest) -> Result<Option<StopView>, CommandErr
     }
     let stops: Vec<StopView> = remote.read(STOPS)?;
     Ok(stops.into_iter().find(|stop| stop.stop.digest == *digest && stop.counts.is_none()))
->>>>>>> crowd
 }
 
 // A second lift for the same site would say that the first did not count.

@@ -6,6 +6,17 @@ count-held = { $count } held
 count-silent = { $count } silent
 count-stopped = { $count } stopped
 count-lapsed = { $count } unknown
+count-also-stopped = a stop covers { $count } of these too
+count-under-baseline = { $count } under this baseline
+expiring-root = The root
+expiring-targets = The signature on baseline and registry
+expiring-lifts = The signature on lifts
+expiring-certificate = The controller's TLS certificate
+expiring-ca = The controller's CA
+expiring-token = The enrolment token of
+expiring-ends = { $what } ends in { $left }, on { $time }.
+expiring-ended = { $what } ended on { $time }.
+not-verified = Not verified at present: { $count } of { $sites } sites. See sekisho sites.
 count-warned = { $count } with warnings
 count-hosts = { $count ->
     [one] { $count } host
@@ -103,6 +114,10 @@ host-items-good = { $count ->
     [one] { $count } other item as it should be
    *[other] { $count } other items as they should be
 }
+host-items-elsewhere = { $count ->
+    [one] { $count } item that does not apply here
+   *[other] { $count } items that do not apply here
+}
 host-items-none = No item has been judged.
 detail-expected = { $subject }: expected { $expected }, found { $found }
 waived-until = waived until { $time }
@@ -115,6 +130,7 @@ detail-unknown = unknown
 detail-not-running = not running
 detail-not-in-evidence = not in evidence
 detail-not-required-yet = not required yet
+detail-variant = variant { $after }
 detail-a-listed-release = a listed release
 detail-not-on-this-host = not on this host
 detail-in-force-not-in-evidence = value in force not in evidence

@@ -115,6 +115,16 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Which hosts it concerns.
+    pub fn concerns(self) -> &'a Concerns {
+        match self {
+            Item::Fix(fix) => &fix.concerns,
+            Item::Setting(setting) => &setting.concerns,
+            Item::Program(program) => &program.concerns,
+            Item::Config(config) => &config.concerns,
+        }
+    }
+
     /// What it says about itself.
     pub fn about(self) -> &'a About {
         match self {

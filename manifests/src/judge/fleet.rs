@@ -97,6 +97,8 @@ pub struct FleetSite {
     verdict: Verdict,
     reasons: Vec<Reason>,
     stopped: bool,
+    /// How it stood, and since when, before this controller was away and nobody was heard.
+    before_outage: Option<(Standing, Time)>,
 }
 
 /// What must be written, and then told. Nothing of it may be told before it is written.
@@ -142,7 +144,15 @@ impl Fleet {
     /// Takes up how a site stood, so that a restart is no news. Call before the first [`Fleet::put_in_force`].
     pub fn restore_site(&mut self, code: SiteCode, standing: Standing, since: Time) {
         let verdict = if standing == Standing::Verified { Verdict::Issue } else { Verdict::Hold };
-        self.sites.insert(code, FleetSite { standing, since, verdict, reasons: Vec::new(), stopped: false });
+        let site = FleetSite {
+            standing,
+            since,
+            verdict,
+            reasons: Vec::new(),
+            stopped: false,
+            before_outage: Some((standing, since)),
+        };
+        self.sites.insert(code, site);
     }
 
     /// A file list is stored: it is not asked for any more.
@@ -268,6 +278,11 @@ impl Fleet {
             self.settle(code, None, now, change);
         }
         self.unfold(now, change);
+    }
+
+    /// Tells that something ends soon, or has ended.
+    pub fn expires(&mut self, note: String, now: Time, change: &mut Change) {
+        self.note(change, now, EventKind::Expiry, None, note);
     }
 
     fn note(&mut self, change: &mut Change, time: Time, kind: EventKind, host: Option<&HostId>, note: String) {

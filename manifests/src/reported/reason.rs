@@ -94,6 +94,8 @@ codes! {
     Stale = "stale",
     /// Evidence was collected under a baseline that is no longer in force.
     BaselineOutdated = "baseline-outdated",
+    /// Timestamp or snapshot have expired: the controller signs no permit that says issue.
+    Freeze = "freeze",
     /// The baseline has nothing to judge this host by.
     NothingJudged = "nothing-judged",
     /// No permit received.

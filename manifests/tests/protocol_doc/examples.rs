@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
-    Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, FleetEvent, FleetView, GateAnswer,
+    Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, Expiring, FleetEvent, FleetView, GateAnswer,
     GateReason, Handed, HandedStop, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish, Published, Receipt,
     SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts, StopRequest, StopView, UnlistedStop,
     Versions,
@@ -377,7 +377,12 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         time: time("2026-10-01T09:00:10.000Z"),
         baseline: Some(in_force.clone()),
         set_back: None,
-        counts: Counts { sites: 123, verified: 119, held: 1, silent: 3, stopped: 0 },
+        counts: Counts { sites: 123, verified: 118, held: 1, silent: 3, lapsed: 1, stopped: 0, under_baseline: 122 },
+        expiring: vec![Expiring {
+            what: "certificate".to_owned(),
+            name: None,
+            until: time("2026-10-08T09:00:00.000Z"),
+        }],
         sites: vec![site_row.clone()],
     };
     examples.insert("fleet", pretty(&fleet));

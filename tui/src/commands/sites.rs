@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use manifests::api::{FleetView, SiteRow};
+use manifests::api::{FleetView, SiteRow, Standing};
 use manifests::text::{text, text_with};
 
 use super::table::{self, Align};
@@ -18,14 +18,21 @@ use crate::words;
 /// Where `out` fails.
 pub fn print(fleet: &FleetView, form: Form, style: Style, out: &mut impl Write) -> io::Result<End> {
     print_as(form, fleet, out, |out| people(fleet, style, out))?;
-    Ok(End::of(words::all_verified(&fleet.counts)))
+    Ok(End::of(words::all_verified(&fleet.counts) && run_out(fleet) == 0))
+}
+
+/// Sites that the controller calls verified by evidence that has run out.
+fn run_out(fleet: &FleetView) -> u32 {
+    let run_out = |row: &&SiteRow| {
+        row.standing == Standing::Verified && Shown::of(row.standing, row.verified_until, fleet.time) == Shown::Lapsed
+    };
+    u32::try_from(fleet.sites.iter().filter(run_out).count()).unwrap_or(u32::MAX)
 }
 
 fn people(fleet: &FleetView, style: Style, out: &mut impl Write) -> io::Result<()> {
     let Style { lang, theme } = style;
     let shown = |row: &SiteRow| Shown::of(row.standing, row.verified_until, fleet.time);
-    let lapsed = fleet.sites.iter().filter(|row| shown(row) == Shown::Lapsed).count();
-    let counts = words::counts(lang, fleet, u32::try_from(lapsed).unwrap_or(u32::MAX));
+    let counts = words::counts(lang, fleet, run_out(fleet));
     let counts: Vec<String> = counts.into_iter().map(|(_, words)| words).chain(words::warned(lang, fleet)).collect();
     let baseline = match &fleet.baseline {
         Some(baseline) => text_with(lang, "baseline-version", &[("version", baseline.version.as_str().into())]),
@@ -34,6 +41,9 @@ fn people(fleet: &FleetView, style: Style, out: &mut impl Write) -> io::Result<(
     let as_of = text_with(lang, "data-as-of", &[("time", words::moment(fleet.time).into())]);
     writeln!(out, "{}", counts.join(theme.separator()))?;
     writeln!(out, "{}{}{as_of}", crate::cells::clean(&baseline), theme.separator())?;
+    for sentence in words::expiring(lang, fleet) {
+        writeln!(out, "{} {sentence}", theme.mark(Tone::Warn))?;
+    }
     writeln!(out)?;
 
     let mut sites: Vec<&SiteRow> = fleet.sites.iter().collect();

@@ -162,7 +162,9 @@ impl PageWriter<'_> {
     }
 
     fn items(&mut self, items: &[Judged]) {
-        let mut failing: Vec<&Judged> = items.iter().filter(|item| !is_good(item)).collect();
+        // What does not concern this host is neither good nor bad here.
+        let (elsewhere, here): (Vec<&Judged>, Vec<&Judged>) = items.iter().partition(|item| is_elsewhere(item));
+        let mut failing: Vec<&Judged> = here.iter().copied().filter(|item| !is_good(item)).collect();
         // What holds first, and of that the worst first.
         failing.sort_by_key(|item| std::cmp::Reverse((item.verdict, item.outcome)));
         for item in &failing {
@@ -173,10 +175,14 @@ impl PageWriter<'_> {
             self.push(INDENT, Tone::Dim, &none);
             return;
         }
-        let good = items.len() - failing.len();
+        let good = here.len() - failing.len();
         if good > 0 {
             let good = self.say("host-items-good", &[("count", good.into())]);
             self.push_marked(INDENT, Tone::Good, &good);
+        }
+        if !elsewhere.is_empty() {
+            let elsewhere = self.say("host-items-elsewhere", &[("count", elsewhere.len().into())]);
+            self.push(INDENT, Tone::Dim, &elsewhere);
         }
     }
 
@@ -237,6 +243,10 @@ impl PageWriter<'_> {
     }
 }
 
+fn is_elsewhere(item: &Judged) -> bool {
+    item.verdict == Verdict::Issue && item.outcome == Outcome::NotApplicable
+}
+
 fn is_good(item: &Judged) -> bool {
-    item.verdict == Verdict::Issue && matches!(item.outcome, Outcome::Applied | Outcome::NotApplicable)
+    item.verdict == Verdict::Issue && item.outcome == Outcome::Applied
 }

@@ -34,6 +34,7 @@ fn haystack(row: &SiteRow, known: &mut BTreeMap<&'static str, String>) -> String
     let standing = match row.standing {
         Standing::Held => Shown::Held,
         Standing::Silent => Shown::Silent,
+        Standing::Lapsed => Shown::Lapsed,
         Standing::Stopped => Shown::Stopped,
         Standing::Verified => Shown::Verified,
     };
@@ -55,9 +56,10 @@ pub(super) fn refilter(model: &mut Model) {
         .filter(|index| {
             let passes = model.table.haystacks.get(*index).is_some_and(|text| wanted.passes(text));
             let row = fleet.sites.get(*index);
-            passes
-                && row
-                    .is_some_and(|row| model.table.only.is_none_or(|only| model.shown(row) == only || only.counts(row)))
+            // A stop in force is found by its own word, also where something worse is shown.
+            let is =
+                |row: &SiteRow, only| model.shown(row) == only || (only == Shown::Stopped && Shown::is_stopped(row));
+            passes && row.is_some_and(|row| model.table.only.is_none_or(|only| is(row, only)))
         })
         .collect();
     // The controller's order is not relied on: bad news comes first whatever it sends.

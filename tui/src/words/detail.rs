@@ -56,6 +56,7 @@ const PATTERNS: &[(&str, &str, Values)] = &[
     ("one of ", "detail-one-of", Values::After),
     ("matches ", "detail-matches", Values::After),
     ("package ", "detail-package", Values::After),
+    ("variant ", "detail-variant", Values::After),
     ("sealed ", "detail-sealed", Values::After),
     ("unknown: ", "detail-unknown-why", Values::Why),
     ("in force unknown: ", "detail-in-force-unknown", Values::Why),

@@ -68,7 +68,8 @@ pub(crate) fn fleet() -> FleetView {
         time: at("2023-05-09T14:00:00+09:00"),
         baseline: Some(BaselineRef { version: "2023.7.2".to_owned(), digest: Digest::of(b"baseline") }),
         set_back: None,
-        counts: Counts { sites: 7, verified: 3, held: 2, silent: 1, stopped: 1 },
+        counts: Counts { sites: 7, verified: 3, held: 2, silent: 1, stopped: 1, under_baseline: 7, lapsed: 0 },
+        expiring: Vec::new(),
         sites: vec![
             row("011002", "Sapporo", "札幌市", Standing::Verified, vec![]),
             row("131016", "Chiyoda", "千代田区", Standing::Stopped, vec![Reason::of(Code::Stopped)]),

@@ -173,7 +173,7 @@ fn tab_shows_one_state_after_the_other() {
 }
 
 #[test]
-fn a_stop_is_counted_and_found_at_silent_and_held_sites_too() {
+fn each_site_is_counted_once_and_a_stop_is_told_and_found_at_silent_and_held_ones_too() {
     let mut driver = live();
     let mut all = fleet();
     for row in &mut all.sites {
@@ -184,12 +184,50 @@ fn a_stop_is_counted_and_found_at_silent_and_held_sites_too() {
         counts.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(", ")
     };
     assert_eq!(said(&fleet()), "3 of 7 verified, 2 held, 1 silent, 1 stopped");
-    assert_eq!(said(&all), "3 of 7 verified, 2 held, 1 silent, 7 stopped");
+    assert_eq!(said(&all), "3 of 7 verified, 2 held, 1 silent, 1 stopped, a stop covers 6 of these too");
     driver.fetched(all);
     while driver.model.table.only != Some(Shown::Stopped) {
         driver.press(KeyCode::Tab);
     }
     assert_eq!(driver.codes().len(), 7);
+}
+
+#[test]
+fn keys_without_a_pause_do_not_keep_the_fleet_from_being_asked() {
+    let mut driver = live();
+    driver.press(KeyCode::Char('/'));
+    let mut asked = 0;
+    for _ in 0..400 {
+        // No tick comes: every key is there before one is due.
+        driver.now = driver.now.after(manifests::time::Span::from_ms(100));
+        if driver.press(KeyCode::Char('a')).contains(&FETCH) {
+            asked += 1;
+            driver.fetched(fleet());
+        }
+    }
+    assert_eq!(asked, 4, "once in ten seconds");
+}
+
+#[test]
+fn a_site_that_cannot_be_called_verified_is_not_and_what_ends_is_said() {
+    let mut all = fleet();
+    for row in &mut all.sites {
+        if row.standing == manifests::api::Standing::Verified {
+            row.standing = manifests::api::Standing::Lapsed;
+            row.reasons = vec![Reason::of(Code::BaselineOutdated)];
+        }
+    }
+    (all.counts.verified, all.counts.lapsed, all.counts.under_baseline) = (0, 3, 4);
+    let said: Vec<String> = tui::words::counts(Lang::En, &all, 0).into_iter().map(|(_, words)| words).collect();
+    assert_eq!(said.join(", "), "0 of 7 verified, 2 held, 1 silent, 1 stopped, 3 unknown, 4 under this baseline");
+    let expiring = manifests::api::Expiring {
+        what: "certificate".to_owned(),
+        name: None,
+        until: all.time.after(manifests::time::Span::from_s(5 * 86_400)),
+    };
+    all.expiring.push(expiring);
+    let sentences = tui::words::expiring(Lang::En, &all);
+    assert!(sentences[0].starts_with("The controller's TLS certificate ends in 5 d"), "{sentences:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::loaded::failings;
 use super::{Finding, Judge};
 use crate::baseline::Program;
-use crate::condition::Truth;
+use crate::condition::{Condition, Truth};
 use crate::digest::Digest;
 use crate::evidence::{ProcessesSeen, ProgramSeen, TreeSeen, Why};
 use crate::outcome::{Detail, Outcome};
@@ -135,11 +135,31 @@ impl Judge<'_> {
                             return finding;
                         }
                     }
+                    if outcome == Outcome::WrongVariant {
+                        return self.wrong_variant(program, &recognized, release);
+                    }
                     (outcome, release)
                 }
             },
         };
         Finding::new(outcome, detail(program, expected, found))
+    }
+
+    /// Names the variants that belong here, and the facts that decide.
+    fn wrong_variant(&self, program: &Program, recognized: &Recognized<'_>, release: String) -> Finding {
+        let belongs = |when: Option<&Condition>| self.truth(when) == Truth::True;
+        let fitting =
+            program.releases.iter().filter(|release| release.denied.is_none() && belongs(release.when.as_ref()));
+        let mut variants: Vec<&str> = fitting.filter_map(|release| release.variant.as_deref()).collect();
+        variants.sort_unstable();
+        variants.dedup();
+        let expected = match &variants[..] {
+            [] => "a listed release".to_owned(),
+            variants => format!("variant {}", variants.join(", ")),
+        };
+        let mut details = vec![detail(program, &expected, release)];
+        details.extend(self.deciding_facts(recognized.release.when.as_ref()));
+        Finding::of(Outcome::WrongVariant, details)
     }
 
     fn recognized(&self, recognized: &Recognized<'_>, asked: &Asked<'_>) -> Outcome {

@@ -142,14 +142,18 @@ impl Fleet {
             (Verdict::Issue, false) => (Verdict::Issue, Standing::Verified),
         };
         let before = self.sites.get(code);
-        let since = before.filter(|site| site.standing == standing).map_or(now, |site| site.since);
+        // Silence that only says that this controller was away is no change: who stands as before stands so since then.
+        let before_outage = before.and_then(|site| site.before_outage);
+        let unchanged = before.map(|site| (site.standing, site.since)).into_iter().chain(before_outage);
+        let since = unchanged.filter(|(known, _)| *known == standing).map(|(_, since)| since).min().unwrap_or(now);
+        let before_outage = before_outage.filter(|_| standing == Standing::Silent);
         // A site is first seen silent: that is no news.
         let news = match before {
             Some(site) => site.standing != standing,
             None => standing != Standing::Silent,
         };
         let stored = before.is_some_and(|site| site.standing == standing);
-        let site = FleetSite { standing, since, verdict, reasons: reasons.clone(), stopped };
+        let site = FleetSite { standing, since, verdict, reasons: reasons.clone(), stopped, before_outage };
         self.sites.insert(code.clone(), site);
         if !stored {
             change.sites.insert(code.clone());

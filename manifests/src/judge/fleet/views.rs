@@ -7,11 +7,12 @@ use crate::api::{
     self, Allowed, BaselineRef, Counts, HostRow, HostView, ItemRow, PermitRow, STOP_NAMES_MAX, SiteRow, SiteView,
     Standing, StopCounts, StopView,
 };
-use crate::baseline::Item;
+use crate::baseline::{Concerns, Item};
 use crate::digest::Digest;
 use crate::id::{HostId, ItemId, SiteCode};
 use crate::outcome::{Outcome, Verdict};
 use crate::reason::{Code, Reason};
+use crate::registry::Host;
 use crate::time::Time;
 
 impl Fleet {
@@ -25,16 +26,39 @@ impl Fleet {
             verified: count(Standing::Verified),
             held: count(Standing::Held),
             silent: count(Standing::Silent),
+            lapsed: count(Standing::Lapsed),
             stopped: count(Standing::Stopped),
+            under_baseline: self::count(sites.iter().filter(|site| self.is_under_baseline(&site.code, now)).count()),
         };
-        api::FleetView {
-            product: self.product.clone(),
-            time: now,
-            baseline: self.baseline(),
-            set_back: self.set_back.clone(),
-            counts,
-            sites,
-        }
+        let (product, baseline) = (self.product.clone(), self.baseline());
+        let set_back = self.set_back.clone();
+        api::FleetView { product, time: now, baseline, set_back, counts, sites, expiring: Vec::new() }
+    }
+
+    /// Whether every host of a site has reported under the baseline in force.
+    fn is_under_baseline(&self, code: &SiteCode, now: Time) -> bool {
+        let Some(policy) = &self.policy else { return false };
+        let current = policy.current.digest();
+        let under = |host: &FleetHost| host.evidence.as_ref().is_some_and(|e| e.cover().baseline == current);
+        let mut hosts = policy.registry.hosts_of(code, now).map(|listed| self.hosts.get(&listed.id));
+        hosts.all(|host| host.is_some_and(under))
+    }
+
+    /// Why a site against which nothing is known is not verified at `now`, and since when.
+    fn lapsed(&self, code: &SiteCode, verified_until: Option<Time>, now: Time) -> Vec<(Code, Time)> {
+        let Some(policy) = &self.policy else { return Vec::new() };
+        let max_age = policy.current.baseline().gate.evidence_max_age;
+        let published = policy.previous.iter().map(|previous| previous.until.before(max_age)).max();
+        let ended = verified_until.filter(|until| *until <= now);
+        [
+            ended.or(verified_until.is_none().then_some(now)).map(|since| (Code::Stale, since)),
+            (!self.is_under_baseline(code, now)).then(|| (Code::BaselineOutdated, published.unwrap_or(now))),
+            (now >= self.online_until).then_some((Code::Freeze, self.online_until)),
+            self.set_back.as_ref().map(|set_back| (Code::Freeze, set_back.noticed)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// The baseline in force.
@@ -72,10 +96,25 @@ impl Fleet {
         let mut outcomes: BTreeMap<&ItemId, BTreeMap<Outcome, u32>> = BTreeMap::new();
         let mut holds: BTreeMap<&ItemId, Vec<SiteCode>> = BTreeMap::new();
         let mut listed = 0_u32;
+        let mut unjudged: Vec<&Host> = Vec::new();
+        let concerns: BTreeMap<&ItemId, &Concerns> =
+            policy.current.baseline().items().map(|item| (item.id(), item.concerns())).collect();
+        let is_elsewhere =
+            |item: &ItemId, host: &Host| concerns.get(item).is_some_and(|concerns| !host.is_among(concerns));
         for entry in policy.registry.listed(now) {
             listed = listed.saturating_add(1);
             let Some(host) = self.hosts.get(&entry.id) else { continue };
+            // Judged by the baseline before this one: by this one nothing is known of it yet.
+            if host.judged_by.as_ref().is_some_and(|by| by.digest() != policy.current.digest()) {
+                unjudged.push(entry);
+                continue;
+            }
             for judged in &host.appraisal.items {
+                // Of a silent host every item is stale, but those of other roles and sites are none of its.
+                if judged.outcome == Outcome::Stale && is_elsewhere(&judged.item, entry) {
+                    *outcomes.entry(&judged.item).or_default().entry(Outcome::NotApplicable).or_default() += 1;
+                    continue;
+                }
                 *outcomes.entry(&judged.item).or_default().entry(judged.outcome).or_default() += 1;
                 if judged.verdict == Verdict::Hold {
                     holds.entry(&judged.item).or_default().push(entry.id.site().clone());
@@ -87,6 +126,12 @@ impl Fleet {
             let mut counted = outcomes.remove(id).unwrap_or_default();
             // Judged by the baseline before this one, an item new in this one is not known of a host.
             let rest = listed.saturating_sub(counted.values().sum());
+            let elsewhere = unjudged.iter().filter(|host| is_elsewhere(id, host)).count();
+            let elsewhere = count(elsewhere).min(rest);
+            let rest = rest.saturating_sub(elsewhere);
+            if elsewhere > 0 {
+                *counted.entry(Outcome::NotApplicable).or_default() += elsewhere;
+            }
             if rest > 0 {
                 *counted.entry(Outcome::Unknown).or_default() += rest;
             }
@@ -184,17 +229,28 @@ impl Fleet {
         }
         let verified_at = verified_at.filter(|_| hosts > 0);
         let max_age = policy.current.baseline().gate.evidence_max_age;
+        let verified_until = verified_at.map(|at| at.after(max_age));
+        let (mut standing, mut since, mut reasons) = (site.standing, site.since, site.reasons.clone());
+        if standing == Standing::Verified {
+            let lapsed = self.lapsed(code, verified_until, now);
+            if let Some(first) = lapsed.iter().map(|(_, since)| *since).min() {
+                (standing, since) = (Standing::Lapsed, since.max(first));
+                reasons.extend(lapsed.into_iter().map(|(code, _)| Reason::of(code)));
+                reasons.sort();
+                reasons.dedup();
+            }
+        }
         Some(SiteRow {
             code: code.clone(),
             name: entry.name.clone(),
-            standing: site.standing,
+            standing,
             verdict: site.verdict,
-            reasons: site.reasons.clone(),
+            reasons,
             warnings: warnings.into_iter().collect(),
             hosts,
-            since: site.since,
+            since,
             verified_at,
-            verified_until: verified_at.map(|at| at.after(max_age)),
+            verified_until,
         })
     }
 
