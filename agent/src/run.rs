@@ -200,7 +200,19 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
     if let Some(error) = restored.permit_refused {
         parts.trouble("the stored permit is refused", &error);
     }
+    if let Some(held) = parts.keeper.read(|gate| gate.permit().cloned()).flatten() {
+        parts.keep_newest(&held.permit);
+    }
+    let enrolment = match parts.state.enrolment() {
+        Ok(enrolment) => enrolment,
+        Err(error) => {
+            // The next receipt brings it again: nothing is decided by it here.
+            parts.trouble("the word for this host's key cannot be read", &error);
+            None
+        }
+    };
     let mut shared = parts.shared();
+    shared.enrolment = enrolment;
     shared.stops = restored.stops.into_iter().map(|held| (held.stop.digest(), held)).collect();
     shared.unacknowledged = restored.unacknowledged;
 }

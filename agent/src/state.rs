@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
+use manifests::enrolment::Enrolled;
 use manifests::envelope::{Document, Sealed, Verified};
 use manifests::gate::{Clocks, HeldPermit};
 use manifests::key::{KeyError, PublicKey, SigningKey};
@@ -24,6 +25,8 @@ use serde::{Deserialize, Serialize};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// What is known of running processes.
 const PROCESSES: &str = "processes.json";
+/// A controller's word for the host's key.
+const ENROLMENT: &str = "enrolment.json";
 /// The largest such file, and the largest file list, in bytes.
 const PROCESSES_BYTES_MAX: u64 = 256 << 20;
 /// The most stops kept.
@@ -247,6 +250,7 @@ impl StateDirectory {
     /// [`StateError::Open`], [`StateError::Io`].
     pub fn adopt_enrolling_key(&self) -> Result<(), StateError> {
         durable::remove(&self.path.join("permit.json")).map_err(StateError::Io)?;
+        durable::remove(&self.path.join(ENROLMENT)).map_err(StateError::Io)?;
         for kept in self.stops()?.stops.iter().filter(|kept| kept.acknowledged) {
             self.store_stop(&kept.stop, &kept.key, false)?;
         }
@@ -382,6 +386,22 @@ impl StateDirectory {
     /// [`StateError::Io`].
     pub fn store_floor(&self, floor: Time) -> Result<(), StateError> {
         self.write_json("clock.json", &WallClock { last: floor })
+    }
+
+    /// A controller's word for the host's key; none before the first receipt that brought one.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn enrolment(&self) -> Result<Option<Sealed<Enrolled>>, StateError> {
+        self.read_json(ENROLMENT)
+    }
+
+    /// Stores that word.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
+    pub fn store_enrolment(&self, word: &Sealed<Enrolled>) -> Result<(), StateError> {
+        self.write_json(ENROLMENT, word)
     }
 
     /// The newest permit.

@@ -12,6 +12,7 @@ pub mod body;
 pub mod clock;
 pub mod data;
 pub mod error;
+pub mod follow;
 pub mod handlers;
 pub mod health;
 pub mod init;

@@ -2,6 +2,7 @@
 
 use manifests::api::StopView;
 use manifests::digest::Digest;
+use manifests::enrolment::Enrolled;
 use manifests::envelope::{EnvelopeError, Verified};
 use manifests::fleet::{EnrolError, HostDocument, Policy, Refusal, ReportAnswer, StopError};
 use manifests::id::HostId;
@@ -75,6 +76,8 @@ pub(crate) enum WriterCommand {
     FileList { digest: Digest, bytes: Vec<u8>, reply: Reply<()> },
     Stop { scope: Scope, reason: String, operator: String, reply: Reply<StopView> },
     Handed { host: HostId, handed: HandedIn, reply: Reply<()> },
+    CarryOver { words: Vec<Verified<Enrolled>>, reply: Reply<()> },
+    TakeListed { from: String, stops: Vec<(Verified<Stop>, PublicKey)>, reply: Reply<()> },
     LookedAt { operator: String, note: String, reply: Reply<bool> },
     TakeOver { stop: Digest, operator: String, reply: Reply<StopView> },
     PutInForce { until: Time, published: Option<Box<(Policy, PublishRow)>>, reply: Reply<()> },
@@ -182,6 +185,23 @@ impl Writer {
     /// If what is taken over was not written.
     pub async fn handed(&self, host: HostId, handed: HandedIn) -> Result<(), WriteError> {
         self.ask(|reply| WriterCommand::Handed { host, handed, reply }).await
+    }
+
+    /// Words of controllers that the registry lists, for hosts' keys. What several say is not refused, only that of
+    /// one.
+    ///
+    /// # Errors
+    /// [`WriteError::Enrol`], or not written.
+    pub async fn carry_over(&self, words: Vec<Verified<Enrolled>>) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::CarryOver { words, reply }).await
+    }
+
+    /// Stops that another controller handed over, under keys that the registry lists.
+    ///
+    /// # Errors
+    /// If what is taken over was not written.
+    pub async fn take_listed(&self, from: String, stops: Vec<(Verified<Stop>, PublicKey)>) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::TakeListed { from, stops, reply }).await
     }
 
     /// An operator has looked at it that this controller was set back. Says whether there was anything to look at.

@@ -26,7 +26,7 @@ use crate::queue::Writer;
 use crate::repository::{ControllerIdentity, Repository};
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
-use crate::{clock, load, router, server, writer};
+use crate::{clock, follow, load, router, server, writer};
 
 /// Events that a reader may lag behind before it must read the store.
 const EVENTS_WAITING_MAX: usize = 1024;
@@ -47,6 +47,9 @@ pub struct Args {
     /// Address to listen on; port 0 lets the system choose
     #[arg(long)]
     pub listen: SocketAddr,
+    /// Whom to take over from.
+    #[command(flatten)]
+    pub follow: follow::Args,
 }
 
 /// Serves until `shutdown`. `ready` is told the address when requests are answered.
@@ -110,6 +113,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         None => Vec::new(),
     };
     let tls = tls(&data)?;
+    let followed = follow::Followed::new(&args.follow).context("the controller to follow cannot be asked")?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr()?;
     let (writer, queue) = Writer::new();
@@ -138,6 +142,9 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     writer::save_start(&mut connection, &app, &change).await?;
     let mut writing = tokio::spawn(writer::run(Arc::clone(&app), connection, queue));
     let renewing = tokio::spawn(renew(Arc::clone(&app)));
+    if let Some(followed) = followed {
+        tokio::spawn(follow::run(Arc::clone(&app), followed));
+    }
     let serving = tokio::spawn(server::serve(listener, tls, router::router(Arc::clone(&app)), stop.clone()));
     tracing::info!(controller = id, %address, "serving");
     ready(address);

@@ -141,7 +141,7 @@ impl World {
 
     pub fn args(&self) -> serve::Args {
         let root = self.directory.path().join("root.json");
-        serve::Args { data: self.data(), root, listen: "127.0.0.1:0".parse().unwrap() }
+        serve::Args { data: self.data(), root, listen: "127.0.0.1:0".parse().unwrap(), follow: Default::default() }
     }
 
     pub async fn start(&mut self) {

@@ -172,6 +172,11 @@ impl Fleet {
         self.hosts.get(id)
     }
 
+    /// Every host that has a key.
+    pub fn enrolled(&self) -> impl Iterator<Item = (&HostId, &FleetHost)> {
+        self.hosts.iter().filter(|(_, host)| host.key.is_some())
+    }
+
     /// One site of the registry.
     pub fn site(&self, code: &SiteCode) -> Option<&FleetSite> {
         self.sites.get(code)

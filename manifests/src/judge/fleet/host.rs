@@ -17,6 +17,8 @@ use crate::time::Time;
 pub struct FleetHost {
     /// Its key; none before it was enrolled.
     pub key: Option<KeyId>,
+    /// Which of its keys that is, by a number that grows; 0 where it was enrolled before there were any.
+    pub generation: u64,
     /// Its documents.
     pub record: HostRecord,
     /// The version of its newest document: permits for it are made in the version that belongs to that one.
@@ -56,6 +58,7 @@ impl Default for FleetHost {
         };
         Self {
             key: None,
+            generation: 0,
             record: HostRecord::default(),
             version: 1,
             evidence: None,
@@ -75,6 +78,11 @@ impl Default for FleetHost {
 }
 
 impl FleetHost {
+    /// Which of its keys it has: from 1, 0 without a key.
+    pub fn generation(&self) -> u64 {
+        if self.key.is_some() { self.generation.max(1) } else { self.generation }
+    }
+
     /// The highest number that any permit for it had; 0 for none.
     pub(super) fn newest_permit(&self) -> u64 {
         self.permit.as_ref().map_or(0, |permit| permit.number).max(self.permit_floor)

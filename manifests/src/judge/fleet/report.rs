@@ -40,7 +40,8 @@ pub enum HostDocument {
 }
 
 impl HostDocument {
-    pub(super) fn cover(&self) -> &Cover {
+    /// The cover.
+    pub fn cover(&self) -> &Cover {
         match self {
             HostDocument::Evidence { evidence, .. } => evidence.cover(),
             HostDocument::Heartbeat { cover, .. } => cover,
