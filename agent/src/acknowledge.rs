@@ -52,7 +52,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
             () = sleep(wait) => {
                 // Not at once: a disk that took nothing a moment ago takes nothing now.
                 let unstored = std::mem::take(&mut parts.shared().unstored);
-                unstored.into_iter().for_each(|stop| parts.store_stop(stop));
+                unstored.into_iter().for_each(|kept| parts.writer.stop(kept.stop, kept.key));
             }
         }
     }

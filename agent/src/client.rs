@@ -12,6 +12,7 @@ use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, DocumentVersions, HostEvent};
 use manifests::chain::chain;
+use manifests::key::KeyId;
 use manifests::tuf::{Fetch, FetchError};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -40,6 +41,9 @@ pub struct Controllers {
     /// How many addresses further the repository is followed.
     followed: AtomicUsize,
     versions: EvidenceVersions,
+    /// Named before each document: a controller reads what an enrolled key is named for although a crowd
+    /// of others sends something.
+    key: Option<KeyId>,
 }
 
 /// What opens a controller's stream.
@@ -82,7 +86,14 @@ impl Controllers {
             preferred: AtomicUsize::new(0),
             followed: AtomicUsize::new(0),
             versions: EvidenceVersions::default(),
+            key: None,
         })
+    }
+
+    /// The same, which name the key that this host signs with.
+    #[must_use]
+    pub fn naming(self, key: Option<KeyId>) -> Self {
+        Self { key, ..self }
     }
 
     /// The address asked next.
@@ -147,6 +158,9 @@ impl Controllers {
         let mut request = self.client.post(self.url(path)).json_bytes(body);
         if let Some(token) = bearer {
             request = request.bearer(token);
+        }
+        if let Some(key) = &self.key {
+            request = request.header(api::KEY_HEADER, key);
         }
         self.client.ask(request).await
     }

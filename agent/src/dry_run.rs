@@ -36,15 +36,15 @@ pub enum DryRunError {
     System(#[source] io::Error),
 }
 
-/// Looks once under the newest verified set: the payload of the next evidence, whose sequence is that
-/// of the last document sent plus one. Reads the state directory, beside a running agent if there is
+/// Looks once under the newest verified set: the payload of the next evidence, with the first sequence that
+/// no document before can have had. Reads the state directory, beside a running agent if there is
 /// one, and changes nothing.
 ///
 /// # Errors
 /// [`DryRunError`].
 pub fn evidence(config: &Config) -> Result<Evidence, DryRunError> {
     let trust = Trust::of(config).map_err(DryRunError::Root)?;
-    let state = StateDirectory::read_only(&config.state);
+    let state = StateDirectory::read_only(&config.state, &config.socket);
     let identity = Identity::new(config).map_err(DryRunError::System)?;
     let sent = state.sent().map_err(DryRunError::State)?;
     // Without a key of its own nothing was ever sealed: any will do to show the form.

@@ -27,6 +27,7 @@ mod restore;
 pub mod run;
 pub mod state;
 pub mod status;
+pub mod troubles;
 pub mod trust;
 pub mod watch;
 pub mod writer;

@@ -1,7 +1,9 @@
 //! What the agent's tasks share, and how the gate's effects are carried out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use manifests::api;
 use manifests::chain::chain;
@@ -16,7 +18,7 @@ use manifests::permit::{SealedPermit, VerifiedPermit};
 use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{Notify, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::client::{Controllers, Session};
 use crate::clock;
@@ -24,6 +26,7 @@ use crate::config::Config;
 use crate::identity::Identity;
 use crate::keeper::Keeper;
 use crate::state::{KeptStop, Sent, StateDirectory, envelope_json};
+use crate::troubles::{Telling, Troubles};
 use crate::trust::{Trust, TrustedSet};
 use crate::writer::{self, Writer};
 
@@ -60,6 +63,9 @@ pub struct Parts {
     pub handing_in: tokio::sync::Mutex<()>,
     /// What is kept on disk.
     pub writer: Writer,
+    /// The highest number of a permit that is kept on disk: a host that names a lower one than before looks like
+    /// a copy of itself, so that none above is named.
+    pub kept_permit: AtomicU64,
     /// Held while sets come and go: one that is new must not be dropped before the gate names it.
     sets: Mutex<()>,
 }
@@ -84,8 +90,8 @@ pub struct Shared {
     pub storing: BTreeSet<Digest>,
     /// Stops on disk that no controller has the acknowledgement of.
     pub unacknowledged: Vec<KeptStop>,
-    /// Stops that could not be stored yet.
-    pub unstored: Vec<Verified<Stop>>,
+    /// Stops that are not on disk yet.
+    pub unstored: Vec<KeptStop>,
     /// How changes are noticed, in words.
     pub watching: String,
     /// Why not every process of the host can be seen, in words, and what is missing.
@@ -94,6 +100,7 @@ pub struct Shared {
     pub contact: Option<Time>,
     /// The last thing that went wrong, in words, and when.
     pub trouble: Option<(Time, String)>,
+    troubles: Troubles,
 }
 
 /// A stop and the key that signed it: it was in the registry when the stop came.
@@ -183,6 +190,7 @@ impl Parts {
             shared: Mutex::new(Shared::default()),
             handing_in: tokio::sync::Mutex::default(),
             writer,
+            kept_permit: AtomicU64::new(0),
             sets: Mutex::new(()),
         });
         jobs.start(Arc::downgrade(&parts))?;
@@ -236,9 +244,18 @@ impl Parts {
 
     /// Notes trouble for the log and for whoever asks.
     pub fn trouble(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
-        let text = format!("{what}: {}", chain(error));
-        warn!("{text}");
-        self.shared().trouble = Some((clock::now().wall, text));
+        self.trouble_is(format!("{what}: {}", chain(error)));
+    }
+
+    /// The same, in words. What comes again and again is told once, then how often.
+    pub fn trouble_is(&self, text: String) {
+        let mut shared = self.shared();
+        match shared.troubles.note(&text, Instant::now()) {
+            Telling::New => warn!("{text}"),
+            Telling::Again { count, within } => warn!(count, within_s = within.as_secs(), "again: {text}"),
+            Telling::NotNow => debug!("{text}"),
+        }
+        shared.trouble = Some((clock::now().wall, text));
     }
 
     /// Keeps it among [`Shared::permits`].
@@ -345,7 +362,7 @@ impl Parts {
             let shared = self.shared();
             !shared.stops.contains_key(&digest)
                 || shared.storing.contains(&digest)
-                || shared.unstored.iter().any(|waiting| waiting.digest() == digest)
+                || shared.unstored.iter().any(|waiting| waiting.stop.digest() == digest)
                 || shared.unacknowledged.iter().any(|waiting| waiting.stop.digest() == digest)
         };
         if !is_under_way {
@@ -355,6 +372,7 @@ impl Parts {
 
     /// Has a stop stored. It acts already, and is acknowledged only when it is on disk.
     pub fn store_stop(&self, stop: Verified<Stop>) {
+        // It was verified with one of them a moment ago.
         let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
         {
             let mut shared = self.shared();

@@ -1,6 +1,7 @@
 //! The reporting task: evidence and heartbeats in order, receipts worked off.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use manifests::api::{self, Next, Receipt, STOPS_PER_RECEIPT_MAX};
@@ -25,11 +26,15 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// How often an agent that reports to another controller tries the first one of its configuration again.
 const TRY_FIRST: Duration = Duration::from_secs(30);
+/// How many sequences are taken at once. Documents go out without waiting for a disk as long as there are some
+/// left; a process that is killed leaves out those that it did not use, and a controller lets a host leave out
+/// [`manifests::evidence::SEQUENCE_JUMP_MAX`] in all.
+pub const SEQUENCES: u64 = 64;
 
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
 enum ReportError {
-    #[error("cannot keep the sequence")]
+    #[error("cannot keep by what this host resumes")]
     State(#[source] StateError),
     #[error("cannot seal the document")]
     Seal(#[source] manifests::envelope::EnvelopeError),
@@ -37,9 +42,28 @@ enum ReportError {
     Client(#[source] ClientError),
 }
 
+impl ReportError {
+    /// How long the controller asks to be left alone.
+    fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            ReportError::Client(error) => error.retry_after(),
+            ReportError::State(_) | ReportError::Seal(_) => None,
+        }
+    }
+}
+
+/// When it is tried again: as late as the controller asks for, and never later than a heartbeat. Nobody
+/// must be able to silence a host by a header.
+fn again_after(backoff: Duration, asked: Option<Duration>, heartbeat: Duration) -> Duration {
+    backoff.max(asked.unwrap_or_default()).min(heartbeat)
+}
+
 /// What the task remembers between two documents.
 struct Reporter {
+    /// Of the last document.
     sequence: u64,
+    /// Up to here sequences are taken: none of them is used after a restart.
+    taken: u64,
     /// The next document is the first after the controller's sequence was found to be ahead.
     resumed: bool,
     /// That document, sent and not answered yet.
@@ -50,8 +74,19 @@ struct Reporter {
     run: Option<(Digest, u64)>,
 }
 
+/// Where an agent begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    /// Every sequence up to this one may have been used.
+    pub sequence: u64,
+    /// Those up to this one are this agent's.
+    pub taken: u64,
+    /// What was said last is not known any more: the first document says that this host resumes.
+    pub resumed: bool,
+}
+
 /// Reports until cancelled. Does nothing before enrolment.
-pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) {
+pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
     if parts.key.is_none() {
         warn!("no usable host key: nothing is reported; run sekisho-agent enroll and start again");
         shutdown.cancelled().await;
@@ -64,14 +99,18 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
             None
         }
     };
-    let mut reporter = Reporter { sequence, resumed: false, resuming, accepted: None, run: None };
+    let Begin { sequence, taken, resumed } = begin;
+    let mut reporter = Reporter { sequence, taken, resumed, resuming, accepted: None, run: None };
     let mut retried = false;
     let mut backoff = Backoff::new(RETRY_MAX);
     let mut next = Instant::now();
     let mut tried_first = Instant::now();
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => {
+                parts.writer.give_back(reporter.sequence);
+                return;
+            }
             () = parts.report.notified() => {}
             () = tokio::time::sleep_until(next) => {}
         }
@@ -114,7 +153,7 @@ pub async fn run(parts: Arc<Parts>, sequence: u64, shutdown: CancellationToken) 
                     parts.client.prefer_next();
                     tried_first = Instant::now();
                     reporter.accepted = None; // Another controller has not seen what this one has.
-                    next = Instant::now() + backoff.wait().min(heartbeat);
+                    next = Instant::now() + again_after(backoff.wait(), error.asked_wait(), heartbeat);
                 }
             }
         }
@@ -134,14 +173,10 @@ impl Reporter {
         let Some(seen) = seen.filter(|seen| seen.digest == digests) else { return Ok(false) };
         let (Some(key), sequence) = (&parts.key, self.sequence.saturating_add(1)) else { return Ok(false) };
 
-        // Kept before it is sent: a sequence is never used twice, and no permit is named lower than one
-        // that was named before, whatever happens next.
-        let permit = parts.keeper.read(Gate::permit_number).unwrap_or_default();
+        // No permit is named that is not kept: none is ever named lower than one before.
+        let permit = parts.kept_permit.load(Ordering::Relaxed);
         let sent = Sent { sequence, permit };
-        // A disk that takes nothing silences nobody: after a restart this host resumes.
-        if let Err(error) = parts.writer.sent(sent).await {
-            parts.trouble("the sequence is not kept; after a restart the controller is resumed from", &error);
-        }
+        self.take_sequences(parts, sequence).await;
         self.sequence = sequence;
         parts.step(Event::Sending { sequence });
         let stops = parts.keeper.read(Gate::newest_stops).unwrap_or_default();
@@ -181,6 +216,20 @@ impl Reporter {
         }
         self.work_off(parts, receipt, Some(&seen));
         Ok(true)
+    }
+
+    /// Has sequences taken before they are used up, so that documents need not wait for a disk: they go out even
+    /// where it takes nothing. Only what a host resumes with waits, for twice a day looks like two machines.
+    async fn take_sequences(&mut self, parts: &Arc<Parts>, sequence: u64) {
+        if sequence.saturating_add(SEQUENCES / 2) <= self.taken {
+            return;
+        }
+        self.taken = sequence.saturating_add(SEQUENCES);
+        if !self.resumed {
+            parts.writer.sequence(self.taken);
+        } else if let Err(error) = parts.writer.sequence_now(self.taken).await {
+            parts.trouble("the sequence by which this host resumes is not kept", &error);
+        }
     }
 
     /// Sends the document by which this host resumes until it is answered, the same bytes each time.
@@ -229,8 +278,7 @@ impl Reporter {
         }
         // It is asked for, and the next document is answered with one.
         if let Some(why) = receipt.unsigned.filter(|_| receipt.unknown_permit.is_none()) {
-            warn!(why, "no permit is signed");
-            parts.shared().trouble = Some((clock::now().wall, format!("the controller signs no permit: {why}")));
+            parts.trouble_is(format!("the controller signs no permit: {why}"));
         }
         let newest = parts.newest_timestamp();
         if receipt.timestamp > newest {
@@ -256,7 +304,7 @@ impl Reporter {
             // The controller is ahead: this state directory is older than the host's last document.
             ("sequence", Some(stored)) if stored >= self.sequence => {
                 warn!(stored, ours = self.sequence, "resuming from the controller's sequence");
-                self.sequence = stored;
+                (self.sequence, self.taken) = (stored, stored);
                 self.resumed = true;
                 self.accepted = None;
                 true
@@ -308,6 +356,16 @@ async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_controller_delays_a_host_by_a_heartbeat_at_most() {
+        let again = |backoff, asked: Option<u64>| {
+            let asked = asked.map(Duration::from_secs);
+            again_after(Duration::from_secs(backoff), asked, Duration::from_secs(30)).as_secs()
+        };
+        assert_eq!([again(1, None), again(1, Some(5)), again(9, Some(5))], [1, 5, 9]);
+        assert_eq!([again(1, Some(86_400)), again(60, None)], [30, 30]);
+    }
 
     #[test]
     fn an_envelope_of_a_later_version_is_newer_than_what_a_controller_of_before_takes() {

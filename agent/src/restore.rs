@@ -15,6 +15,10 @@ pub(crate) struct Restored {
     pub(crate) stops: Vec<HeldStop>,
     /// Stops of which no controller has the acknowledgement.
     pub(crate) unacknowledged: Vec<KeptStop>,
+    /// Stops that are not on disk yet.
+    pub(crate) unstored: Vec<KeptStop>,
+    /// The highest number of a permit that may have been named.
+    pub(crate) permit: u64,
     /// Why the stored permit is none.
     pub(crate) permit_refused: Option<EnvelopeError>,
     /// Files that cannot be used.
@@ -31,24 +35,29 @@ pub(crate) fn restore(
     boot_id: &str,
     now: Clocks,
 ) -> Restored {
-    let mut restored = Restored::default();
+    let mut restored = Restored { permit: sent.permit, ..Restored::default() };
     match state.stops() {
         Ok(kept) => {
             restored.damaged = kept.damaged;
             kept.stops.iter().for_each(|kept| gate.restore_stop(&kept.stop));
             let held = |kept: &KeptStop| HeldStop { stop: kept.stop.clone(), key: kept.key.clone() };
             restored.stops = kept.stops.iter().map(held).collect();
-            restored.unacknowledged = kept.stops.into_iter().filter(|kept| !kept.acknowledged).collect();
+            let open = kept.stops.into_iter().filter(|kept| !kept.acknowledged);
+            (restored.unacknowledged, restored.unstored) = open.partition(|kept| kept.on_disk);
         }
         Err(error) => restored.damaged.push(error),
     }
     gate.restore_sent(sent.sequence, sent.permit);
-    match state.permit() {
+    // The newest alone: whatever it says, none before it counts any more.
+    match state.permits().map(|permits| permits.into_iter().max_by_key(|permit| permit.claimed_number())) {
         Ok(None) => {}
         Ok(Some(stored)) => {
             let (received, same_boot) = stored.received(boot_id);
             match stored.into_permit().verify(keys) {
-                Ok(permit) => gate.restore_permit(permit, received, same_boot, now),
+                Ok(permit) => {
+                    restored.permit = sent.permit.max(permit.number);
+                    gate.restore_permit(permit, received, same_boot, now);
+                }
                 Err(error) => {
                     // Nothing follows from it: nothing is in use yet that it could change.
                     let _ = gate.step(Event::PermitUnverified, now);
@@ -58,6 +67,6 @@ pub(crate) fn restore(
         }
         Err(error) => restored.damaged.push(error),
     }
-    gate.restored(sent.permit);
+    gate.restored(restored.permit);
     restored
 }

@@ -1,6 +1,7 @@
 //! Starts an agent from what its disk holds, and runs its tasks until it is told to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use manifests::chain::chain;
 use manifests::durable::DurableError;
@@ -22,9 +23,9 @@ use crate::keeper::Keeper;
 use crate::listen;
 use crate::look::{self, Eyes};
 use crate::parts::Parts;
-use crate::report;
+use crate::report::{self, Begin, SEQUENCES};
 use crate::restore::restore;
-use crate::state::{Sent, StateDirectory, StateError};
+use crate::state::{Sent, StateDirectory, StateError, random_key};
 use crate::trust::Trust;
 use crate::watch::Watch;
 
@@ -83,18 +84,23 @@ pub async fn run(
     on_ready: impl FnOnce(&Addresses),
 ) -> Result<(), StartError> {
     let trust = Trust::of(&config).map_err(StartError::Root)?;
-    let state = StateDirectory::open(&config.state).map_err(StartError::State)?;
+    let state = StateDirectory::open(&config.state, &config.socket).map_err(StartError::State)?;
     let client = Controllers::new(config.controllers.clone(), &config.ca).map_err(StartError::Client)?;
     let system = |source| StartError::System { what: "the boot id or the agent's own file", source };
     let identity = Identity::new(&config).map_err(system)?;
 
     let mut damaged = Vec::new();
     let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
-    let sent = or_damaged(state.sent(), &mut damaged).unwrap_or_default();
+    let sent = or_damaged(state.sent(), &mut damaged).unwrap_or_else(|| state.sent_in_room());
     let key = or_damaged(state.host_key(), &mut damaged).flatten();
+    let client = client.naming(key.as_ref().map(|key| key.public().id()));
     let sealing_key = match or_damaged(state.sealing_key(), &mut damaged).flatten() {
         Some(key) => key,
-        None => state.make_sealing_key().map_err(StartError::State)?,
+        // Without it on disk values show as changed after a restart, which is no reason to show nothing now.
+        None => state.make_sealing_key().or_else(|error| {
+            warn!("the key that seals values is not kept: {}", chain(&error));
+            random_key().map_err(StartError::State)
+        })?,
     };
     let mut collector = Collector::new(sealing_key, config.prefix.clone());
     if let Some(kept) = or_damaged(state.processes(), &mut damaged).flatten()
@@ -114,7 +120,17 @@ pub async fn run(
     let parts = Parts::new(config, state, Arc::clone(&keeper), client, trust, key, identity).map_err(no_thread)?;
 
     // Before the first question: what was stored, each thing verified as if it had just arrived.
-    take_up(&parts, sent, &mut damaged);
+    damaged.extend(parts.state.missing());
+    let sent = Sent { permit: take_up(&parts, sent, &mut damaged), ..sent };
+    let taken = sent.sequence.saturating_add(SEQUENCES);
+    let (on_disk, resumed) = (parts.state.named_permit(), parts.state.are_notes_lost());
+    let room = parts.writer.room(Sent { sequence: taken, ..sent }).await;
+    parts.kept_permit.store(if room.is_ok() { sent.permit } else { on_disk }, Ordering::Relaxed);
+    if let Err(error) = room {
+        // What is to be known after the next start has no place: until a controller was heard nobody can say
+        // what has been forgotten.
+        damaged.push(format!("{} cannot be written: {}", parts.config.state.display(), chain(&error)));
+    }
     for what in damaged {
         warn!("{what}");
         parts.step(Event::Damaged(Damage::Notes, what));
@@ -138,7 +154,7 @@ pub async fn run(
     tasks.spawn(server.serve_unix(unix));
     tasks.spawn(look::run(Arc::clone(&parts), eyes, pending, shutdown.clone()));
     tasks.spawn(follow::run(Arc::clone(&parts), shutdown.clone()));
-    tasks.spawn(report::run(Arc::clone(&parts), sent.sequence, shutdown.clone()));
+    tasks.spawn(report::run(Arc::clone(&parts), Begin { sequence: sent.sequence, taken, resumed }, shutdown.clone()));
     tasks.spawn(listen::run(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(acknowledge::run(Arc::clone(&parts), shutdown.clone()));
     tasks.spawn(store_floor(Arc::clone(&parts), shutdown.clone()));
@@ -171,8 +187,8 @@ fn or_damaged<T>(read: Result<T, StateError>, damaged: &mut Vec<String>) -> Opti
     read.map_err(|error| damaged.push(chain(&error))).ok()
 }
 
-/// Takes up what was stored.
-fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
+/// Takes up what was stored; the highest number of a permit that may have been named.
+fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) -> u64 {
     // The sets first: they have the times and keys by which permits and stops are judged.
     match parts.trust.active() {
         Ok(Some(set)) => parts.set_in_use(set),
@@ -214,7 +230,9 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) {
     let mut shared = parts.shared();
     shared.enrolment = enrolment;
     shared.stops = restored.stops.into_iter().map(|held| (held.stop.digest(), held)).collect();
-    shared.unacknowledged = restored.unacknowledged;
+    // What is in the runtime directory alone is tried again, and acknowledged then.
+    (shared.unacknowledged, shared.unstored) = (restored.unacknowledged, restored.unstored);
+    restored.permit
 }
 
 async fn store_floor(parts: Arc<Parts>, shutdown: CancellationToken) {

@@ -1,10 +1,14 @@
 //! The state directory: everything an agent keeps. Each file is replaced atomically and synced; a
-//! file that is there and cannot be used is an error that names it, never "nothing stored".
+//! file that is there and cannot be used is an error that names it, never "nothing stored". What must not be
+//! forgotten also finds its place on a full disk, and in memory where the disk takes nothing at all.
+
+mod fallback;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
@@ -18,8 +22,12 @@ use manifests::time::Time;
 use manifests::tree::FileList;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use fallback::{Fallback, StoredStop};
 
 /// The largest file of the state directory, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -29,6 +37,8 @@ const PROCESSES: &str = "processes.json";
 const ENROLMENT: &str = "enrolment.json";
 /// The largest such file, and the largest file list, in bytes.
 const PROCESSES_BYTES_MAX: u64 = 256 << 20;
+/// The largest document by which a host resumes, in bytes: evidence in its envelope.
+const RESUMING_BYTES_MAX: u64 = 8 << 20;
 /// The most stops kept.
 const STOPS_MAX: usize = 100_000;
 
@@ -38,6 +48,9 @@ pub struct StateDirectory {
     path: PathBuf,
     /// File lists in `loaded` that this process has written: of others nobody knows that they are whole.
     written: Mutex<BTreeSet<Digest>>,
+    fallback: Mutex<Fallback>,
+    /// The document by which this host resumes, where the disk does not take it.
+    resuming: PathBuf,
     _lock: Option<OwnedFd>,
 }
 
@@ -76,6 +89,12 @@ pub enum StateError {
         /// How long was waited.
         after: std::time::Duration,
     },
+    /// It is not on disk. What matters of it is in the runtime directory, if that takes it.
+    #[error("the disk does not take it: {why}")]
+    NotOnDisk {
+        /// What the disk said, in words.
+        why: String,
+    },
     /// No random numbers, or no key from them.
     #[error("cannot make a key")]
     Key(#[source] KeyError),
@@ -85,7 +104,7 @@ pub enum StateError {
 }
 
 /// A permit as stored, with the clocks of its receipt.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredPermit {
     received: Time,
@@ -100,19 +119,15 @@ impl StoredPermit {
         (Clocks { wall: self.received, boot_ms: self.boot_ms }, self.boot_id == boot_id)
     }
 
+    /// The number that it claims, to choose among several which one to verify.
+    pub fn claimed_number(&self) -> u64 {
+        self.permit.claimed().map_or(0, |permit| permit.number)
+    }
+
     /// The permit, to be verified again.
     pub fn into_permit(self) -> SealedPermit {
         self.permit
     }
-}
-
-/// A stop as stored, with the key that signed it: a stop outlives its key's place in the registry.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredStop {
-    key: PublicKey,
-    stop: Sealed<Stop>,
-    acknowledged: bool,
 }
 
 /// A stop that was on disk.
@@ -124,6 +139,8 @@ pub struct KeptStop {
     pub key: PublicKey,
     /// Whether a controller has the host's acknowledgement.
     pub acknowledged: bool,
+    /// It is on disk: what is in the runtime directory alone is neither that nor acknowledged.
+    pub on_disk: bool,
 }
 
 /// What the directory of stops holds.
@@ -135,13 +152,13 @@ pub struct KeptStops {
     pub damaged: Vec<StateError>,
 }
 
-/// What the last document said: neither number is ever named lower again.
+/// What documents may have said: neither number is ever named lower again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sent {
-    /// Its sequence.
+    /// The highest sequence that is taken: documents may have had every one up to it.
     pub sequence: u64,
-    /// Number of the last permit received.
+    /// The highest number of a permit that may have been named.
     pub permit: u64,
 }
 
@@ -153,28 +170,82 @@ struct WallClock {
 
 impl StateDirectory {
     /// Opens the directory, makes it (0700) if it is not there, keeps a second agent out, and removes
-    /// what a killed one left half-written.
+    /// what a killed one left half-written. `runtime` is where what the disk does not take is kept until the
+    /// machine ends.
     ///
     /// # Errors
     /// [`StateError::Open`], [`StateError::InUse`], [`StateError::Io`].
-    pub fn open(path: &Path) -> Result<Self, StateError> {
-        let open = |source| StateError::Open { path: path.to_owned(), source };
+    pub fn open(path: &Path, runtime: &Path) -> Result<Self, StateError> {
         durable::create_directory(path).map_err(StateError::Io)?;
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
-        let lock = rustix::fs::open(path.join("lock"), flags, Mode::RUSR | Mode::WUSR).map_err(|e| open(e.into()))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                durable::remove_temporaries(path).map_err(StateError::Io)?;
-                Ok(Self { path: path.to_owned(), written: Mutex::default(), _lock: Some(lock) })
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse { path: path.to_owned() }),
-            Err(error) => Err(open(error.into())),
+        let lock = lock(path)?;
+        // On a disk that takes nothing they stay, and harm nobody.
+        if let Err(error) = durable::remove_temporaries(path) {
+            warn!("{}", manifests::chain::chain(&error));
         }
+        Ok(Self::with(path, runtime, Some(lock)))
     }
 
     /// For reading beside a running agent.
-    pub fn read_only(path: &Path) -> Self {
-        Self { path: path.to_owned(), written: Mutex::default(), _lock: None }
+    pub fn read_only(path: &Path, runtime: &Path) -> Self {
+        Self::with(path, runtime, None)
+    }
+
+    fn with(path: &Path, runtime: &Path, lock: Option<OwnedFd>) -> Self {
+        Self {
+            path: path.to_owned(),
+            written: Mutex::default(),
+            fallback: Mutex::new(Fallback::read(path.join("room"), runtime.with_added_extension("room"))),
+            resuming: runtime.with_added_extension("resuming.json"),
+            _lock: lock,
+        }
+    }
+
+    fn fallback(&self) -> MutexGuard<'_, Fallback> {
+        self.fallback.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known to be missing, in words: a room that is damaged, or something that could not be written.
+    pub fn missing(&self) -> Vec<String> {
+        self.fallback().missing()
+    }
+
+    /// Whether it is not known any more what documents said last: this host had better say that it resumes.
+    pub fn are_notes_lost(&self) -> bool {
+        self.fallback().notes_lost
+    }
+
+    /// Takes room on the disk for what must not be forgotten, and writes to it what was kept, with `taken`. To be done before anything else is written.
+    ///
+    /// # Errors
+    /// [`StateError::NotOnDisk`]: this directory cannot be written at present.
+    pub fn take_room(&self, taken: Sent) -> Result<(), StateError> {
+        let mut fallback = self.fallback();
+        fallback.notes.sequence = fallback.notes.sequence.max(taken.sequence);
+        fallback.notes.permit = fallback.notes.permit.max(taken.permit);
+        let sent = Sent { sequence: fallback.notes.sequence, permit: fallback.notes.permit };
+        // Twice, so that a room that is lost costs no sequence; one of them is enough.
+        let _ = self.write_json("sequence.json", &sent);
+        fallback.take_room()
+    }
+
+    /// The highest number of a permit that may be named: it is on disk, and known after whatever may happen.
+    pub fn named_permit(&self) -> u64 {
+        let before = self.read_json::<Sent>("sequence.json").ok().flatten().unwrap_or_default();
+        self.fallback().permit_on_disk.max(before.permit)
+    }
+
+    /// Tries again what could not be written where it belongs. To be done now and then.
+    ///
+    /// # Errors
+    /// [`StateError::NotOnDisk`] if the disk still does not take it.
+    pub fn mend(&self) -> Result<(), StateError> {
+        let mut fallback = self.fallback();
+        fallback.mend_room()?;
+        while let Some(stop) = fallback.stops.first().cloned() {
+            self.write_stop(&stop)?;
+            fallback.stops.remove(0);
+        }
+        fallback.save_stops()
     }
 
     /// Where trusted metadata and target files are kept.
@@ -183,11 +254,7 @@ impl StateDirectory {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
-        match durable::read_limited(&self.path.join(name), FILE_BYTES_MAX) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(StateError::Io(error)),
-        }
+        read_if_there(&self.path.join(name), FILE_BYTES_MAX)
     }
 
     fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
@@ -274,26 +341,49 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Random`], [`StateError::Io`].
     pub fn make_sealing_key(&self) -> Result<[u8; 32], StateError> {
-        let mut key = [0; 32];
-        SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
+        let key = random_key()?;
         self.write("sealing.key", &key)?;
         Ok(key)
     }
 
-    /// What the last document that may have been sent said; zeros before the first.
+    /// What documents may have said; zeros before the first.
     ///
     /// # Errors
     /// [`StateError::Damaged`], [`StateError::Io`].
     pub fn sent(&self) -> Result<Sent, StateError> {
-        Ok(self.read_json("sequence.json")?.unwrap_or_default())
+        let (sent, noted) = (self.read_json::<Sent>("sequence.json")?.unwrap_or_default(), self.sent_in_room());
+        Ok(Sent { sequence: sent.sequence.max(noted.sequence), permit: sent.permit.max(noted.permit) })
     }
 
-    /// Stores what a document will say, before it is sent.
+    /// The same from the room alone, where the file is damaged.
+    pub fn sent_in_room(&self) -> Sent {
+        let fallback = self.fallback();
+        Sent { sequence: fallback.notes.sequence, permit: fallback.notes.permit }
+    }
+
+    /// Stores that documents may have sequences up to `sequence`, which are used only then.
     ///
     /// # Errors
-    /// [`StateError::Io`].
-    pub fn store_sent(&self, sent: Sent) -> Result<(), StateError> {
-        self.write_json("sequence.json", &sent)
+    /// [`StateError::NotOnDisk`].
+    pub fn store_sequence(&self, sequence: u64) -> Result<(), StateError> {
+        let mut fallback = self.fallback();
+        let sent = Sent { sequence: sequence.max(fallback.notes.sequence), permit: fallback.notes.permit };
+        fallback.notes.sequence = sent.sequence;
+        let file = self.write_json("sequence.json", &sent);
+        fallback.save_notes().or(file)
+    }
+
+    /// Gives back the sequences above `sequence` that no document had. Nothing may be sent after it.
+    ///
+    /// # Errors
+    /// [`StateError::NotOnDisk`].
+    pub fn give_back(&self, sequence: u64) -> Result<(), StateError> {
+        let mut fallback = self.fallback();
+        let sent = Sent { sequence, permit: fallback.notes.permit };
+        fallback.notes.sequence = sequence;
+        // Both or none: the higher of the two counts.
+        self.write_json("sequence.json", &sent)?;
+        fallback.save_notes()
     }
 
     /// The document by which this host resumes and to which there was no answer yet: the same bytes
@@ -302,7 +392,10 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Io`].
     pub fn resuming(&self) -> Result<Option<Vec<u8>>, StateError> {
-        self.read("resuming.json")
+        match read_if_there(&self.path.join("resuming.json"), RESUMING_BYTES_MAX)? {
+            None => read_if_there(&self.resuming, RESUMING_BYTES_MAX),
+            on_disk => Ok(on_disk),
+        }
     }
 
     /// Stores that document, before it is sent.
@@ -310,7 +403,10 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Io`].
     pub fn store_resuming(&self, document: &[u8]) -> Result<(), StateError> {
-        self.write("resuming.json", document)
+        self.write("resuming.json", document).inspect_err(|_| {
+            // Best effort: the error is told in any case.
+            let _ = room::replace_in_memory(&self.resuming, document);
+        })
     }
 
     /// What was known of running processes; none if nothing was kept. See [`crate::collect::Collector::recall`].
@@ -318,11 +414,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Io`].
     pub fn processes(&self) -> Result<Option<Vec<u8>>, StateError> {
-        match durable::read_limited(&self.path.join(PROCESSES), PROCESSES_BYTES_MAX) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(StateError::Io(error)),
-        }
+        read_if_there(&self.path.join(PROCESSES), PROCESSES_BYTES_MAX)
     }
 
     /// A file list that [`StateDirectory::processes`] names.
@@ -369,6 +461,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Io`].
     pub fn remove_resuming(&self) -> Result<(), StateError> {
+        let _ = std::fs::remove_file(&self.resuming); // Mostly not there.
         durable::remove(&self.path.join("resuming.json")).map_err(StateError::Io)
     }
 
@@ -377,15 +470,18 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Damaged`], [`StateError::Io`].
     pub fn floor(&self) -> Result<Time, StateError> {
-        Ok(self.read_json::<WallClock>("clock.json")?.map_or(Time::MIN, |clock| clock.last))
+        let floor = self.read_json::<WallClock>("clock.json")?.map_or(Time::MIN, |clock| clock.last);
+        Ok(floor.max(self.fallback().notes.floor))
     }
 
     /// Stores a wall clock time that has passed.
     ///
     /// # Errors
-    /// [`StateError::Io`].
+    /// [`StateError::NotOnDisk`].
     pub fn store_floor(&self, floor: Time) -> Result<(), StateError> {
-        self.write_json("clock.json", &WallClock { last: floor })
+        let mut fallback = self.fallback();
+        fallback.notes.floor = floor.max(Time::MIN);
+        self.write_json("clock.json", &WallClock { last: floor }).or_else(|_| fallback.save_notes())
     }
 
     /// A controller's word for the host's key; none before the first receipt that brought one.
@@ -404,33 +500,56 @@ impl StateDirectory {
         self.write_json(ENROLMENT, word)
     }
 
-    /// The newest permit.
+    /// The permits stored, of which the one with the highest number is the newest.
     ///
     /// # Errors
     /// [`StateError::Damaged`], [`StateError::Io`].
-    pub fn permit(&self) -> Result<Option<StoredPermit>, StateError> {
-        self.read_json("permit.json")
+    pub fn permits(&self) -> Result<Vec<StoredPermit>, StateError> {
+        let mut permits = self.fallback().permits()?;
+        permits.extend(self.read_json("permit.json")?);
+        Ok(permits)
     }
 
-    /// Stores the newest permit.
+    /// Stores the newest permit, and that its number may be named. `is_sound` says that nothing is known to be
+    /// damaged or missing any more.
     ///
     /// # Errors
-    /// [`StateError::Io`].
-    pub fn store_permit(&self, held: &HeldPermit, boot_id: &str) -> Result<(), StateError> {
+    /// [`StateError::NotOnDisk`].
+    pub fn store_permit(&self, held: &HeldPermit, boot_id: &str, is_sound: bool) -> Result<(), StateError> {
         let stored = StoredPermit {
             received: held.received.wall,
             boot_ms: held.received.boot_ms,
             boot_id: boot_id.to_owned(),
             permit: held.permit.sealed().clone(),
         };
-        self.write_json("permit.json", &stored)
+        let mut fallback = self.fallback();
+        let kept = self.write_json("permit.json", &stored).or_else(|_| fallback.save_permit(&stored));
+        // Even where the permit is not kept: from then on one before it does not count after a restart.
+        fallback.notes.permit = fallback.notes.permit.max(held.permit.number);
+        if is_sound && kept.is_ok() {
+            fallback.nothing_is_missing();
+        }
+        kept.and(fallback.save_notes())
     }
 
-    /// All stops on disk, by number.
+    /// All stops kept, by number.
     ///
     /// # Errors
     /// [`StateError::Io`].
     pub fn stops(&self) -> Result<KeptStops, StateError> {
+        let mut kept = self.stops_in_files()?;
+        for (stored, on_disk) in self.fallback().kept_stops() {
+            match stored.clone().verified(on_disk) {
+                Ok(stop) if kept.stops.iter().any(|other| other.stop.digest() == stop.stop.digest()) => {}
+                Ok(stop) => kept.stops.push(stop),
+                Err(error) => kept.damaged.push(self.damaged("room", &error.to_string())),
+            }
+        }
+        kept.stops.sort_by_key(|kept| kept.stop.number);
+        Ok(kept)
+    }
+
+    fn stops_in_files(&self) -> Result<KeptStops, StateError> {
         let directory = self.path.join("stops");
         let mut kept = KeptStops::default();
         let entries = match std::fs::read_dir(&directory) {
@@ -450,8 +569,7 @@ impl StateDirectory {
             }
             let read = self.read_json::<StoredStop>(&name).and_then(|stored| {
                 let stored = stored.ok_or_else(|| self.damaged(&name, "it is gone"))?;
-                let verified = stored.stop.verify([&stored.key]).map_err(|e| self.damaged(&name, &e.to_string()))?;
-                Ok(KeptStop { stop: verified, key: stored.key, acknowledged: stored.acknowledged })
+                stored.verified(true).map_err(|error| self.damaged(&name, &error.to_string()))
             });
             match read {
                 Ok(stop) => kept.stops.push(stop),
@@ -459,20 +577,64 @@ impl StateDirectory {
                 Err(error) => return Err(error),
             }
         }
-        kept.stops.sort_by_key(|kept| kept.stop.number);
         Ok(kept)
     }
 
     /// Stores a stop.
     ///
     /// # Errors
-    /// [`StateError::Io`].
+    /// [`StateError::NotOnDisk`]: it may be in the runtime directory, and may not be acknowledged.
     pub fn store_stop(&self, stop: &Verified<Stop>, key: &PublicKey, acknowledged: bool) -> Result<(), StateError> {
-        durable::create_directory(&self.path.join("stops")).map_err(StateError::Io)?;
         let stored = StoredStop { key: key.clone(), stop: stop.sealed().clone(), acknowledged };
+        let written = self.write_stop(&stored);
+        let mut fallback = self.fallback();
+        match written {
+            Ok(()) => fallback.has_file(&stored),
+            Err(_) => fallback.save_stop(stored),
+        }
+    }
+
+    fn write_stop(&self, stored: &StoredStop) -> Result<(), StateError> {
+        durable::create_directory(&self.path.join("stops")).map_err(StateError::Io)?;
+        let (number, digest) = stored.reference()?;
         // The digest keeps apart two stops that claim one number.
-        let name = format!("stops/{:010}-{}.json", stop.number, &stop.digest().hex()[..16]);
-        self.write_json(&name, &stored)
+        self.write_json(&format!("stops/{number:010}-{}.json", &digest.hex()[..16]), stored)
+    }
+}
+
+/// 32 random bytes.
+///
+/// # Errors
+/// [`StateError::Random`].
+pub fn random_key() -> Result<[u8; 32], StateError> {
+    let mut key = [0; 32];
+    SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
+    Ok(key)
+}
+
+fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>, StateError> {
+    match durable::read_limited(path, max) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(StateError::Io(error)),
+    }
+}
+
+// Where the lock's file cannot be made, on a full disk say, the directory itself is locked: the next agent
+// meets the same disk, or makes the file first.
+fn lock(path: &Path) -> Result<OwnedFd, StateError> {
+    let open = |source| StateError::Open { path: path.to_owned(), source };
+    let file = path.join("lock");
+    // For reading: a disk with a file that is open for writing cannot be remounted.
+    let read = OFlags::RDONLY | OFlags::CLOEXEC;
+    let lock = rustix::fs::open(&file, OFlags::CREATE | read, Mode::RUSR | Mode::WUSR)
+        .or_else(|_| rustix::fs::open(&file, read, Mode::empty()))
+        .or_else(|_| rustix::fs::open(path, read, Mode::empty()))
+        .map_err(|error| open(error.into()))?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => Err(StateError::InUse { path: path.to_owned() }),
+        Err(error) => Err(open(error.into())),
     }
 }
 
@@ -485,20 +647,23 @@ pub fn envelope_json<T: Document>(sealed: &Sealed<T>) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    fn open(path: &Path) -> Result<StateDirectory, StateError> {
+        StateDirectory::open(path, &path.join("gate.sock"))
+    }
+
     #[test]
     fn a_truncated_file_is_damage_not_absence() {
         let directory = tempfile::tempdir().unwrap();
-        let state = StateDirectory::open(directory.path()).unwrap();
+        let state = open(directory.path()).unwrap();
         assert_eq!(state.sent().unwrap(), Sent::default());
-        let sent = Sent { sequence: 7, permit: 3 };
-        state.store_sent(sent).unwrap();
-        assert_eq!(state.sent().unwrap(), sent);
+        state.store_sequence(7).unwrap();
+        assert_eq!(state.sent().unwrap(), Sent { sequence: 7, permit: 0 });
         for name in ["sequence.json", "clock.json", "permit.json", "host.key", "sealing.key"] {
             std::fs::write(directory.path().join(name), b"").unwrap();
         }
         assert!(matches!(state.sent(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.floor(), Err(StateError::Damaged { .. })));
-        assert!(matches!(state.permit(), Err(StateError::Damaged { .. })));
+        assert!(matches!(state.permits(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.host_key(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.sealing_key(), Err(StateError::Damaged { .. })));
     }
@@ -512,7 +677,7 @@ mod tests {
         let lists = BTreeMap::from([(digest, Arc::clone(&list))]);
         let path = directory.path().join("loaded").join(digest.hex());
         for damage in [None, Some("damaged"), Some("")] {
-            let state = StateDirectory::open(directory.path()).unwrap();
+            let state = open(directory.path()).unwrap();
             if let Some(damage) = damage {
                 std::fs::write(&path, damage).unwrap();
             }
@@ -528,7 +693,7 @@ mod tests {
             assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
         }
         // What is no longer named goes, and comes back whole.
-        let state = StateDirectory::open(directory.path()).unwrap();
+        let state = open(directory.path()).unwrap();
         state.store_processes(b"{}", &BTreeMap::new()).unwrap();
         assert!(!path.exists());
         state.store_processes(b"{}", &lists).unwrap();
@@ -538,7 +703,7 @@ mod tests {
     #[test]
     fn a_new_key_has_no_permit_and_has_acknowledged_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let state = StateDirectory::open(directory.path()).unwrap();
+        let state = open(directory.path()).unwrap();
         let controller = SigningKey::generate().unwrap();
         let stop = Stop {
             product: "p".parse().unwrap(),
@@ -552,14 +717,12 @@ mod tests {
         let stop = Sealed::seal(&stop, &controller).unwrap().verify([controller.public()]).unwrap();
         state.store_stop(&stop, controller.public(), true).unwrap();
         state.write("permit.json", b"{}").unwrap();
-        state.store_sent(Sent { sequence: 7, permit: 3 }).unwrap();
         let key = state.make_enrolling_key().unwrap();
         state.adopt_enrolling_key().unwrap();
         assert_eq!(state.host_key().unwrap().unwrap().public(), key.public());
-        assert!(state.permit().unwrap().is_none());
+        assert!(!directory.path().join("permit.json").exists());
         let kept = state.stops().unwrap().stops;
         assert_eq!(kept.iter().map(|kept| kept.acknowledged).collect::<Vec<_>>(), [false], "it still stops");
-        assert_eq!(state.sent().unwrap().permit, 3, "no number is named lower again");
     }
 
     #[test]
@@ -567,10 +730,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let half_written = directory.path().join(".sequence.json.7-0.tmp");
         std::fs::write(&half_written, b"").unwrap();
-        let _first = StateDirectory::open(directory.path()).unwrap();
+        let _first = open(directory.path()).unwrap();
         assert!(!half_written.exists());
         std::fs::write(&half_written, b"").unwrap();
-        assert!(matches!(StateDirectory::open(directory.path()), Err(StateError::InUse { .. })));
+        assert!(matches!(open(directory.path()), Err(StateError::InUse { .. })));
         assert!(half_written.exists(), "the first one's, and it may still be writing it");
     }
 }

@@ -161,7 +161,7 @@ impl Trust {
     /// [`TrustError`]; what was trusted before stays as it was, but for the steps that TUF keeps.
     pub fn refresh(&self, fetch: impl Fetch, before: Option<&Registry>, now: Time) -> Result<TrustedSet, TrustError> {
         let store = FileStore::new(self.directory.join("trust"));
-        let mut client = TufClient::new(&self.first_root, store, fetch).map_err(TrustError::Tuf)?;
+        let mut client = TufClient::new(&self.first_root, store, fetch).map_err(TrustError::Tuf)?.by_units(before);
         client.refresh(now).map_err(TrustError::Tuf)?;
         match client.delegated(LIFTS) {
             Ok(_) | Err(TufError::NoSuchRole { .. }) => {}

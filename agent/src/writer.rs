@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
 use manifests::gate::Gate;
 use manifests::key::PublicKey;
+use manifests::outcome::Verdict;
 use manifests::stop::Stop;
 use manifests::tree::FileList;
 use tokio::sync::oneshot;
@@ -24,7 +26,8 @@ use tracing::info;
 use crate::parts::Parts;
 use crate::state::{KeptStop, Sent, StateError};
 
-/// How long a document waits until what it says is kept. Beyond it the disk counts as one that takes nothing.
+/// How long the start waits for the disk, and a document by which the host resumes. Beyond it the disk counts as
+/// one that takes nothing. No other document waits.
 const KEPT_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is to be done.
@@ -43,8 +46,14 @@ enum Job {
     Enrolment(Sealed<Enrolled>),
     /// Keep what is known of running processes: what was put down last.
     Processes,
-    /// Keep what a document will say.
-    Sent(Sent, Done),
+    /// Take room on the disk, and what documents may say.
+    Room(Sent, Done),
+    /// Keep that sequences up to the one asked for last are taken.
+    Sequence,
+    /// Keep that sequences up to this one are taken, while somebody waits.
+    SequenceNow(u64, Done),
+    /// Give back the sequences above this one: nothing more is sent.
+    GiveBack(u64),
     /// Keep the document by which this host resumes; nothing once it was answered.
     Resuming(Option<Vec<u8>>, Done),
     /// Say that all before it is done.
@@ -65,6 +74,7 @@ struct Waiting {
     permit: bool,
     activate: bool,
     floor: bool,
+    sequence: Option<u64>,
     processes: Option<Processes>,
     /// The newest of them could not be kept.
     processes_failed: bool,
@@ -161,18 +171,40 @@ impl Writer {
         self.taken(|waiting| std::mem::take(&mut waiting.processes_failed))
     }
 
-    /// Keeps what a document will say.
+    /// At start: takes room on the disk, and what documents may say.
+    ///
+    /// # Errors
+    /// [`StateError`] if this disk cannot be written; [`StateError::Slow`] if it takes too long.
+    pub async fn room(&self, taken: Sent) -> Result<(), StateError> {
+        self.kept(|done| Job::Room(taken, done)).await
+    }
+
+    /// Takes sequences up to `sequence`, later.
+    pub fn sequence(&self, sequence: u64) {
+        self.taken(|waiting| {
+            if waiting.sequence.replace(sequence).is_none() {
+                self.put(Job::Sequence);
+            }
+        });
+    }
+
+    /// Takes sequences up to `sequence`, and waits for it.
     ///
     /// # Errors
     /// [`StateError`]; [`StateError::Slow`] if it takes too long, and may be kept later.
-    pub async fn sent(&self, sent: Sent) -> Result<(), StateError> {
-        self.kept(|done| Job::Sent(sent, done)).await
+    pub async fn sequence_now(&self, sequence: u64) -> Result<(), StateError> {
+        self.kept(|done| Job::SequenceNow(sequence, done)).await
+    }
+
+    /// Gives back the sequences above `sequence`, later. Nothing may be sent after it.
+    pub fn give_back(&self, sequence: u64) {
+        self.put(Job::GiveBack(sequence));
     }
 
     /// Keeps the document by which this host resumes; nothing once it was answered.
     ///
     /// # Errors
-    /// As [`Writer::sent`].
+    /// As [`Writer::sequence_now`].
     pub async fn resuming(&self, document: Option<Vec<u8>>) -> Result<(), StateError> {
         self.kept(|done| Job::Resuming(document, done)).await
     }
@@ -213,6 +245,10 @@ impl Parts {
                 if let Some(Err(error)) = kept {
                     self.trouble("the time cannot be stored", &error);
                 }
+                // Now and then, and not with each thing to be written: a disk may take long to say no.
+                if let Err(error) = self.state.mend() {
+                    self.trouble("the state directory cannot be written", &error);
+                }
             }
             Job::Stop(stop, key) => self.keep_stop(stop, key),
             Job::Acknowledged(kept) => {
@@ -233,7 +269,19 @@ impl Parts {
                 }
             }
             // Nobody may wait any more.
-            Job::Sent(sent, done) => _ = done.send(self.state.store_sent(sent)),
+            Job::Room(taken, done) => _ = done.send(self.state.take_room(taken)),
+            Job::SequenceNow(sequence, done) => _ = done.send(self.state.store_sequence(sequence)),
+            Job::Sequence => {
+                let Some(sequence) = writer.taken(|waiting| waiting.sequence.take()) else { return };
+                if let Err(error) = self.state.store_sequence(sequence) {
+                    self.trouble("sequences cannot be taken; without them this host resumes after a restart", &error);
+                }
+            }
+            Job::GiveBack(sequence) => {
+                if let Err(error) = self.state.give_back(sequence) {
+                    self.trouble("sequences cannot be given back, and are left out", &error);
+                }
+            }
             Job::Resuming(Some(document), done) => _ = done.send(self.state.store_resuming(&document)),
             Job::Resuming(None, done) => _ = done.send(self.state.remove_resuming()),
             Job::Flush(done) => _ = done.send(()),
@@ -242,9 +290,12 @@ impl Parts {
 
     // A permit that could not be stored still counts until the next start.
     fn keep_permit(&self) {
-        let Some(held) = self.keeper.read(|gate| gate.permit().cloned()).flatten() else { return };
-        if let Err(error) = self.state.store_permit(&held, &self.identity.boot_id) {
-            self.trouble("the permit counts now, and not after a restart", &error);
+        let read = |gate: &Gate| (gate.permit().cloned(), gate.damaged().is_none());
+        let Some((Some(held), is_sound)) = self.keeper.read(read) else { return };
+        match self.state.store_permit(&held, &self.identity.boot_id, is_sound && held.permit.verdict == Verdict::Issue)
+        {
+            Ok(()) => _ = self.kept_permit.fetch_max(held.permit.number, Ordering::Relaxed),
+            Err(error) => self.trouble("the permit counts now; whether after a restart, the disk does not say", &error),
         }
     }
 
@@ -261,10 +312,12 @@ impl Parts {
         let stored = self.state.store_stop(&stop, &key, false);
         self.shared().storing.remove(&stop.digest());
         match stored {
-            Ok(()) => self.shared().unacknowledged.push(KeptStop { stop, key, acknowledged: false }),
+            Ok(()) => {
+                self.shared().unacknowledged.push(KeptStop { stop, key, acknowledged: false, on_disk: true });
+            }
             Err(error) => {
                 self.trouble("the stop counts now, and cannot be acknowledged yet", &error);
-                self.shared().unstored.push(stop);
+                self.shared().unstored.push(KeptStop { stop, key, acknowledged: false, on_disk: false });
             }
         }
         self.acknowledge.notify_one();
@@ -291,9 +344,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_document_does_not_wait_for_ever_for_a_disk_that_hangs() {
+    async fn nobody_waits_for_ever_for_a_disk_that_hangs() {
         let (writer, _jobs) = new();
-        let kept = writer.sent(Sent { sequence: 1, permit: 0 }).await;
+        let kept = writer.room(Sent::default()).await;
         assert!(matches!(kept, Err(StateError::Slow { .. })), "{kept:?}");
         writer.flush(Duration::from_secs(3600)).await;
         // And a thread that is gone keeps nobody.

@@ -415,6 +415,9 @@ fn what_a_process_sees_elsewhere_is_compared() {
     fs::write(&file, "lock=shared\n").unwrap();
     let seen = look(&mut Collector::new([7; 32], None), &baseline);
     assert_eq!(seen.loaded, elsewhere(file.to_str().unwrap()));
+    // That is the configuration's too, so that its settings are judged by it.
+    let state = Collector::new([7; 32], None).pass(&baseline, None, &Limits::default(), &|| {}).state;
+    assert_eq!(state.readers[&"c".parse().unwrap()].elsewhere, [file.to_str().unwrap()]);
     // A layer that the process alone sees.
     fs::write(&file, "lock=exclusive\n").unwrap();
     for directory in [&host.root, &evil] {

@@ -17,17 +17,34 @@ use manifests::stop::Stop;
 use tokio::sync::{OwnedMutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::body::Budget;
+use crate::body::Budgets;
 use crate::health::Health;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::streams::{StreamEvent, Streams};
+use crate::tokens::Tokens;
 use crate::unlisted::Unlisted;
 
 /// Hosts by the key they speak with.
 pub type Keys = HashMap<KeyId, (HostId, PublicKey)>;
+
+/// A stop, ready to be served.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedStop {
+    /// As it was signed.
+    pub(crate) sealed: Sealed<Stop>,
+    /// As it goes over streams.
+    pub(crate) event: StreamEvent,
+}
+
+impl From<Sealed<Stop>> for ServedStop {
+    fn from(sealed: Sealed<Stop>) -> Self {
+        let event = StreamEvent::new(&HostEvent::Stop(sealed.clone()));
+        Self { sealed, event }
+    }
+}
 
 /// Stops as they were signed, by digest.
 pub type Stops = HashMap<Digest, Sealed<Stop>>;
@@ -43,10 +60,12 @@ pub struct App {
     fleet: RwLock<Fleet>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
-    /// Every stop as it was signed.
-    stops: RwLock<Stops>,
+    /// Every stop as it was signed, by digest, and as it goes over streams: made once for all hosts.
+    stops: RwLock<HashMap<Digest, ServedStop>>,
     /// Stops under keys that the registry does not list.
     pub unlisted: Unlisted,
+    /// Tokens of operators and hosts.
+    pub tokens: Tokens,
     /// Its id in the registry.
     pub id: ControllerId,
     /// Signs permits and stops, and its word for hosts' keys.
@@ -66,7 +85,7 @@ pub struct App {
     /// Whether the store can be written.
     pub health: Health,
     /// What bodies may take of memory.
-    pub bodies: Budget,
+    pub bodies: Budgets,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -79,6 +98,7 @@ impl App {
         fleet: Fleet,
         keys: Keys,
         stops: Stops,
+        tokens: Tokens,
         permit_key: SigningKey,
         repository: Repository,
         events: broadcast::Sender<Arc<FleetEvent>>,
@@ -91,8 +111,9 @@ impl App {
             writer,
             fleet: RwLock::new(fleet),
             keys: RwLock::new(keys),
-            stops: RwLock::new(stops),
+            stops: RwLock::new(stops.into_iter().map(|(digest, stop)| (digest, ServedStop::from(stop))).collect()),
             unlisted: Unlisted::default(),
+            tokens,
             permit_key,
             id: repository.id().clone(),
             tuf_directory: repository.directory().to_owned(),
@@ -102,7 +123,7 @@ impl App {
             events,
             sessions,
             health: Health::default(),
-            bodies: Budget::default(),
+            bodies: Budgets::default(),
             shutdown,
         }
     }
@@ -122,11 +143,11 @@ impl App {
         self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, Stops> {
+    pub(crate) fn stops(&self) -> RwLockReadGuard<'_, HashMap<Digest, ServedStop>> {
         self.stops.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, Stops> {
+    pub(crate) fn stops_mut(&self) -> RwLockWriteGuard<'_, HashMap<Digest, ServedStop>> {
         self.stops.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,6 +176,12 @@ impl App {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let (_, key) = keys.get(&key)?;
         Some(Enrolled { product, host: host.clone(), key: key.clone(), generation, controller: self.id.clone() })
+    }
+
+    /// The host that is enrolled with the key of this id.
+    pub fn host_of(&self, key: &KeyId) -> Option<HostId> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(key).map(|(host, _)| host.clone())
     }
 
     /// Whether another host has this key, under whatever id: keys stored before ids were held to one

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use manifests::digest::Digest;
 
 use crate::app::App;
+use crate::body;
 use crate::error::HttpError;
 use crate::role::Role;
-use crate::store::StoreError;
+use crate::server::connection::Connection;
 
 /// Longest token read, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
@@ -36,7 +39,7 @@ pub struct Operator {
     /// The name that stands in stops and publishes.
     pub name: String,
     /// The token: for how long it is good is asked again by whoever answers for long.
-    token: Arc<str>,
+    token: Digest,
     /// The least role that the route asks for.
     needs: Role,
 }
@@ -50,12 +53,9 @@ impl std::fmt::Debug for Operator {
 
 impl Operator {
     /// Whether the token is still that operator's, with the role that the route asks for.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub(crate) async fn is_still_known(&self, app: &App) -> Result<bool, StoreError> {
-        let known = app.store.operator(&self.token).await?;
-        Ok(known.is_some_and(|(name, role)| name == self.name && role >= self.needs))
+    pub(crate) fn is_still_known(&self, app: &App) -> bool {
+        let known = app.tokens.known_operator(&self.token);
+        known.is_some_and(|(name, role)| name == self.name && role >= self.needs)
     }
 }
 
@@ -77,20 +77,34 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, HttpError> {
 /// Lets a request through to its handler if its operator has the role.
 pub async fn require(State((app, role)): State<(Arc<App>, Role)>, mut request: Request, next: Next) -> Response {
     // Taken out first: a request cannot be looked at by several threads.
-    let token = bearer(request.headers()).map(str::to_owned);
+    let token = bearer(request.headers()).map(|token| Digest::of(token.as_bytes()));
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let checked = async {
         let token = token?;
-        let (name, has) =
-            app.store.operator(&token).await?.ok_or_else(|| HttpError::token("the token is not known"))?;
+        let known = app.tokens.operator(&app.store, &token).await;
+        let (name, has) = known.ok_or_else(|| HttpError::token("the token is not known"))?;
+        if let Some(connection) = &connection {
+            connection.is_operator(token);
+        }
         if has < role {
             return Err(HttpError::forbidden("role", format!("{name} is {has}; this needs {role}")));
         }
-        Ok(Operator { name, token: token.into(), needs: role })
+        Ok(Operator { name, token, needs: role })
     };
     match checked.await {
         Ok(operator) => {
             request.extensions_mut().insert(operator);
-            next.run(request).await
+            // Lists are made before they are sent: of one connection a few at once, however many are asked for.
+            let looks = request.method().is_safe();
+            let place = match connection.filter(|_| looks) {
+                Some(connection) => Arc::clone(connection.answers()).acquire_owned().await.ok(),
+                None => None,
+            };
+            let answer = next.run(request).await;
+            match answer.body().size_hint().exact() {
+                Some(_) => answer.map(|body| body::held_with(body, place)),
+                None => answer, // A stream.
+            }
         }
         Err(failure) => failure.into_response(),
     }

@@ -133,7 +133,7 @@ impl From<WriteError> for HttpError {
             }
             WriteError::Stop(ref why) => Self::new(StatusCode::BAD_REQUEST, why.code(), error.to_string()),
             WriteError::Seal(error) => error.into(),
-            WriteError::Full | WriteError::Closed => Self::unavailable(error.to_string()),
+            WriteError::Full | WriteError::Superseded | WriteError::Closed => Self::unavailable(error.to_string()),
         }
     }
 }

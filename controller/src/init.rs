@@ -41,38 +41,94 @@ pub struct Args {
     pub names: Vec<String>,
 }
 
-/// Makes the directory.
+/// What is made, in the order in which it is put in place. The last one makes the directory a controller's.
+const MADE: [&str; 9] =
+    ["keys", "ca.pem", "ca.key", "tls.key", "tls.pem", "controller.db", "controller.lock", "admin.token", PUBLIC];
+const PUBLIC: &str = "controller.json";
+/// Where it is made: what is found here was cut off.
+const UNFINISHED: &str = ".init";
+
+/// Makes the directory, or leaves it as it was.
 ///
 /// # Errors
 /// If it holds a controller already, or cannot be written.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let data = Data::new(args.data);
     let shown = data.directory().display().to_string();
-    if ["controller.json", "controller.db", "ca.pem", "keys"].iter().any(|name| data.path(name).exists()) {
+    // What an `init` left that was killed is no controller, and nobody has seen its keys.
+    if data.path(UNFINISHED).exists() && !data.path(PUBLIC).exists() {
+        remove(&data).with_context(|| format!("{shown} holds an unfinished controller that cannot be removed"))?;
+    }
+    if MADE.iter().any(|name| data.path(name).exists()) {
         bail!("{shown} holds a controller already; choose another directory");
     }
+    let was_there = data.directory().exists();
+    let id = args.id.clone();
+    let names = if args.names.is_empty() { vec!["127.0.0.1".to_owned(), "localhost".to_owned()] } else { args.names };
+    if let Err(error) = make(&data, args.id, args.product, names).await {
+        // Best effort: the first error is the one worth telling.
+        let _ = remove(&data);
+        if !was_there {
+            let _ = std::fs::remove_dir(data.directory());
+        }
+        return Err(error.context(format!("nothing was made in {shown}")));
+    }
+    println!("controller {id} is made in {shown}; what to do next:");
+    println!("1. Give {shown}/controller.json to the release managers: it goes into their registry and their root.");
+    println!("2. Give {shown}/ca.pem to every host, and with {shown}/admin.token to the first operator.");
+    println!("3. Keep a copy of {shown}/keys and {shown}/ca.key where nobody else reads it.");
+    println!("4. With the release managers' first root: sekisho-controller serve --data {shown} --root root.json \\");
+    println!("       --listen ADDRESS:8443; they publish to it then.");
+    Ok(())
+}
+
+async fn make(data: &Data, id: ControllerId, product: ProductId, names: Vec<String>) -> anyhow::Result<()> {
+    let shown = data.directory().display();
     durable::create_directory(data.directory())?;
     std::fs::set_permissions(data.directory(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .with_context(|| format!("cannot make {shown} private"))?;
-    durable::create_directory(&data.path("keys"))?;
-    let names = if args.names.is_empty() { vec!["127.0.0.1".to_owned(), "localhost".to_owned()] } else { args.names };
-    certificates(&data, &args.id, names)?;
+    let new = Data::new(data.path(UNFINISHED));
+    durable::create_directory(&new.path("keys"))?;
+    certificates(&new, &id, names)?;
     let mut keys = Vec::new();
     for name in ["permit", "log", "snapshot", "timestamp"] {
         let key = SigningKey::generate()?;
-        data.write(&format!("keys/{name}.pem"), key.to_pkcs8_v1_pem().as_bytes())?;
+        new.write(&format!("keys/{name}.pem"), key.to_pkcs8_v1_pem().as_bytes())?;
         keys.push(key.public().clone());
     }
     let Ok([permit_key, log_key, snapshot_key, timestamp_key]) = <[_; 4]>::try_from(keys) else {
         bail!("four keys were made and not four came out");
     };
-    let mut connection = store::create(data.directory(), args.id.as_str(), &args.product).await?;
+    let mut connection = store::create(new.directory(), id.as_str(), &product).await?;
     let admin = token::random()?;
     connection.add_operator(&admin, "admin", Role::Admin, clock::now()).await?;
-    data.write("admin.token", format!("{}\n", admin.as_str()).as_bytes())?;
-    // Last: a directory without it is not a controller's.
-    let public = PublicHalf { id: args.id, permit_key, log_key, snapshot_key, timestamp_key };
-    data.write("controller.json", format!("{}\n", serde_json::to_string_pretty(&public)?).as_bytes())?;
+    connection.close().await?;
+    new.write("admin.token", format!("{}\n", admin.as_str()).as_bytes())?;
+    let public = PublicHalf { id, permit_key, log_key, snapshot_key, timestamp_key };
+    new.write(PUBLIC, format!("{}\n", serde_json::to_string_pretty(&public)?).as_bytes())?;
+    durable::sync_directory(new.directory()).with_context(|| format!("cannot sync {shown}"))?;
+    for name in MADE {
+        std::fs::rename(new.path(name), data.path(name)).with_context(|| format!("cannot put {name} in place"))?;
+        durable::sync_directory(data.directory()).with_context(|| format!("cannot sync {shown}"))?;
+    }
+    // What is left over holds nothing any more, and a directory with the last file is a controller's.
+    let _ = std::fs::remove_dir_all(new.directory());
+    Ok(())
+}
+
+/// Removes what an unfinished `init` has made, and nothing else; the mark of it last.
+fn remove(data: &Data) -> std::io::Result<()> {
+    for path in MADE.iter().rev().chain([&UNFINISHED]).map(|name| data.path(name)) {
+        let removed = match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(&path),
+            Ok(_) => std::fs::remove_file(&path),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     Ok(())
 }
 

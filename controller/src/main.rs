@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use controller::serve::Addresses;
 use controller::{init, serve, token};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -72,7 +73,14 @@ fn run(command: Command) -> anyhow::Result<()> {
                         _ = interrupt.recv() => {}
                     }
                 };
-                serve::run(args, |address| println!("listening on https://{address}"), stop).await
+                let ready = |Addresses { listen, operators }| {
+                    // The line that others wait for comes last.
+                    if let Some(own) = operators {
+                        println!("operators on https://{own}");
+                    }
+                    println!("listening on https://{listen}");
+                };
+                serve::run(args, ready, stop).await
             }
         }
     })

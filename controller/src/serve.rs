@@ -13,6 +13,7 @@ use manifests::fleet::Change;
 use manifests::time::{Span, Time};
 use manifests::tuf::ROOT_BYTES_MAX;
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::broadcast;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -22,10 +23,14 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::chain::chain;
 use crate::data::Data;
+use crate::descriptors::{self, OPERATORS_LISTENER_MAX, Plan};
 use crate::queue::Writer;
 use crate::repository::{ControllerIdentity, Repository};
+use crate::server::Entrance;
+use crate::server::connection::Pools;
 use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
+use crate::tokens::{LOOK, Tokens};
 use crate::{clock, follow, load, router, server, writer};
 
 /// Events that a reader may lag behind before it must read the store.
@@ -47,16 +52,61 @@ pub struct Args {
     /// Address to listen on; port 0 lets the system choose
     #[arg(long)]
     pub listen: SocketAddr,
+    /// A second address, for operators alone, which nobody else can keep busy
+    #[arg(long)]
+    pub operators: Option<SocketAddr>,
     /// Whom to take over from.
     #[command(flatten)]
     pub follow: follow::Args,
+}
+
+/// Where a controller answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Everybody.
+    pub listen: SocketAddr,
+    /// Operators.
+    pub operators: Option<SocketAddr>,
+}
+
+/// Threads kept for the writer and for the operators' own listener: whatever a crowd does to the others,
+/// the system gives these their part of the processor.
+struct Kept(Option<Runtime>);
+
+/// How many: one may be judging a fleet.
+const KEPT_THREADS: usize = 2;
+
+impl Kept {
+    fn new() -> std::io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(KEPT_THREADS)
+            .thread_name("sekisho-kept")
+            .enable_all()
+            .build()
+            .map(|kept| Self(Some(kept)))
+    }
+
+    fn handle(&self) -> Handle {
+        // There until it is dropped.
+        self.0.as_ref().map_or_else(Handle::current, |kept| kept.handle().clone())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // A runtime that waited for its tasks here would block whoever drives this one.
+        if let Some(kept) = self.0.take() {
+            kept.shutdown_background();
+        }
+    }
 }
 
 /// Serves until `shutdown`. `ready` is told the address when requests are answered.
 ///
 /// # Errors
 /// If the directory is not a controller's, is damaged, or is served already.
-pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let data = Data::new(args.data);
     let now = clock::now();
     // The lock first: two controllers on one directory must not even read.
@@ -115,7 +165,21 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     let tls = tls(&data)?;
     let followed = follow::Followed::new(&args.follow).context("the controller to follow cannot be asked")?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let kept = Kept::new().context("cannot start threads")?;
+    let own = match args.operators {
+        Some(address) => {
+            let _inside = kept.handle().enter();
+            let own = std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+            own.set_nonblocking(true)?;
+            Some(TcpListener::from_std(own)?)
+        }
+        None => None,
+    };
+    let operators = own.as_ref().map(TcpListener::local_addr).transpose()?;
     let address = listener.local_addr()?;
+    let plan = Plan::of(descriptors::raise());
+    let pools = Pools::new(plan);
+    let tokens = Tokens::load(&store).await.context("the tokens cannot be read")?;
     let (writer, queue) = Writer::new();
     let (events, _) = broadcast::channel(EVENTS_WAITING_MAX);
     let sessions = Sessions::new().map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
@@ -133,6 +197,7 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         fleet,
         loaded.keys,
         loaded.stops,
+        tokens,
         permit_key,
         repository,
         events,
@@ -140,14 +205,28 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
         stop.clone(),
     ));
     writer::save_start(&mut connection, &app, &change).await?;
-    let mut writing = tokio::spawn(writer::run(Arc::clone(&app), connection, queue));
-    let renewing = tokio::spawn(renew(Arc::clone(&app)));
+    let mut writing = kept.handle().spawn(writer::run(Arc::clone(&app), connection, queue));
+    let renewing = kept.handle().spawn(renew(Arc::clone(&app)));
     if let Some(followed) = followed {
         tokio::spawn(follow::run(Arc::clone(&app), followed));
     }
-    let serving = tokio::spawn(server::serve(listener, tls, router::router(Arc::clone(&app)), stop.clone()));
-    tracing::info!(controller = id, %address, "serving");
-    ready(address);
+    let looking = kept.handle().spawn(look_for_tokens(Arc::clone(&app), pools.clone()));
+    let router = router::router(Arc::clone(&app));
+    let own = own.map(|listener| {
+        let pools = pools.with_own_strangers(OPERATORS_LISTENER_MAX);
+        let entrance = Entrance { listener, pools, most: plan.operators + OPERATORS_LISTENER_MAX, operators: true };
+        kept.handle().spawn(server::serve(entrance, Arc::clone(&tls), router.clone(), stop.clone()))
+    });
+    let entrance = Entrance { listener, pools, most: plan.total(), operators: false };
+    let serving = tokio::spawn(server::serve(entrance, tls, router, stop.clone()));
+    tracing::info!(
+        controller = id,
+        %address,
+        operators = operators.as_ref().map(tracing::field::display),
+        connections = ?plan,
+        "serving"
+    );
+    ready(Addresses { listen: address, operators });
     let ended = tokio::select! {
         () = shutdown => None,
         // Without it nothing can be answered; a new process starts from what is on disk.
@@ -156,12 +235,26 @@ pub async fn run(args: Args, ready: impl FnOnce(SocketAddr), shutdown: impl Futu
     tracing::info!("stopping");
     stop.cancel();
     renewing.abort();
+    looking.abort();
     serving.await.context("the server failed")?;
+    if let Some(own) = own {
+        own.await.context("the operators' server failed")?;
+    }
     let ended = match ended {
         Some(ended) => ended,
         None => writing.await,
     };
     ended.context("the writer failed")?.context("the disk failed")
+}
+
+/// Keeps the tokens in memory as the store has them; connections of those that are gone end.
+async fn look_for_tokens(app: Arc<App>, pools: Pools) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // Whoever brought an unknown token may have seen the news first: the connections are looked at each time.
+        app.tokens.look(&app.store).await;
+        pools.end_operators(|token| app.tokens.known_operator(token).is_some());
+    }
 }
 
 /// Keeps timestamp and snapshot fresh. The repository is held until everybody knows, so that no publish comes between.

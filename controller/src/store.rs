@@ -12,6 +12,7 @@
 mod columns;
 mod events;
 mod hosts;
+mod named;
 mod publishes;
 mod set_back;
 mod stops;
@@ -28,6 +29,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool};
 
 pub use hosts::StateRow;
+pub use named::LISTS_BYTES_MAX;
 pub use publishes::PublishRow;
 pub(crate) use stops::broken_chain;
 pub use tokens::TokenUse;
@@ -94,6 +96,8 @@ impl StoreError {
 pub struct Store {
     path: PathBuf,
     readers: SqlitePool,
+    /// For tokens alone: who reads long lists of events must not keep an operator out.
+    tokens: SqlitePool,
     // Released by the system when the process ends, however it ends.
     _lock: File,
 }
@@ -116,7 +120,8 @@ impl Store {
         migrating.close().await;
         let readers =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options(&path).read_only(true)).await?;
-        Ok(Self { path, readers, _lock: lock })
+        let tokens = SqlitePoolOptions::new().max_connections(1).connect_with(options(&path).read_only(true)).await?;
+        Ok(Self { path, readers, tokens, _lock: lock })
     }
 
     /// The connection that writes.
@@ -139,6 +144,14 @@ impl Connection {
     /// [`StoreError::Database`] if there is no database yet.
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
         Self::to(&database(directory)).await
+    }
+
+    /// Ends it. The last connection of a database leaves all that was written in the one file.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn close(self) -> Result<(), StoreError> {
+        Ok(self.0.close().await?)
     }
 
     async fn to(path: &Path) -> Result<Self, StoreError> {
@@ -207,6 +220,8 @@ pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<C
     let store = Store::open(directory).await?;
     let mut connection = store.writer().await?;
     connection.save_controller(id, product).await?;
+    // No reader may be left: the last connection that is closed puts everything into one file.
+    store.readers.close().await;
     Ok(connection)
 }
 

@@ -14,8 +14,9 @@ use manifests::envelope::Sealed;
 use manifests::fleet::Change;
 use manifests::permit::Permit;
 use manifests::stop::Stop;
+use tokio::time::Instant;
 
-use crate::app::App;
+use crate::app::{App, ServedStop};
 use crate::chain::chain;
 use crate::queue::{Queue, Reply, WriteError, WriterCommand};
 use crate::store::{Connection, StoreError, Transaction};
@@ -24,10 +25,11 @@ use crate::{clock, load};
 
 /// Requests written in one transaction at most.
 const BATCH_MAX: usize = 512;
-/// Events kept; older ones go.
-const EVENTS_KEPT: u64 = 1_000_000;
 /// How often the clock is looked at for hosts that fell silent.
 const TICK: Duration = Duration::from_millis(200);
+/// How often states and lists that nobody names are dropped, and when for the first time.
+const COLLECTION: Duration = Duration::from_secs(3600);
+const FIRST_COLLECTION: Duration = Duration::from_secs(300);
 
 /// What is told when a batch is on disk.
 type Told = Box<dyn FnOnce(&App) + Send>;
@@ -48,20 +50,22 @@ fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, WriteError>) -> 
 pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Queue) -> Result<(), StoreError> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut collections = tokio::time::interval_at(Instant::now() + FIRST_COLLECTION, COLLECTION);
+    collections.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut intact = true;
     loop {
-        let mut batch = Vec::new();
-        tokio::select! {
+        let first = tokio::select! {
             biased;
             () = app.shutdown.cancelled() => return Ok(()),
-            _ = ticks.tick() => if app.fleet().wake().is_some_and(|wake| wake <= clock::now()) {
-                batch.push(WriterCommand::Tick);
-            },
-            count = queue.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return Ok(()) },
-        }
-        if batch.is_empty() {
-            continue;
-        }
+            _ = ticks.tick() => {
+                if app.fleet().wake().is_none_or(|wake| wake > clock::now()) {
+                    continue;
+                }
+                WriterCommand::Tick
+            }
+            _ = collections.tick() => WriterCommand::Collect,
+            command = queue.first() => command,
+        };
         if !intact {
             match reload(&app, &mut connection).await {
                 Ok(()) => intact = true,
@@ -72,7 +76,7 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
                 }
             }
         }
-        if let Err(error) = write(&app, &mut connection, batch).await {
+        if let Err(error) = write(&app, &mut connection, first, &mut queue).await {
             tracing::error!(error = chain(&error), "a batch could not be written");
             if error.is_disk_failure() {
                 return Err(error);
@@ -82,13 +86,28 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
     }
 }
 
-async fn write(app: &Arc<App>, connection: &mut Connection, batch: Vec<WriterCommand>) -> Result<(), StoreError> {
+/// Writes `first` and what waits behind it in one transaction. What an operator waits for is written by
+/// itself, and comes before the rest of a batch that has begun.
+async fn write(
+    app: &Arc<App>,
+    connection: &mut Connection,
+    first: WriterCommand,
+    queue: &mut Queue,
+) -> Result<(), StoreError> {
     // Dropped without a commit it is rolled back, and so are the replies: 503.
     let mut transaction = connection.begin().await?;
     let mut change = Change::default();
     let mut told = Vec::new();
-    for command in batch {
+    let operators = first.is_operators();
+    let mut next = Some(first);
+    while let Some(command) = next {
         told.push(apply::apply(app, &mut transaction, command, &mut change).await?);
+        next = match operators {
+            _ if told.len() >= BATCH_MAX => None,
+            true => queue.next_of_operators(),
+            false if queue.has_operators() => None,
+            false => queue.next(),
+        };
     }
     save(app, &mut transaction, &change).await?;
     transaction.commit().await?;
@@ -114,7 +133,7 @@ async fn save(app: &App, transaction: &mut Transaction<'_>, change: &Change) -> 
         }
     }
     for event in &change.events {
-        transaction.event(event, EVENTS_KEPT).await?;
+        transaction.event(event).await?;
     }
     Ok(())
 }
@@ -150,8 +169,9 @@ fn push(app: &App, permits: &[Permit]) {
 
 /// Pushes a stop to everybody: hosts keep all chains, whole.
 fn push_stop(app: &App, stop: Sealed<Stop>) {
-    app.streams.push_all(&StreamEvent::new(&HostEvent::Stop(stop.clone())));
-    app.stops_mut().insert(stop.digest(), stop);
+    let (digest, stop) = (stop.digest(), ServedStop::from(stop));
+    app.streams.push_all(&stop.event);
+    app.stops_mut().insert(digest, stop);
 }
 
 async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError> {
@@ -168,7 +188,7 @@ async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError
         *fleet = loaded.fleet;
     }
     *app.keys_mut() = loaded.keys;
-    *app.stops_mut() = loaded.stops;
+    *app.stops_mut() = loaded.stops.into_iter().map(|(digest, stop)| (digest, ServedStop::from(stop))).collect();
     let mut transaction = connection.begin().await?;
     save(app, &mut transaction, &change).await?;
     transaction.commit().await?;

@@ -17,6 +17,8 @@ use crate::text::{self, Lang};
 use crate::time::Time;
 use crate::warning::Warning;
 
+/// Header by which a host names the id of the key that it signs with, before its document is read.
+pub const KEY_HEADER: &str = "x-sekisho-key";
 /// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
 pub const ENROLMENTS: &str = "/v1/enrolments";
 /// `POST`, body: envelope of a controller's word for a host's key ([`Enrolled`]); 204.

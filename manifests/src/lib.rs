@@ -20,5 +20,5 @@ pub mod text;
 pub use authored::{baseline, condition, registry, source};
 pub use judge::{appraise, fleet, gate, reference};
 pub use reported::{controller, enrolment, envelope, evidence, outcome, permit, reason, stop, warning};
-pub use trust::{set, succession, tuf};
+pub use trust::{set, succession, tuf, units};
 pub use words::{canonical, chain, digest, durable, exclude, id, key, strict, time, tree, value, version};

@@ -3,3 +3,4 @@
 pub mod set;
 pub mod succession;
 pub mod tuf;
+pub mod units;

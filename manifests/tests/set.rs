@@ -7,6 +7,7 @@ mod keys;
 mod signed_set;
 
 use manifests::baseline;
+use manifests::chain::chain;
 use manifests::digest::Digest;
 use manifests::registry;
 use manifests::set::SetError;
@@ -22,7 +23,7 @@ fn refused(code: &str, spoil: impl FnOnce(&mut SignedSet)) -> String {
     spoil(&mut set);
     let error = set.read().unwrap_err();
     assert_eq!(error.code(), code, "{error}");
-    error.to_string()
+    chain(&error)
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn a_threshold_met_within_one_unit_is_refused() {
                 *signers = if *signed == role { vec![1, 2] } else { vec![2, 3] };
             }
         });
-        assert!(words.starts_with(&format!("{role} is signed by release management alone")), "{words}");
+        assert!(words.starts_with(&format!("{role} is refused: signed by release management alone")), "{words}");
     }
     let mut set = SignedSet::new();
     set.units[1] = set.units[0];
@@ -75,11 +76,11 @@ fn two_of_one_unit_cannot_sign_one_of_them_into_another() {
     }
     moved.signers.values_mut().for_each(|signers| *signers = vec![2, 3]);
     assert!(moved.read_after(&before).is_ok(), "somebody of another unit signed too");
-    // Of whom the registry before knows nothing, the new one tells the unit.
+    // Of whom the registry before knows nothing, the new one cannot tell the unit.
     let mut newcomer = before.clone();
     newcomer.registry.signers.remove(1);
     moved.signers.values_mut().for_each(|signers| *signers = vec![1, 2]);
-    assert!(moved.read_after(&newcomer).is_ok());
+    assert_eq!(moved.read_after(&newcomer).unwrap_err().code(), "one-unit");
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn a_signer_whom_the_registry_does_not_know_is_refused() {
         let (_, rest) = rest.split_once("[[signer]]").unwrap();
         set.registry = Some(format!("schema = 1\nproduct = \"{PRODUCT}\"\n[[signer]]{rest}"));
     });
-    assert!(words.contains("which the registry does not list"), "{words}");
+    assert!(words.contains("of which the registry does not say whose it is"), "{words}");
 }
 
 #[test]

@@ -21,10 +21,12 @@ use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{Evidence, Heartbeat, State, v1, v2};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::permit::{self, Permit};
+use manifests::registry::Registry;
 use manifests::source;
 use manifests::stop::{Acknowledgement, LIFT_TYPE, Lift, Stop};
 use manifests::tree::FileList;
-use manifests::tuf::repository::{REGISTRY, baseline_path};
+use manifests::tuf::repository::{REGISTRY, baseline_path, read_unverified};
+use manifests::tuf::{MemoryStore, Root, TufClient};
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/vectors")
@@ -259,6 +261,26 @@ fn a_repository_is_refreshed_from_and_makes_a_set() {
     let names: Vec<_> = served().targets.into_keys().collect();
     let ends = |end: &str| names.iter().any(|name| name.ends_with(end));
     assert!(ends(REGISTRY) && ends("baseline.toml") && baseline_path(signed_set::PRODUCT).ends_with("baseline.toml"));
+}
+
+#[test]
+fn a_root_that_names_units_follows_one_that_does_not_by_the_word_of_a_registry() {
+    let mut served = served();
+    served.metadata.insert("2.root.json".to_owned(), bytes("tuf-units/metadata/2.root.json"));
+    let first = bytes("tuf-units/metadata/1.root.json");
+    let registry = source::registry_from_bytes(&bytes("registry/registry.toml")).unwrap();
+    let walk = |registry: Option<&Registry>| {
+        let client = TufClient::new(&first, MemoryStore::default(), served.clone()).unwrap();
+        let mut client = client.by_units(registry);
+        // Targets bear the signatures of managers 1 and 2, and 2 is nobody any more.
+        (client.refresh(make::now()).unwrap_err().code(), client)
+    };
+    assert_eq!(walk(Some(&registry)).0, "threshold");
+    assert_eq!(walk(None).0, "no-units");
+    let second: Root = read_unverified(&bytes("tuf-units/metadata/2.root.json")).unwrap();
+    let mut units: Vec<_> = second.units.values().map(String::as_str).collect();
+    units.sort_unstable();
+    assert_eq!(units, ["operations", "quality assurance", "release management"]);
 }
 
 #[test]

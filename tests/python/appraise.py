@@ -465,8 +465,6 @@ def from_1(state, baseline):
         files[path] = {"content": content, "loaded": have}
     readers = {}
     for config in baseline.get("config", []):
-        if config.get("reload", "restart") != "restart":
-            continue
         have = empty()
         for program in baseline.get("program", []):
             if config.get("program", program["id"]) != program["id"]:
@@ -475,6 +473,8 @@ def from_1(state, baseline):
                 have["unknown"].append(program["id"])
                 continue
             for kind in ("older", "elsewhere", "unknown"):
+                if kind == "older" and config.get("reload", "restart") == "live":
+                    continue
                 have[kind] += programs[program["id"]]["loaded"][kind]
         readers[config["id"]] = have
     return state | {"programs": programs, "files": files, "readers": readers}
@@ -679,8 +679,6 @@ class Judge:
     # 7.3
 
     def not_loaded(self, config):
-        if config.get("reload", "restart") == "live":
-            return []
         have = self.state["readers"].get(config["id"])
         return ["unknown"] if have is None else failing(have, "not-loaded")
 

@@ -229,14 +229,39 @@ impl Host {
     /// # Errors
     /// If it does not come up.
     pub async fn start_agent(&mut self) -> Result<()> {
+        self.spawn_agent(&[])?;
+        self.agent_answers().await
+    }
+
+    /// Starts the agent as the last arguments of another program, and waits for nothing.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn spawn_agent(&mut self, under: &[&str]) -> Result<()> {
         let config = self.config();
         let program = self.world.program("sekisho-agent");
         let args = ["run", "--config", text(&config)?];
-        let mut agent = self.world.start(&format!("agent-{}", self.id), &program, &args)?;
+        let name = format!("agent-{}", self.id);
+        let agent = match under.split_first() {
+            None => self.world.start(&name, &program, &args)?,
+            Some((outer, first)) => {
+                let args: Vec<&str> = first.iter().copied().chain([text(&program)?]).chain(args).collect();
+                self.world.start(&name, Path::new(outer), &args)?
+            }
+        };
+        self.agent = Some(agent);
+        Ok(())
+    }
+
+    /// Waits until the gate of an agent that was started answers, open or not.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn agent_answers(&mut self) -> Result<()> {
+        let agent = self.agent.as_mut().with_context(|| format!("the agent of {} is not running", self.id))?;
         self.gate = Some(
             agent.line("gate on http://", AGENT_DEADLINE).await.and_then(|rest| format!("http://{rest}").parse())?,
         );
-        self.agent = Some(agent);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 pub mod baseline_text;
 pub mod between;
 pub mod demo;
+pub mod disks;
 pub mod fleet;
 pub mod host;
 pub mod http;

@@ -224,6 +224,29 @@ async fn a_damaged_state_holds_and_an_untouched_one_issues_without_a_controller(
         truncated.push(name.clone());
     }
     println!("truncated to nothing, each held with state-damaged: {}", truncated.join(", "));
+    for name in ["permit.json", "sequence.json", "room", "trust/root.json"] {
+        case.restart(|state| {
+            fs::remove_dir_all(state)?;
+            copy(&kept, state)?;
+            fs::remove_file(state.join(name))?;
+            Ok(fs::create_dir(state.join(name))?)
+        })
+        .await
+        .with_context(|| name.to_owned())?;
+        case.holds(&format!("a directory in the place of {name}"), "state-damaged", DEADLINE).await?;
+    }
+    // One bit of the room, in either place of the notes.
+    for at in [20, 4096 + 60] {
+        case.restart(|state| {
+            fs::remove_dir_all(state)?;
+            copy(&kept, state)?;
+            let mut room = fs::read(state.join("room"))?;
+            *room.get_mut(at).context("a short room")? ^= 4;
+            Ok(fs::write(state.join("room"), room)?)
+        })
+        .await?;
+        case.holds(&format!("byte {at} of the room changed"), "state-damaged", DEADLINE).await?;
+    }
     for part in ["permit.json", "sequence.json", "clock.json", "host.key", "targets.json", "timestamp.json", "targets/"]
     {
         ensure!(truncated.iter().any(|name| name.contains(part)), "{part} is not among {truncated:?}");
@@ -243,10 +266,17 @@ async fn a_host_whose_disk_takes_nothing_goes_on_reporting() -> Result<()> {
     case.start().await?;
     case.issues().await?;
     // A directory with something in it is in the way of every new version of the file.
-    let taken = case.state()?.join("sequence.json");
-    fs::remove_file(&taken)?;
-    fs::create_dir(&taken)?;
-    fs::write(taken.join("inside"), b"")?;
+    case.restart(|state| {
+        for name in ["permit.json", "sequence.json", "room"] {
+            let taken = state.join(name);
+            remove(&taken)?;
+            fs::create_dir(&taken)?;
+            fs::write(taken.join("inside"), b"")?;
+        }
+        Ok(())
+    })
+    .await?;
+    case.issues().await?;
     let heard = async |case: &Case| {
         let rows = case.fleet.controller.hosts().await?;
         anyhow::Ok(rows.into_iter().find(|row| row.host == case.ap).context("not shown")?.heard)
@@ -262,7 +292,7 @@ async fn a_host_whose_disk_takes_nothing_goes_on_reporting() -> Result<()> {
     }
     case.issues().await?;
     let log = case.fleet.host_mut(&case.ap)?.agent()?.log();
-    ensure!(log.contains("the sequence is not kept"), "{log}");
+    ensure!(log.contains("the permit counts now"), "{log}");
     Ok(())
 }
 
@@ -401,6 +431,8 @@ async fn under_an_older_baseline_nothing_opens() -> Result<()> {
 
     // Its own trust is set back, and nobody is there who could bring the newer one.
     case.between.script(|script| script.cut = true)?;
+    // Ended in its own time, so that the permit for the newer one is on disk.
+    case.fleet.host_mut(&case.ap)?.agent()?.terminate(DEADLINE).await?;
     case.restart(|state| {
         fs::remove_file(state.join("active"))?;
         std::os::unix::fs::symlink(fs::read_link(old_state.join("active"))?, state.join("active"))?;

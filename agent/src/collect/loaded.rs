@@ -60,7 +60,7 @@ pub(super) struct Kept<'a> {
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) programs: BTreeMap<ItemId, ProgramLoaded>,
-    /// Of configurations that are read at start and concern the host.
+    /// Of configurations that concern the host.
     pub(super) readers: BTreeMap<ItemId, Gathered>,
     /// Of required files, by their path in the baseline.
     pub(super) files: BTreeMap<String, Gathered>,
@@ -78,7 +78,7 @@ impl<'a> Disk<'a> {
     /// Compares what runs with the disk. `unseen` says why not every process can be seen.
     pub(super) fn compare(&self, kept: &mut Kept<'_>, unseen: Option<Why>) -> Loaded {
         let mut all = Loaded::default();
-        for config in self.concerning().filter(|config| config.reload == Reload::Restart) {
+        for config in self.concerning() {
             all.readers.insert(config.id.clone(), Gathered::default());
         }
         let outside = self.outside();
@@ -309,8 +309,7 @@ impl Looking<'_, '_> {
             note(self.all.files.entry(shown.clone()).or_default(), shown);
             is_others = true;
         }
-        // A configuration that this program does not read is no concern of its; one that is reread has no
-        // entry of its own, and what a process sees in its place is told with the program.
+        // A configuration that this program does not read is no concern of its.
         if !is_others && !self.is_another_s(path) {
             note(&mut self.loaded, self.disk.prefix.shown(path));
         }

@@ -26,7 +26,10 @@ pub async fn handover(State(app): State<Arc<App>>) -> Result<Json<Handover>, Htt
         let words = hosts.iter().filter_map(|host| app.enrolled(host));
         let enrolments = words.map(|word| Sealed::seal(&word, &app.permit_key)).collect::<Result<_, _>>()?;
         let stops = app.stops();
-        Ok(Handover { enrolments, stops: digests.iter().filter_map(|digest| stops.get(digest).cloned()).collect() })
+        Ok(Handover {
+            enrolments,
+            stops: digests.iter().filter_map(|digest| stops.get(digest).map(|stop| stop.sealed.clone())).collect(),
+        })
     });
     work.await.map_err(|_| HttpError::unavailable("the handover broke off"))?.map(Json)
 }

@@ -7,13 +7,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::{Extension, Json};
 use futures_util::stream::{self, Stream};
 use manifests::api::{
-    DocumentVersions, HANDED_PERMITS_MAX, HANDED_STOPS_MAX, Handed, HandedStop, HostEvent, Receipt,
+    self, DocumentVersions, HANDED_PERMITS_MAX, HANDED_STOPS_MAX, Handed, HandedStop, HostEvent, Receipt,
     STOPS_PER_RECEIPT_MAX,
 };
 use manifests::digest::Digest;
@@ -23,16 +23,18 @@ use manifests::evidence::{EVIDENCE_VERSION, Evidence, Heartbeat, PERMIT_V2_SINCE
 use manifests::fleet::{HostDocument, ReportAnswer};
 use manifests::id::{HostId, ProductId};
 use manifests::key::KeyId;
-use manifests::stop::{Acknowledgement, Stop};
+use manifests::stop::Acknowledgement;
 use manifests::tree::FileList;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, ServedStop};
 use crate::auth::bearer;
 use crate::body::Payer;
 use crate::chain::chain;
 use crate::error::HttpError;
 use crate::queue::{HandedIn, Report};
+use crate::server::connection::Connection;
+use crate::store::LISTS_BYTES_MAX;
 use crate::streams::StreamEvent;
 use crate::{body, clock};
 
@@ -60,19 +62,63 @@ async fn receive<T: Document>(
     request: Request,
     named: impl Fn(&T) -> (&HostId, &ProductId),
 ) -> Result<Received<T>, HttpError> {
-    let sealed = body::json(request, Payer::Anybody(&app.bodies), envelope_bytes_max::<T>()).await?;
-    verify(app, sealed, named)
+    let from = From::of(app, &request)?;
+    let sealed = body::json(request, &app.bodies, from.payer(), envelope_bytes_max::<T>()).await?;
+    verify(app, &from, sealed, named)
+}
+
+/// Who a request seems to be from, before its body is read.
+struct From {
+    connection: Option<Arc<Connection>>,
+    named: Option<HostId>,
+}
+
+impl From {
+    /// # Errors
+    /// 403 if the request names a key that no host is enrolled with.
+    fn of(app: &App, request: &Request) -> Result<Self, HttpError> {
+        let connection = request.extensions().get::<Arc<Connection>>().cloned();
+        let named = match request.headers().get(api::KEY_HEADER) {
+            None => None,
+            Some(key) => {
+                let key = key.to_str().map_err(|_| HttpError::malformed("the key's id is no text"))?;
+                Some(app.host_of(&KeyId::from(key)).ok_or_else(not_enrolled)?)
+            }
+        };
+        Ok(Self { connection, named })
+    }
+
+    /// Who pays for the body. A name proves nothing: it has a budget of its own, as those have who do not say it.
+    fn payer(&self) -> Payer {
+        let known = self.connection.as_ref().and_then(|connection| connection.host());
+        match (known, &self.named) {
+            (Some(host), _) => Payer::Host(host),
+            (None, Some(host)) => Payer::Named(host.clone()),
+            (None, None) => Payer::Stranger(self.connection.as_ref().map(|connection| connection.network())),
+        }
+    }
+
+    fn shows(&self, host: &HostId) {
+        if let Some(connection) = &self.connection {
+            connection.is_host(host);
+        }
+    }
+}
+
+fn not_enrolled() -> HttpError {
+    HttpError::forbidden("not-enrolled", "no host is enrolled with this key")
 }
 
 fn verify<T: Document>(
     app: &App,
+    from: &From,
     sealed: Sealed<T>,
     named: impl Fn(&T) -> (&HostId, &ProductId),
 ) -> Result<Received<T>, HttpError> {
     let sender = app.sender(&sealed);
-    let (host, key) =
-        sender.ok_or_else(|| HttpError::forbidden("not-enrolled", "no host is enrolled with this key"))?;
+    let (host, key) = sender.ok_or_else(not_enrolled)?;
     let document = sealed.verify([&key])?;
+    from.shows(&host);
     // Whose it is says the signed payload, never an address; and the key must be that host's.
     let (id, product) = named(&document);
     if *id != host {
@@ -91,8 +137,13 @@ fn verify<T: Document>(
 /// 401 for a token that is none, 403 for another host's, 409 for one that was used or a host that has a key.
 pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
     let token = Digest::of(bearer(request.headers())?.as_bytes());
-    let sealed: Sealed<Enrolment> =
-        body::json(request, Payer::Anybody(&app.bodies), envelope_bytes_max::<Enrolment>()).await?;
+    let from = From::of(&app, &request)?;
+    // Known in memory, and before anything is read: whoever has no token costs neither room nor the store.
+    if !app.tokens.is_host_token(&app.store, &token).await {
+        return Err(HttpError::token("the token is not known"));
+    }
+    let max = envelope_bytes_max::<Enrolment>();
+    let sealed: Sealed<Enrolment> = body::json(request, &app.bodies, from.payer(), max).await?;
     // Signed with the key that it brings: who enrols a key must hold it. Which key that is stands in
     // the payload, so this one is parsed before it is verified, and nothing in it is acted on.
     let claimed: Enrolment = sealed.claimed()?;
@@ -113,8 +164,9 @@ pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Stat
 /// # Errors
 /// 401 for a word of no controller that the registry lists; 403 for a key that was replaced.
 pub async fn carried(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
+    let from = From::of(&app, &request)?;
     let word: Sealed<Enrolled> =
-        body::json(request, Payer::Anybody(&app.bodies), envelope_bytes_max::<Enrolled>()).await?;
+        body::json(request, &app.bodies, from.payer(), envelope_bytes_max::<Enrolled>()).await?;
     let verified = {
         let fleet = app.fleet();
         // Before the first publish nobody is listed.
@@ -141,19 +193,20 @@ pub async fn versions() -> Json<DocumentVersions> {
 /// 409 for a sequence that does not count; 401 and 403 for a document of somebody else.
 pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, HttpError> {
     let max = envelope_bytes_max::<Evidence>();
-    let report = match body::json(request, Payer::Anybody(&app.bodies), max).await? {
+    let from = From::of(&app, &request)?;
+    let report = match body::json(request, &app.bodies, from.payer(), max).await? {
         AnyVersion::V1(sealed) => {
-            let received = verify::<v1::Evidence>(&app, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let received = verify::<v1::Evidence>(&app, &from, sealed, |e| (&e.cover.host, &e.cover.product))?;
             let envelope = text(received.document.sealed())?;
             Report { envelope: Some(envelope), ..report(received) }
         }
         AnyVersion::V2(sealed) => {
-            let received = verify::<v2::Evidence>(&app, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let received = verify::<v2::Evidence>(&app, &from, sealed, |e| (&e.cover.host, &e.cover.product))?;
             let envelope = text(received.document.sealed())?;
             Report { envelope: Some(envelope), ..report(received) }
         }
         AnyVersion::V3(sealed) => {
-            let received = verify::<Evidence>(&app, sealed, |e| (&e.cover.host, &e.cover.product))?;
+            let received = verify::<Evidence>(&app, &from, sealed, |e| (&e.cover.host, &e.cover.product))?;
             let envelope = text(received.document.sealed())?;
             Report { envelope: Some(envelope), ..report(received) }
         }
@@ -167,10 +220,17 @@ pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<J
 /// As [`evidence`].
 pub async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> Result<Json<Receipt>, HttpError> {
     let max = envelope_bytes_max::<Heartbeat>();
-    let report = match body::json(request, Payer::Anybody(&app.bodies), max).await? {
-        AnyVersion::V1(sealed) => report(verify::<v1::Heartbeat>(&app, sealed, |h| (&h.cover.host, &h.cover.product))?),
-        AnyVersion::V2(sealed) => report(verify::<v2::Heartbeat>(&app, sealed, |h| (&h.cover.host, &h.cover.product))?),
-        AnyVersion::V3(sealed) => report(verify::<Heartbeat>(&app, sealed, |h| (&h.cover.host, &h.cover.product))?),
+    let from = From::of(&app, &request)?;
+    let report = match body::json(request, &app.bodies, from.payer(), max).await? {
+        AnyVersion::V1(sealed) => {
+            report(verify::<v1::Heartbeat>(&app, &from, sealed, |h| (&h.cover.host, &h.cover.product))?)
+        }
+        AnyVersion::V2(sealed) => {
+            report(verify::<v2::Heartbeat>(&app, &from, sealed, |h| (&h.cover.host, &h.cover.product))?)
+        }
+        AnyVersion::V3(sealed) => {
+            report(verify::<Heartbeat>(&app, &from, sealed, |h| (&h.cover.host, &h.cover.product))?)
+        }
     };
     answer(&app, report).await
 }
@@ -200,7 +260,7 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
         next,
         permit,
         unsigned,
-        stops: signed(app, stops),
+        stops: signed(app, stops, |stop| stop.sealed.clone()),
         wanted,
         unknown_stops: unknown,
         unknown_permit,
@@ -211,10 +271,10 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
     }))
 }
 
-/// The first of these stops, as they were signed: as many as one answer has.
-fn signed(app: &App, digests: Vec<Digest>) -> Vec<Sealed<Stop>> {
+/// The first of these stops: as many as one answer has.
+fn signed<T>(app: &App, digests: Vec<Digest>, form: impl Fn(&ServedStop) -> T) -> Vec<T> {
     let stops = app.stops();
-    digests.iter().filter_map(|digest| stops.get(digest)).take(STOPS_PER_RECEIPT_MAX).cloned().collect()
+    digests.iter().filter_map(|digest| stops.get(digest)).take(STOPS_PER_RECEIPT_MAX).map(form).collect()
 }
 
 /// `POST /v1/handed`
@@ -224,7 +284,7 @@ fn signed(app: &App, digests: Vec<Digest>) -> Vec<Sealed<Stop>> {
 pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
     let host = session(&app, request.headers())?;
     let Handed { stops, permit_number, permits } =
-        body::json(request, Payer::Anybody(&app.bodies), HANDED_BYTES_MAX).await?;
+        body::json(request, &app.bodies, Payer::Host(host.clone()), HANDED_BYTES_MAX).await?;
     if stops.len() > HANDED_STOPS_MAX {
         return Err(HttpError::malformed(format!("hand in {HANDED_STOPS_MAX} stops at once, the oldest first")));
     }
@@ -266,6 +326,8 @@ pub async fn file_list(
     request: Request,
 ) -> Result<StatusCode, HttpError> {
     let host = session(&app, request.headers())?;
+    let from = From::of(&app, &request)?;
+    from.shows(&host);
     let digest = Digest::from_hex(&digest)
         .or_else(|_| digest.parse())
         .map_err(|error| HttpError::malformed(error.to_string()))?;
@@ -279,7 +341,11 @@ pub async fn file_list(
             return Err(HttpError::forbidden("not-asked-for", "the host's evidence names no such file list"));
         }
     }
-    let bytes = body::read(request, Payer::Anybody(&app.bodies), FILE_LIST_BYTES_MAX).await?;
+    if app.store.list_bytes(&host).await? > LISTS_BYTES_MAX {
+        let message = format!("the lists of {host} take more than {LISTS_BYTES_MAX} bytes already");
+        return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message));
+    }
+    let bytes = body::read(request, &app.bodies, Payer::Host(host.clone()), FILE_LIST_BYTES_MAX).await?;
     let bytes = tokio::task::spawn_blocking(move || {
         if Digest::of(&bytes) != digest {
             return Err(HttpError::malformed("the bytes have another digest"));
@@ -288,7 +354,7 @@ pub async fn file_list(
         Ok(bytes.into_bytes())
     });
     let bytes = bytes.await.map_err(|_| HttpError::unavailable("the list could not be read"))??;
-    app.writer.file_list(digest, bytes).await?;
+    app.writer.file_list(host, digest, bytes).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -299,6 +365,7 @@ pub async fn file_list(
 pub async fn stream(
     State(app): State<Arc<App>>,
     method: Method,
+    connection: Option<Extension<Arc<Connection>>>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, HttpError> {
     // Routed here as a GET without its body: it would take the host's open stream away and give none.
@@ -306,6 +373,9 @@ pub async fn stream(
         return Err(HttpError::method_not_allowed());
     }
     let host = session(&app, &headers)?;
+    if let Some(Extension(connection)) = connection {
+        connection.is_host(&host);
+    }
     // Opened first: what happens while it is told what there is, is in the queue then.
     let receiver = app.streams.open(host.clone());
     // Asked again: a key that was replaced in between has ended the streams there were before.
@@ -337,8 +407,7 @@ fn present(app: &App, host: &HostId) -> Vec<StreamEvent> {
         }
         (permit, stops)
     };
-    let mut items: Vec<StreamEvent> =
-        signed(app, stops).into_iter().map(|stop| StreamEvent::new(&HostEvent::Stop(stop))).collect();
+    let mut items = signed(app, stops, |stop| stop.event.clone());
     match permit.map(|permit| app.seal(&permit)).transpose() {
         Ok(permit) => items.extend(permit.map(|permit| StreamEvent::new(&HostEvent::Permit(permit)))),
         Err(error) => tracing::error!(%host, error = chain(&error), "a permit cannot be signed"),

@@ -31,7 +31,7 @@ pub async fn publish(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<Json<Published>, HttpError> {
-    let bytes = body::read(request, Payer::Operator, BYTES_MAX).await?;
+    let bytes = body::read(request, &app.bodies, Payer::Operator(operator.name.clone()), BYTES_MAX).await?;
     // Not written again to be compared, as other requests are: that would take its size twice more, and
     // nobody hashes it.
     let publish = strict::check(&bytes).and_then(|()| serde_json::from_slice::<Publish>(&bytes));

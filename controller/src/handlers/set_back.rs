@@ -31,7 +31,8 @@ pub async fn looked_at(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<StatusCode, HttpError> {
-    let LookedAt { note } = body::json(request, Payer::Operator, BYTES_MAX).await?;
+    let payer = Payer::Operator(operator.name.clone());
+    let LookedAt { note } = body::json(request, &app.bodies, payer, BYTES_MAX).await?;
     if !is_reason(&note) {
         return Err(HttpError::malformed(format!("a note is one line of 1 to {REASON_BYTES_MAX} bytes")));
     }

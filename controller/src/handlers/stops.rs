@@ -58,11 +58,15 @@ pub async fn make(
     Extension(operator): Extension<Operator>,
     request: Request,
 ) -> Result<(StatusCode, Json<StopView>), HttpError> {
-    let StopRequest { scope, reason } = body::json(request, Payer::Operator, BYTES_MAX).await?;
+    let StopRequest { scope, reason } = {
+        let payer = Payer::Operator(operator.name.clone());
+        body::json(request, &app.bodies, payer, BYTES_MAX).await?
+    };
     let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
     let too_many = {
         let fleet = app.fleet();
-        let recent = fleet.stops().iter().rev().take_while(|known| known.stop.time.unix_ms() > since);
+        // What was taken over came to be known later than it was made.
+        let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
         // Closing somebody who is open is never refused, whoever made how many stops before.
         recent.filter(|known| known.stop.operator == operator.name).count() >= STOPS_MAX && !fleet.would_close(&scope)
     };

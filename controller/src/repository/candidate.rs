@@ -191,8 +191,10 @@ impl Repository {
         if let Some(current) = &self.current {
             current.save(&mut memory)?;
         }
+        let before = self.set()?;
+        let registry = before.as_ref().map(|set| &set.registry);
         let overlay = Overlay { repository: self, metadata: &metadata, targets: &upload.targets };
-        let mut client = TufClient::new(&self.first_root, memory, overlay)?;
+        let mut client = TufClient::new(&self.first_root, memory, overlay)?.by_units(registry);
         client.refresh(now)?;
         let lifts_listed =
             client.trusted().is_some_and(|set| set.snapshot().meta.contains_key(&format!("{LIFTS}.json")));
@@ -221,8 +223,6 @@ impl Repository {
             let missing = || TufError::NoSuchTarget { path: path.to_owned() };
             contents.get(path).cloned().ok_or_else(missing)
         };
-        let before = self.set()?;
-        let registry = before.as_ref().map(|set| &set.registry);
         let set = set::read(&trusted, &self.identity.product, registry, read)?;
         self.check_floor(versions(&trusted))?;
         self.check(before.as_ref(), &set, &trusted)?;

@@ -1,6 +1,6 @@
 //! What happened.
 
-use manifests::api::FleetEvent;
+use manifests::api::{EventKind, FleetEvent};
 
 use super::columns::{integer, json, read, unsigned};
 use super::{Connection, Store, StoreError, Transaction};
@@ -40,17 +40,62 @@ impl Store {
     }
 }
 
+/// Events kept of one kind: those of hosts push nothing out that people did.
+fn kept(kind: &EventKind) -> i64 {
+    match kind {
+        EventKind::Verdict => 500_000,
+        EventKind::Acknowledged | EventKind::Refused => 200_000,
+        EventKind::Publish
+        | EventKind::Stop
+        | EventKind::Lift
+        | EventKind::Enrolled
+        | EventKind::SetBack
+        | EventKind::Unrecognized(_) => 100_000,
+    }
+}
+
 impl Transaction<'_> {
-    /// Appends an event, and drops the one that is `kept` older.
+    /// Appends an event, and drops the oldest of its kind beyond those that are kept.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn event(&mut self, event: &FleetEvent, kept: u64) -> Result<(), StoreError> {
-        let query = sqlx::query("INSERT INTO events (id, body) VALUES ($1, $2)");
-        query.bind(integer("events", event.id)?).bind(json(event)?).execute(&mut *self.0).await?;
-        if let Some(old) = event.id.checked_sub(kept) {
-            sqlx::query("DELETE FROM events WHERE id = $1").bind(integer("events", old)?).execute(&mut *self.0).await?;
-        }
+    pub async fn event(&mut self, event: &FleetEvent) -> Result<(), StoreError> {
+        self.event_of(event, kept(&event.kind)).await
+    }
+
+    async fn event_of(&mut self, event: &FleetEvent, kept: i64) -> Result<(), StoreError> {
+        const ADD: &str = "INSERT INTO events (id, body, kind, number) VALUES ($1, $2, $3, \
+            (SELECT COALESCE(MAX(number), 0) + 1 FROM events WHERE kind = $3))";
+        const DROP: &str = "DELETE FROM events WHERE kind = $1 \
+            AND number <= (SELECT MAX(number) FROM events WHERE kind = $1) - $2";
+        let (id, kind) = (integer("events", event.id)?, event.kind.as_str());
+        sqlx::query(ADD).bind(id).bind(json(event)?).bind(kind.to_owned()).execute(&mut *self.0).await?;
+        sqlx::query(DROP).bind(kind.to_owned()).bind(kept).execute(&mut *self.0).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store;
+    use manifests::time::Time;
+
+    #[tokio::test]
+    async fn events_of_one_kind_push_none_of_another_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = store::create(directory.path(), "main", &"p".parse().unwrap()).await.unwrap();
+        let mut transaction = connection.begin().await.unwrap();
+        for id in 1..=20 {
+            let kind = if id == 2 || id == 5 { EventKind::Stop } else { EventKind::Verdict };
+            let (site, host, verdict, reasons) = (None, None, None, Vec::new());
+            let time = Time::from_unix_ms(1_700_000_000_000);
+            let event = FleetEvent { id, time, kind, site, host, verdict, reasons, note: String::new() };
+            transaction.event_of(&event, 3).await.unwrap();
+        }
+        let rows: Vec<(i64,)> =
+            sqlx::query_as("SELECT id FROM events ORDER BY id").fetch_all(&mut *transaction.0).await.unwrap();
+        let ids: Vec<i64> = rows.into_iter().map(|(id,)| id).collect();
+        assert_eq!(ids, [2, 5, 18, 19, 20]);
     }
 }

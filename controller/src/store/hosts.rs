@@ -20,8 +20,8 @@ use super::{Connection, StoreError, Transaction};
 /// A state as it is stored: as it was sent.
 #[derive(Clone, Debug)]
 pub struct StateRow {
-    version: i64,
-    body: String,
+    pub(super) version: i64,
+    pub(super) body: String,
 }
 
 impl StateRow {
@@ -203,39 +203,6 @@ impl Transaction<'_> {
             .bind(envelope.to_owned())
             .execute(&mut *self.0)
             .await?;
-        Ok(())
-    }
-
-    /// Keeps a state, once.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn save_state(&mut self, digest: &Digest, first: Time, state: StateRow) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO states (digest, first, version, body) VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (digest) DO NOTHING";
-        sqlx::query(SQL)
-            .bind(digest.as_bytes().to_vec())
-            .bind(first.unix_ms())
-            .bind(state.version)
-            .bind(state.body)
-            .execute(&mut *self.0)
-            .await?;
-        Ok(())
-    }
-
-    /// Keeps a file list, once.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn save_file_list(&mut self, digest: &Digest, stored: Time, bytes: &[u8]) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO file_lists (digest, stored, body) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING",
-        )
-        .bind(digest.as_bytes().to_vec())
-        .bind(stored.unix_ms())
-        .bind(bytes.to_vec())
-        .execute(&mut *self.0)
-        .await?;
         Ok(())
     }
 

@@ -5,9 +5,10 @@ use manifests::digest::Digest;
 use manifests::id::HostId;
 use manifests::time::Time;
 
-use super::columns::{damaged, id, time};
+use super::columns::{damaged, digest, id, time, unsigned};
 use super::{Connection, Store, StoreError, Transaction};
 use crate::role::Role;
+use crate::tokens::KnownTokens;
 
 /// How a one-time token stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,20 +116,32 @@ impl Connection {
 }
 
 impl Store {
-    /// Whose token this is; none for an unknown one.
+    /// How often tokens of operators and hosts were made or ended.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn operator(&self, token: &str) -> Result<Option<(String, Role)>, StoreError> {
-        let hash = Digest::of(token.as_bytes());
-        let row: Option<(String, String)> = sqlx::query_as("SELECT name, role FROM operators WHERE hash = $1")
-            .bind(hash.as_bytes().to_vec())
-            .fetch_optional(&self.readers)
-            .await?;
-        row.map(|(name, role)| {
+    pub async fn token_changes(&self) -> Result<u64, StoreError> {
+        const SQL: &str = "SELECT number FROM token_changes";
+        let (number,): (i64,) = sqlx::query_as(SQL).fetch_one(&self.tokens).await?;
+        unsigned("token_changes", number)
+    }
+
+    /// Every token, by its digest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tokens(&self) -> Result<KnownTokens, StoreError> {
+        let mut known = KnownTokens::default();
+        let operators: Vec<(Vec<u8>, String, String)> =
+            sqlx::query_as("SELECT hash, name, role FROM operators").fetch_all(&self.tokens).await?;
+        for (hash, name, role) in operators {
             let role = role.parse().map_err(|_| damaged("operators", format!("{name} has no role")))?;
-            Ok((name, role))
-        })
-        .transpose()
+            known.operators.insert(digest("operators", &hash)?, (name, role));
+        }
+        let hosts: Vec<(Vec<u8>,)> = sqlx::query_as("SELECT hash FROM tokens").fetch_all(&self.tokens).await?;
+        for (hash,) in hosts {
+            known.hosts.insert(digest("tokens", &hash)?);
+        }
+        Ok(known)
     }
 }

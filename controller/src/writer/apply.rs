@@ -39,8 +39,8 @@ pub(super) async fn apply(
         WriterCommand::Acknowledge { host, key, stop, envelope, reply } => {
             Ok(answer(reply, acknowledge(app, transaction, (&host, &key), stop, &envelope, change).await?))
         }
-        WriterCommand::FileList { digest, bytes, reply } => {
-            transaction.save_file_list(&digest, clock::now(), &bytes).await?;
+        WriterCommand::FileList { host, digest, bytes, reply } => {
+            transaction.save_file_list(&host, &digest, clock::now(), &bytes).await?;
             app.fleet_mut().list_stored(digest);
             Ok(answer(reply, Ok(())))
         }
@@ -124,6 +124,13 @@ pub(super) async fn apply(
             transaction.probe(clock::now()).await?;
             Ok(answer(reply, Ok(())))
         }
+        WriterCommand::Collect => {
+            let named = app.fleet().lists_named();
+            for list in transaction.collect(&named, clock::now()).await? {
+                app.fleet_mut().list_dropped(&list);
+            }
+            Ok(Box::new(|_| ()))
+        }
         WriterCommand::Tick => {
             app.fleet_mut().tick(clock::now(), change);
             Ok(Box::new(|_| ()))
@@ -159,7 +166,9 @@ async fn report(
     };
     let (answer, repeated) = answer;
     if let (false, Some((digest, state)), Some(envelope)) = (repeated, state, envelope) {
-        transaction.save_state(&digest, now, state).await?;
+        // Whoever names a state names it in memory; the table may be a batch behind.
+        let is_named = |state: &Digest| app.fleet().is_state_named(state);
+        transaction.save_state(&host, &digest, now, state, is_named).await?;
         transaction.save_evidence(&host, now, &envelope).await?;
     }
     Ok(Ok(answer))

@@ -14,7 +14,7 @@ use manifests::api::{self, ErrorBody, Publish, Receipt};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolment;
 use manifests::envelope::{Document, Sealed};
-use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen, v1};
+use manifests::evidence::{Agent, Cover, Evidence, Heartbeat, Held, SettingSeen, State, ValueSeen, v1};
 use manifests::id::{HostId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::stop::{Lift, StopRef};
@@ -82,6 +82,9 @@ pub struct World {
     pub standby: SigningKey,
     pub client: Client,
     pub url: String,
+    /// Whether to serve with an entrance for operators, and where it is.
+    pub own_entrance: bool,
+    pub operators_url: Option<String>,
     pub admin: String,
     stop: CancellationToken,
     task: Option<JoinHandle<anyhow::Result<()>>>,
@@ -119,6 +122,8 @@ impl World {
             standby: SigningKey::generate().unwrap(),
             client,
             url: String::new(),
+            own_entrance: false,
+            operators_url: None,
             admin,
             stop: CancellationToken::new(),
             task: None,
@@ -141,7 +146,9 @@ impl World {
 
     pub fn args(&self) -> serve::Args {
         let root = self.directory.path().join("root.json");
-        serve::Args { data: self.data(), root, listen: "127.0.0.1:0".parse().unwrap(), follow: Default::default() }
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let operators = self.own_entrance.then_some(any);
+        serve::Args { data: self.data(), root, listen: any, operators, follow: Default::default() }
     }
 
     pub async fn start(&mut self) {
@@ -149,9 +156,12 @@ impl World {
         let stopped = self.stop.clone().cancelled_owned();
         let (ready, address) = tokio::sync::oneshot::channel();
         let args = self.args();
-        let task = tokio::spawn(async move { serve::run(args, |address| ready.send(address).unwrap(), stopped).await });
+        let task = tokio::spawn(async move { serve::run(args, |at| ready.send(at).unwrap(), stopped).await });
         match soon("the start", address).await {
-            Ok(address) => self.url = format!("https://{address}"),
+            Ok(at) => {
+                self.url = format!("https://{}", at.listen);
+                self.operators_url = at.operators.map(|address| format!("https://{address}"));
+            }
             Err(_) => panic!("{:?}", task.await),
         }
         self.task = Some(task);
@@ -379,7 +389,8 @@ pub fn state(lock: &str) -> State {
     let value =
         ValueSeen::Value { value: Value::Text(lock.to_owned()), file: "/etc/issuing/print.ini".to_owned(), line: 3 };
     let lock = ("lock.print-wait".parse().unwrap(), SettingSeen { value, in_force: None });
-    State { settings: BTreeMap::from([lock]), ..State::default() }
+    let readers = BTreeMap::from([("print".parse().unwrap(), Held::default())]);
+    State { settings: BTreeMap::from([lock]), readers, ..State::default() }
 }
 
 pub fn product() -> ProductId {

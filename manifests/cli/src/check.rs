@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use manifests::baseline::{Baseline, Program, Requirement, Requires};
 use manifests::digest::Digest;
-use manifests::registry::Registry;
+use manifests::registry::{Registry, Signer};
 use manifests::source::{self, PROBLEMS_MAX, Problem, SOURCE_BYTES_MAX};
 use manifests::time::Time;
 use manifests::tree::FileList;
+use manifests::tuf::ROOT;
+use manifests::units::{self, Units, is_same_unit};
 
 use crate::directory::{BASELINE, Directory, REGISTRY, read_regular};
 use crate::exit::{CommandError, Exit, Fatal};
@@ -72,7 +74,7 @@ pub(crate) struct CheckedDirectory {
 pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let mistakes = if args.path.is_dir() {
         let opened = Directory::open(&args.path)?;
-        for warning in expiry::warnings(&opened, now) {
+        for warning in expiry::warnings(&opened, now).into_iter().chain(frailties(&opened)) {
             eprintln!("warning: {warning}");
         }
         match directory(&opened, now)? {
@@ -195,6 +197,24 @@ fn unmet(baseline: &Baseline) -> Vec<String> {
     warnings
 }
 
+// No mistake, as there may be nobody else: but the loss of one key or person would be the end of signing.
+fn frailties(directory: &Directory) -> Vec<String> {
+    let (Ok(people), Ok(roots)) = (People::read(directory), Roots::read(directory)) else { return Vec::new() };
+    let Some(file) = roots.in_force(&people) else { return Vec::new() };
+    let Some(role) = file.root.roles.get(ROOT) else { return Vec::new() };
+    let named = Units::of_root(&file.root);
+    let keys = role.keyids.iter().filter_map(|id| file.root.keys.get(id));
+    let held: Vec<(String, String)> = keys
+        .map(|key| {
+            let unit = named.as_ref().and_then(|units| units.of(key)).or_else(|| people.unit_of(key));
+            (people.name_of(key), unit.unwrap_or_default().to_owned())
+        })
+        .collect();
+    let held: Vec<_> = held.iter().map(|(name, unit)| (name.as_str(), unit.as_str())).collect();
+    let of = |line: String| format!("{}: {line}; `root propose --add` another", file.name);
+    units::frailties(&held, role.threshold).into_iter().map(of).collect()
+}
+
 // No mistake of a release that was signed before: what is installed is what was captured.
 fn links_out(checked: &CheckedDirectory) -> Vec<String> {
     let list = |tree: &Digest| {
@@ -288,9 +308,18 @@ fn signers(directory: &Directory, registry: &Registry) -> Result<Vec<Problem>, C
     let extra = registry.signers.iter().filter(|signer| !of_root.iter().any(|key| key.is_same_key(&signer.key)));
     let mut problems: Vec<_> =
         extra.map(|signer| format!("signer {:?} is not among the keys of {}", signer.name, file.name)).collect();
+    let units = Units::of_root(&file.root);
+    let unit_of = |signer: &Signer| units.as_ref().and_then(|units| units.of(&signer.key));
+    problems.extend(registry.signers.iter().filter_map(|signer| {
+        let named = unit_of(signer).filter(|named| !is_same_unit(named, &signer.unit))?;
+        Some(format!(
+            "signer {:?} is of the unit {:?} here, and of {named:?} in {}",
+            signer.name, signer.unit, file.name
+        ))
+    }));
     let missing = of_root.iter().filter(|key| !registry.signers.iter().any(|signer| signer.key.is_same_key(key)));
     problems.extend(missing.map(|key| format!("key {} of {} is no signer's", key.id(), file.name)));
-    let hint = Some(format!("signers change with a new root; list exactly the keys of {}", file.name));
+    let hint = Some(format!("signers change with a new root; list exactly the keys and units of {}", file.name));
     Ok(problems
         .into_iter()
         .map(|message| Problem {

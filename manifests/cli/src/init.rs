@@ -11,6 +11,7 @@ use manifests::succession;
 use manifests::time::Time;
 use manifests::tuf::repository::{self, ROOT_LIFE};
 use manifests::tuf::{ROOT, Root, SNAPSHOT, TARGETS, TIMESTAMP, TufError};
+use manifests::units;
 
 use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
 use crate::exit::{CommandError, Exit, Fatal};
@@ -177,7 +178,7 @@ fn signers(args: &[SignerArg]) -> Result<Vec<NewSigner<'_>>, InitError> {
     if let [] | [_] = signers.as_slice() {
         return Err(InitError::TooFew { found: signers.len() });
     }
-    match succession::only_unit(signers.iter().map(|signer| signer.unit)) {
+    match units::only_unit(signers.iter().map(|signer| signer.unit)) {
         Some(unit) => Err(InitError::OneUnit { unit: unit.to_owned() }),
         None => Ok(signers),
     }
@@ -239,6 +240,9 @@ fn root(signers: &[NewSigner<'_>], controllers: &[NewController], now: Time) -> 
     root.set_role(TARGETS, &keys, THRESHOLD);
     root.set_role(SNAPSHOT, &online(|controller| &controller.snapshot_key), 1);
     root.set_role(TIMESTAMP, &online(|controller| &controller.timestamp_key), 1);
+    for signer in signers {
+        root.set_unit(&signer.key, signer.unit);
+    }
     repository::unsigned(&root)
 }
 

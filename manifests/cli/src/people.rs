@@ -1,11 +1,12 @@
 //! The release managers by name, and how far a document has come on its way through their hands.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use manifests::id::ProductId;
 use manifests::key::{KeyId, PublicKey};
-use manifests::succession;
 use manifests::tuf::Tally;
+use manifests::units::{Units, UnitsError};
 use serde::Deserialize;
 
 use crate::directory::{Directory, DirectoryError, REGISTRY};
@@ -83,39 +84,59 @@ impl People {
 
     /// A key's owner, or the beginning of its id.
     pub(crate) fn name(&self, key: &KeyId) -> String {
-        match self.person(key) {
-            Some(person) => person.name.clone(),
-            None => format!("key {}", key.as_str().chars().take(16).collect::<String>()),
-        }
+        let person = self.signers.iter().find(|person| person.key.id() == *key);
+        person.map_or_else(|| short(key), |person| person.name.clone())
     }
 
-    /// Keys of all signers.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.signers.iter().map(|person| &person.key)
+    /// Keys and units of all signers.
+    pub(crate) fn signers(&self) -> impl Iterator<Item = (&PublicKey, &str)> {
+        self.signers.iter().map(|person| (&person.key, person.unit.as_str()))
     }
 
-    /// How a document stands whose signatures were counted.
-    pub(crate) fn standing(&self, tally: Tally) -> SignatureState {
-        // A key that the registry does not list has no unit, and then nothing can be said of units.
-        let units: Option<Vec<&str>> =
-            tally.valid.iter().map(|key| self.person(key).map(|person| person.unit.as_str())).collect();
-        let one_unit = units.filter(|_| tally.is_met()).and_then(succession::only_unit).map(str::to_owned);
-        let names = |keys: &[KeyId]| keys.iter().map(|key| self.name(key)).collect();
+    /// How a document stands whose signatures were counted, by keys as their root has them: by the root's
+    /// units, and by the registry's where the root names none.
+    pub(crate) fn standing(
+        &self,
+        tally: Tally,
+        keys: &BTreeMap<KeyId, PublicKey>,
+        units: Option<&Units>,
+    ) -> SignatureState {
+        let signers = || tally.valid.iter().filter_map(|id| keys.get(id));
+        let by_registry = || Units::new(self.signers().map(|(key, unit)| (key.clone(), unit.to_owned())));
+        let of_two_units = match units {
+            Some(units) => units.require_two("the root", tally.threshold, signers()),
+            None => by_registry().require_two("the registry", tally.threshold, signers()),
+        };
+        let refused = of_two_units.err().filter(|_| tally.is_met());
+        let name = |id: &KeyId| keys.get(id).map_or_else(|| self.name(id), |key| self.name_of(key));
+        let names = |ids: &[KeyId]| ids.iter().map(name).collect();
         let (signed, missing) = (names(&tally.valid), names(&tally.missing));
-        SignatureState { tally, one_unit, signed, missing }
+        SignatureState { tally, refused, signed, missing }
     }
 
-    fn person(&self, key: &KeyId) -> Option<&Person> {
-        self.signers.iter().find(|person| person.key.id() == *key)
+    /// A key's unit by the registry.
+    pub(crate) fn unit_of(&self, key: &PublicKey) -> Option<&str> {
+        self.signers().find(|(other, _)| other.is_same_key(key)).map(|(_, unit)| unit)
     }
+
+    /// A key's owner, or the beginning of its id.
+    pub(crate) fn name_of(&self, key: &PublicKey) -> String {
+        let person = self.signers.iter().find(|person| person.key.is_same_key(key));
+        person.map_or_else(|| short(&key.id()), |person| person.name.clone())
+    }
+}
+
+// Enough of an id to tell a few keys apart.
+pub(crate) fn short(key: &KeyId) -> String {
+    format!("key {}", key.as_str().chars().take(16).collect::<String>())
 }
 
 /// How far a document has come.
 #[derive(Clone, Debug)]
 pub(crate) struct SignatureState {
     tally: Tally,
-    /// The unit that all signers are of, where the threshold is met within one unit.
-    one_unit: Option<String>,
+    /// Why it does not count, although keys enough have signed.
+    refused: Option<UnitsError>,
     signed: Vec<String>,
     missing: Vec<String>,
 }
@@ -123,7 +144,7 @@ pub(crate) struct SignatureState {
 impl SignatureState {
     /// Whether it counts everywhere: a threshold of signers, of two units at least.
     pub(crate) fn is_complete(&self) -> bool {
-        self.tally.is_met() && self.one_unit.is_none()
+        self.tally.is_met() && self.refused.is_none()
     }
 
     /// Whether this key has signed it.
@@ -140,13 +161,16 @@ impl SignatureState {
 
 impl fmt::Display for SignatureState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tally, one_unit, signed, missing } = self;
+        let Self { tally, refused, signed, missing } = self;
         write!(f, "{} of {} signatures", tally.count(), tally.threshold)?;
         if !signed.is_empty() {
             write!(f, " ({})", signed.join("; "))?;
         }
-        match one_unit {
-            Some(unit) => write!(f, ", all of the unit {unit}; another unit's is missing: {}", missing.join("; ")),
+        match refused {
+            Some(UnitsError::OneUnit { unit }) => {
+                write!(f, ", all of the unit {unit}; another unit's is missing: {}", missing.join("; "))
+            }
+            Some(error) => write!(f, ", {error}"),
             None if tally.is_met() => write!(f, ", complete"),
             None => {
                 write!(f, ", missing {} of: {}", tally.threshold.saturating_sub(tally.count()), missing.join("; "))
@@ -172,7 +196,9 @@ mod tests {
         let check = |valid: &[usize], complete: bool, text: &str| {
             let ids = |which: &dyn Fn(&usize) -> bool| (0..3).filter(which).map(|i| keys[i].id()).collect();
             let (signed, missing) = (ids(&|i| valid.contains(i)), ids(&|i| !valid.contains(i)));
-            let standing = people.standing(Tally { threshold: 2, valid: signed, missing, ignored: vec![] });
+            let tally = Tally { threshold: 2, valid: signed, missing, ignored: vec![] };
+            let by_id = keys.iter().map(|key| (key.id(), key.clone())).collect();
+            let standing = people.standing(tally, &by_id, None);
             assert_eq!((standing.is_complete(), standing.to_string().as_str()), (complete, text));
         };
         check(&[], false, "0 of 2 signatures, missing 2 of: A; B; C");

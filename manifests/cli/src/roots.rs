@@ -1,10 +1,9 @@
 //! The roots in the working directory: who may sign.
 
-use std::collections::BTreeMap;
-
 use manifests::key::{KeyId, PublicKey};
 use manifests::tuf::repository::{count_valid, read_unverified};
 use manifests::tuf::{ROOT, RoleKeys, Root, TARGETS, TufError};
+use manifests::units::Units;
 
 use crate::directory::{Directory, DirectoryError};
 use crate::exit::{Exit, Fatal};
@@ -93,8 +92,10 @@ impl Roots {
     /// How a root stands with its own keys, and with those of the root before it, which must sign too.
     pub(crate) fn standings(&self, file: &RootFile, people: &People) -> Vec<SignatureState> {
         self.deciding(file)
-            .filter_map(|other| count_valid(&file.bytes, &other.root.keys, other.root.roles.get(ROOT)?).ok())
-            .map(|tally| people.standing(tally))
+            .filter_map(|other| {
+                let tally = count_valid(&file.bytes, &other.root.keys, other.root.roles.get(ROOT)?).ok()?;
+                Some(people.standing(tally, &other.root.keys, Units::of_root(&other.root).as_ref()))
+            })
             .collect()
     }
 
@@ -115,15 +116,14 @@ impl RootFile {
     pub(crate) fn signers(&self) -> Result<Signers<'_>, RootsError> {
         let role = TARGETS;
         let who = self.root.roles.get(role).ok_or_else(|| RootsError::NoRole { name: self.name.clone(), role })?;
-        Ok(Signers { keys: &self.root.keys, who })
+        Ok(Signers { root: &self.root, who })
     }
 }
 
 /// Who may sign targets and lifts, and how many of them must.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signers<'a> {
-    /// Keys by id, those of other roles among them.
-    pub(crate) keys: &'a BTreeMap<KeyId, PublicKey>,
+    root: &'a Root,
     /// Ids and threshold.
     pub(crate) who: &'a RoleKeys,
 }
@@ -131,11 +131,12 @@ pub(crate) struct Signers<'a> {
 impl Signers<'_> {
     /// The keys themselves.
     pub(crate) fn public(&self) -> Vec<PublicKey> {
-        self.who.keyids.iter().filter_map(|id| self.keys.get(id)).cloned().collect()
+        self.who.keyids.iter().filter_map(|id| self.root.keys.get(id)).cloned().collect()
     }
 
     /// How a document stands with them.
     pub(crate) fn standing(&self, bytes: &[u8], people: &People) -> Result<SignatureState, TufError> {
-        Ok(people.standing(count_valid(bytes, self.keys, self.who)?))
+        let keys = &self.root.keys;
+        Ok(people.standing(count_valid(bytes, keys, self.who)?, keys, Units::of_root(self.root).as_ref()))
     }
 }

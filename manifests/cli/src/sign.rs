@@ -153,7 +153,7 @@ impl Signing<'_> {
 
     // Whoever made the file could have put anything in it.
     fn check_root(&self, file: &RootFile) -> Result<(), SignError> {
-        let signers: Vec<_> = self.people.keys().collect();
+        let signers: Vec<_> = self.people.signers().collect();
         succession::check_root(&file.root, &signers, self.now)
             .map_err(|source| SignError::Refused { name: file.name.clone(), source })?;
         // What is signed must be all that the file says.

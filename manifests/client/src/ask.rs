@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{Stream, TryStreamExt};
 use manifests::api::ErrorBody;
 use manifests::durable;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -183,6 +184,7 @@ impl Client {
         let Request { inner, url, changes } = request;
         let response = inner.send().await.map_err(|source| unanswered(&url, changes, source))?;
         let status = response.status();
+        let retry_after = retry_after(response.headers());
         let answer = OpenAnswer { response, url, changes };
         if status.is_success() {
             return Ok(answer);
@@ -190,7 +192,7 @@ impl Client {
         let url = answer.url.clone();
         // Whatever is said, it is a refusal; how it ends is no better reason.
         let body = answer.read(REFUSAL_BYTES_MAX).await.unwrap_or_default();
-        Err(refused(url, status.as_u16(), &body))
+        Err(refused(url, status.as_u16(), &body, retry_after))
     }
 
     /// Asks, and reads an answer of at most `max` bytes.
@@ -231,7 +233,13 @@ fn unanswered(url: &str, changes: bool, source: reqwest::Error) -> ClientError {
     }
 }
 
-fn refused(url: String, status: u16, body: &[u8]) -> ClientError {
+// Seconds; the other form, a date, asks for a clock that is right.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.parse().ok().map(Duration::from_secs)
+}
+
+fn refused(url: String, status: u16, body: &[u8], retry_after: Option<Duration>) -> ClientError {
     let body = match serde_json::from_slice::<ErrorBody>(body) {
         Ok(ErrorBody { code, message, sequence }) => {
             ErrorBody { code: printable(&code), message: printable(&message), sequence }
@@ -242,7 +250,7 @@ fn refused(url: String, status: u16, body: &[u8]) -> ClientError {
             sequence: None,
         },
     };
-    ClientError::Refused { url, status, body }
+    ClientError::Refused { url, status, body, retry_after }
 }
 
 // These words go to terminals and logs.
@@ -264,12 +272,12 @@ mod tests {
 
     #[test]
     fn a_refusal_has_the_controllers_code_and_words_and_steers_no_terminal() {
-        let error = refused("u".to_owned(), 403, br#"{"code":"role","message":"a \u001b[31mviewer"}"#);
+        let error = refused("u".to_owned(), 403, br#"{"code":"role","message":"a \u001b[31mviewer"}"#, None);
         assert_eq!(error.to_string(), "u answers 403: role: a  [31mviewer");
         assert_eq!((error.code(), error.status()), ("status", Some(403)));
-        let error = refused("u".to_owned(), 409, br#"{"code":"sequence","message":"m","sequence":7}"#);
+        let error = refused("u".to_owned(), 409, br#"{"code":"sequence","message":"m","sequence":7}"#, None);
         assert_eq!(error.refusal().and_then(|body| body.sequence), Some(7));
-        let error = refused("u".to_owned(), 502, b"<html>");
+        let error = refused("u".to_owned(), 502, b"<html>", None);
         assert_eq!(error.refusal().map(|body| body.code.as_str()), Some("no-code"));
     }
 

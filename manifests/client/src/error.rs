@@ -87,6 +87,8 @@ pub enum ClientError {
         /// The controller's stable code and words, without control characters. Whatever answers may be
         /// no controller: then the code is `no-code`.
         body: ErrorBody,
+        /// `Retry-After`: whoever answers asks to be left alone so long. Up to whoever asks.
+        retry_after: Option<std::time::Duration>,
     },
     /// Longer than it may be.
     #[error("the answer from {url} is longer than {max} bytes")]
@@ -137,6 +139,14 @@ impl ClientError {
     pub const fn refusal(&self) -> Option<&ErrorBody> {
         match self {
             ClientError::Refused { body, .. } => Some(body),
+            _ => None,
+        }
+    }
+
+    /// How long whoever answered asks to be left alone.
+    pub const fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            ClientError::Refused { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

@@ -11,6 +11,7 @@
 
 mod chains;
 mod enrol;
+mod fold;
 mod host;
 mod intake;
 mod judge;
@@ -83,6 +84,7 @@ pub struct Fleet {
     looked_at: Time,
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
+    folds: fold::Folds,
 }
 
 /// One site of the registry.
@@ -127,6 +129,7 @@ impl Fleet {
             looked_at: Time::MIN,
             last_event,
             refused: HashMap::new(),
+            folds: fold::Folds::default(),
         }
     }
 
@@ -150,6 +153,23 @@ impl Fleet {
     /// Whether a file list is stored.
     pub fn has_list(&self, digest: &Digest) -> bool {
         self.lists.contains(digest)
+    }
+
+    /// A file list was dropped: who names it again is asked for it.
+    pub fn list_dropped(&mut self, digest: &Digest) {
+        self.lists.remove(digest);
+    }
+
+    /// The file lists that hosts' newest evidence names.
+    pub fn lists_named(&self) -> Vec<Digest> {
+        let covers = self.hosts.values().filter_map(|host| host.evidence.as_ref()).map(|evidence| evidence.cover());
+        let named: HashSet<Digest> = covers.flat_map(|cover| cover.lists.iter().copied()).collect();
+        named.into_iter().collect()
+    }
+
+    /// Whether a host's newest evidence has this state.
+    pub fn is_state_named(&self, digest: &Digest) -> bool {
+        self.hosts.values().any(|host| host.state.as_ref() == Some(digest))
     }
 
     /// The product.
@@ -194,7 +214,8 @@ impl Fleet {
 
     /// The next moment at which [`Fleet::tick`] has something to do.
     pub fn wake(&self) -> Option<Time> {
-        self.wakes.first().map(|(time, _)| *time)
+        let judged = self.wakes.first().map(|(time, _)| *time);
+        judged.into_iter().chain(self.folds.wake()).min()
     }
 
     /// Puts what `operator` publishes in force, and tells of it and of every lift in it that is new.
@@ -251,6 +272,7 @@ impl Fleet {
             self.judge_site(code, now, change);
             self.settle(code, None, now, change);
         }
+        self.unfold(now, change);
     }
 
     fn note(&mut self, change: &mut Change, time: Time, kind: EventKind, host: Option<&HostId>, note: String) {

@@ -12,9 +12,9 @@ use crate::reference::{Reference, ReferenceError};
 use crate::registry::{self, Registry};
 use crate::source::{self, Problem};
 use crate::stop::Lift;
-use crate::succession::only_unit;
 use crate::time::Time;
 use crate::tree::{FileList, FileListError};
+use crate::units::{Units, UnitsError};
 
 use crate::tuf::repository::{LIFTS, REGISTRY, baseline_path, count_valid, file_path};
 use crate::tuf::{ROOT, RoleKeys, TARGETS, TargetFile, Trusted, TufError};
@@ -99,21 +99,13 @@ pub enum SetError {
         /// How many.
         count: usize,
     },
-    /// The registry does not know a key that signed: nobody can say which unit it belongs to.
-    #[error("{role} is signed with key {key}, which the registry does not list among its signers")]
-    UnknownSigner {
+    /// The threshold was not met by people of two units.
+    #[error("{role} is refused")]
+    Units {
         /// The role.
         role: &'static str,
-        /// The key.
-        key: KeyId,
-    },
-    /// The threshold was met within one unit of the organisation.
-    #[error("{role} is signed by {unit} alone; the signatures must come from two units at least")]
-    OneUnit {
-        /// The role.
-        role: &'static str,
-        /// The unit.
-        unit: String,
+        /// Why its signatures do not count.
+        source: UnitsError,
     },
 }
 
@@ -126,7 +118,7 @@ impl SetError {
             SetError::Refused { .. } | SetError::Reference(_) | SetError::List { .. } => "baseline-refused",
             SetError::Product { .. } => "wrong-product",
             SetError::Lift { .. } | SetError::TooManyLifts { .. } => "lift-refused",
-            SetError::UnknownSigner { .. } | SetError::OneUnit { .. } => "one-unit",
+            SetError::Units { source, .. } => source.code(),
         }
     }
 }
@@ -139,8 +131,8 @@ fn list(problems: &[Problem]) -> String {
 /// Reads the set that `trusted` lists. `bytes_of` brings a target's bytes from wherever they are;
 /// they are verified here. Delegated role `lifts` must have been read before, if there is one.
 ///
-/// `before` is the registry of the set that this one follows, where there is one: two people of one
-/// unit could otherwise sign a registry that moves one of them to another.
+/// `before` is the registry of the set that this one follows, where there is one. It counts as long as the
+/// root does not name units ([`crate::units`]).
 ///
 /// # Errors
 /// [`SetError`]; nothing of a set with an error may be used.
@@ -236,11 +228,20 @@ fn read_lifts(
     Ok(lifts)
 }
 
-/// A threshold met within one unit is refused: two people who share a desk are one.
+/// A threshold met within one unit is refused, by the root; where that names no units, by the registry,
+/// and by the one before: it could otherwise move one of two who share a desk to another unit.
 fn check_units(trusted: &Trusted, registry: &Registry, before: Option<&Registry>) -> Result<(), SetError> {
     let files = trusted.files();
     let bytes_of = |name: &str| files.iter().find(|(file, _)| file == name).map(|(_, bytes)| *bytes);
     let root = trusted.root();
+    let deciding: Vec<(&'static str, Units)> = match Units::of_root(root) {
+        Some(units) => vec![("the root", units)],
+        None => {
+            let own = ("the registry", Units::of_registry(registry));
+            let before = before.map(|before| ("the registry before it", Units::of_registry(before)));
+            [own].into_iter().chain(before).collect()
+        }
+    };
     let mut roles: Vec<(&'static str, &RoleKeys, &BTreeMap<KeyId, PublicKey>)> = Vec::new();
     for role in [ROOT, TARGETS] {
         roles.extend(root.roles.get(role).map(|keys| (role, keys, &root.keys)));
@@ -251,25 +252,10 @@ fn check_units(trusted: &Trusted, registry: &Registry, before: Option<&Registry>
     for (role, keys, all) in roles {
         let Some(bytes) = bytes_of(&format!("{role}.json")) else { continue }; // Lifts not read: none count.
         let tally = count_valid(bytes, all, keys).map_err(SetError::Trust)?;
-        let (mut units, mut units_before) = (Vec::new(), Vec::new());
-        for id in &tally.valid {
-            let unknown = || SetError::UnknownSigner { role, key: id.clone() };
-            let key = all.get(id).ok_or_else(unknown)?;
-            let unit = unit_of(registry, key).ok_or_else(unknown)?;
-            units.push(unit);
-            // Nobody but the new registry can say where a newcomer belongs.
-            units_before.push(before.and_then(|before| unit_of(before, key)).unwrap_or(unit));
-        }
-        for units in [units, units_before] {
-            if let Some(unit) = only_unit(units) {
-                return Err(SetError::OneUnit { role, unit: unit.to_owned() });
-            }
+        for (by, units) in &deciding {
+            let signers = tally.valid.iter().filter_map(|id| all.get(id));
+            units.require_two(by, tally.threshold, signers).map_err(|source| SetError::Units { role, source })?;
         }
     }
     Ok(())
-}
-
-// By what the key verifies: metadata may spell a key in another way than the registry.
-fn unit_of<'a>(registry: &'a Registry, key: &PublicKey) -> Option<&'a str> {
-    registry.signers.iter().find(|signer| key.is_same_key(&signer.key)).map(|signer| signer.unit.as_str())
 }

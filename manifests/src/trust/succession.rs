@@ -9,11 +9,12 @@ use semver::Version;
 
 use crate::digest::Digest;
 use crate::id::ControllerId;
-use crate::key::PublicKey;
+use crate::key::{KeyId, PublicKey};
 use crate::registry::Registry;
 use crate::time::{Span, Time};
 use crate::tuf::repository::ROOT_LIFE;
 use crate::tuf::{ROOT, Root, TARGETS, TargetFile};
+use crate::units::{Units, is_same_unit};
 
 /// Fewest signatures that root and targets need.
 pub const SIGNATURES_MIN: u64 = 2;
@@ -79,6 +80,17 @@ pub enum SuccessionError {
         /// The role.
         role: &'static str,
     },
+    /// Nobody could say of which units those are who sign the next.
+    #[error("it does not name the units of its signers; `root propose` makes one that does")]
+    NoUnits,
+    /// Root and registry must speak of the same units.
+    #[error("key {key} is of another unit in it than registry.toml says, {unit:?}")]
+    Unit {
+        /// The key.
+        key: KeyId,
+        /// Its unit by the registry.
+        unit: String,
+    },
     /// Root and registry must speak of the same people.
     #[error("the keys of {role} are not those of the signers in registry.toml")]
     Signers {
@@ -99,7 +111,8 @@ impl SuccessionError {
             Self::InconsistentSnapshot => "inconsistent-snapshot",
             Self::NoKeys { .. } => "no-keys",
             Self::Threshold { .. } => "threshold-too-low",
-            Self::Signers { .. } => "signers-differ",
+            Self::Signers { .. } | Self::Unit { .. } => "signers-differ",
+            Self::NoUnits => "no-units",
         }
     }
 }
@@ -150,11 +163,11 @@ pub fn require_life(expires: Time, life: Span, now: Time) -> Result<(), Successi
     Ok(())
 }
 
-/// A root must give root and targets to exactly `signers`, and ask two of them for a signature.
+/// A root must give root and targets to exactly `signers`, keys and units, and ask two of them for a signature.
 ///
 /// # Errors
 /// The first rule that it breaks.
-pub fn check_root(root: &Root, signers: &[&PublicKey], now: Time) -> Result<(), SuccessionError> {
+pub fn check_root(root: &Root, signers: &[(&PublicKey, &str)], now: Time) -> Result<(), SuccessionError> {
     if !root.consistent_snapshot {
         return Err(SuccessionError::InconsistentSnapshot);
     }
@@ -165,20 +178,20 @@ pub fn check_root(root: &Root, signers: &[&PublicKey], now: Time) -> Result<(), 
             return Err(SuccessionError::Threshold { role });
         }
         let named: Vec<_> = keys.keyids.iter().filter_map(|id| root.keys.get(id)).collect();
-        let is_signer = |key: &&PublicKey| signers.iter().any(|signer| signer.is_same_key(key));
+        let is_signer = |key: &&PublicKey| signers.iter().any(|(signer, _)| signer.is_same_key(key));
         if named.len() != signers.len() || !named.iter().all(is_signer) {
             return Err(SuccessionError::Signers { role });
         }
     }
-    Ok(())
-}
-
-/// The unit of the organisation that all of `units` are, where they are one: two people who share a
-/// desk are one, so their signatures count for nothing without another unit's. None if there are no units.
-pub fn only_unit<'a>(units: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let mut units = units.into_iter();
-    let first = units.next()?;
-    units.all(|unit| unit == first).then_some(first)
+    let Some(units) = Units::of_root(root) else {
+        // A first root on its way since before units were written there.
+        return if root.version == 1 { Ok(()) } else { Err(SuccessionError::NoUnits) };
+    };
+    let differs = |(key, unit): &&(&PublicKey, &str)| units.of(key).is_none_or(|named| !is_same_unit(named, unit));
+    match signers.iter().find(differs) {
+        Some((key, unit)) => Err(SuccessionError::Unit { key: key.id(), unit: (*unit).to_owned() }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -262,30 +275,36 @@ mod tests {
     #[test]
     fn a_root_is_signed_by_two_of_exactly_the_signers() {
         let keys: Vec<PublicKey> = (0..3).map(|_| SigningKey::generate().unwrap().public().clone()).collect();
+        let units = ["q", "o", "d"];
         let check = |change: &dyn Fn(&mut Root)| {
             let mut root = Root::new(at(300));
             root.set_role(ROOT, &keys, 2);
             root.set_role(TARGETS, &keys, 2);
+            for (key, unit) in keys.iter().zip(units) {
+                root.set_unit(key, unit);
+            }
             change(&mut root);
-            check_root(&root, &keys.iter().collect::<Vec<_>>(), at(0)).map_err(|error| error.code())
+            let signers: Vec<_> = keys.iter().zip(units).collect();
+            check_root(&root, &signers, at(0)).map_err(|error| error.code())
         };
         assert_eq!(check(&|_| {}), Ok(()));
         assert_eq!(check(&|root| root.consistent_snapshot = false), Err("inconsistent-snapshot"));
         assert_eq!(check(&|root| root.expires = at(0)), Err("expired"));
         assert_eq!(check(&|root| root.expires = at(400)), Err("life-too-long"));
+        assert_eq!(check(&|root| root.set_unit(&keys[1], "q")), Err("signers-differ"));
+        assert_eq!(check(&|root| root.set_unit(&keys[1], " O")), Ok(()));
+        let without = |version| {
+            move |root: &mut Root| {
+                root.units.clear();
+                root.version = version;
+            }
+        };
+        assert_eq!((check(&without(1)), check(&without(2))), (Ok(()), Err("no-units")));
         assert_eq!(check(&|root| root.roles.clear()), Err("no-keys"));
         assert_eq!(check(&|root| root.set_role(ROOT, &keys, 1)), Err("threshold-too-low"));
         assert_eq!(check(&|root| root.set_role(TARGETS, &keys[..2], 2)), Err("signers-differ"));
         let stranger = SigningKey::generate().unwrap().public().clone();
         let changed = [keys[0].clone(), keys[1].clone(), stranger];
         assert_eq!(check(&|root| root.set_role(TARGETS, &changed, 2)), Err("signers-differ"));
-    }
-
-    #[test]
-    fn one_unit_is_one_however_many_of_it_sign() {
-        assert_eq!(only_unit([]), None);
-        assert_eq!(only_unit(["quality"]), Some("quality"));
-        assert_eq!(only_unit(["quality", "quality"]), Some("quality"));
-        assert_eq!(only_unit(["quality", "operations", "quality"]), None);
     }
 }

@@ -90,8 +90,9 @@ fn what_a_process_holds_is_what_counts() {
     // What the running program tells of itself counts, whatever it has read.
     check("", "reader print = older", "lock.print-wait applied");
     check("", "reader print = older; running lock.print-wait = shared", "lock.print-wait drifted: lock-drifted");
-    // A file that is read again by itself counts as it stands.
-    check("", "reader linkage = older", "queue.timeout applied");
+    // A configuration that is reread is not what a process sees in its place.
+    check("", "reader linkage = elsewhere", "queue.timeout not-loaded: not-loaded");
+    check("", "reader linkage = -", "queue.timeout unknown: unknown");
     // So that a start condition cannot deadlock.
     check("", "loaded issuing-server = not-running; running lock.print-wait = not-running", "issue");
     // Without the fix on disk, that comes first.

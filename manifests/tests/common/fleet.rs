@@ -133,7 +133,8 @@ pub(crate) fn evidence(host: &str, reference: &Reference) -> Evidence {
         state.settings.insert(item("db.hint"), setting(at(text("x"), "/etc/issuing/linkage.xml", 10), None));
         state.files.insert("/usr/lib/printer/filter.ppd".to_owned(), FileSeen::Digest(digest("filter")).into());
         state.configs.insert(item("proxy"), ConfigContent::Digest(digest("proxy")));
-        state.readers.extend([(item("print"), Held::default()), (item("proxy"), Held::default())]);
+        let read = ["print", "linkage", "secrets", "proxy"].map(|config| (item(config), Held::default()));
+        state.readers.extend(read);
     }
     Evidence { cover: cover(host, reference.digest()), state }
 }

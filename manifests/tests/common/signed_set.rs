@@ -210,6 +210,22 @@ impl SignedSet {
         (served, root_bytes)
     }
 
+    /// The root after the first, which names units and puts key 11 in the place of key 2.
+    pub(crate) fn second_root(&self, first: &[u8]) -> Vec<u8> {
+        let first: Root = repository::read_unverified(first).unwrap();
+        let mut root = first.next(first.expires);
+        let people = [(1, self.units[0]), (11, self.units[1]), (3, self.units[2])];
+        let keys = people.map(|(number, _)| test_key(number).public().clone());
+        for role in ["root", "targets"] {
+            root.set_role(role, &keys, 2);
+        }
+        for (key, (_, unit)) in keys.iter().zip(people) {
+            root.set_unit(key, unit);
+        }
+        let unsigned = repository::unsigned(&root).unwrap();
+        [1, 3].iter().fold(unsigned, |bytes, number| repository::sign(&bytes, &test_key(*number)).unwrap())
+    }
+
     pub(crate) fn read(&self) -> Result<VerifiedSet, SetError> {
         let (served, root) = self.publish();
         read(served, &root, self.now)

@@ -291,6 +291,9 @@ fn metadata(examples: &mut BTreeMap<&'static str, String>) {
     root.set_role(TARGETS, &managers, 2);
     root.set_role(SNAPSHOT, &public(&["snapshot"]), 1);
     root.set_role(TIMESTAMP, &public(&["timestamp"]), 1);
+    for (key, unit) in managers.iter().zip(["release management", "quality assurance", "operations"]) {
+        root.set_unit(key, unit);
+    }
     let mut targets = Targets::new(5, time("2026-12-30T00:00:00Z"));
     targets.add(&baseline_path("convenience-issuance"), b"the bytes of baseline.toml");
     targets.add(REGISTRY, b"the bytes of registry.toml");

@@ -128,7 +128,10 @@ fn repository(files: &mut BTreeMap<String, Vec<u8>>, stop: Digest) {
     files.insert("lift/payload.json".to_owned(), signed_set::lift_bytes(&lift));
     files.insert("baseline/baseline.toml".to_owned(), set.baseline.clone().into_bytes());
     files.insert("registry/registry.toml".to_owned(), set.registry().into_bytes());
-    let (served, _) = set.publish();
+    let (served, first) = set.publish();
+    let second = set.second_root(&first);
+    files.insert("tuf-units/metadata/1.root.json".to_owned(), first);
+    files.insert("tuf-units/metadata/2.root.json".to_owned(), second);
     files.extend(served.metadata.into_iter().map(|(name, bytes)| (format!("tuf/metadata/{name}"), bytes)));
     files.extend(served.targets.into_iter().map(|(name, bytes)| (format!("tuf/targets/{name}"), bytes)));
     for (number, name) in [(1, "manager-1"), (2, "manager-2"), (3, "manager-3"), (6, "snapshot"), (7, "timestamp")] {

@@ -194,3 +194,30 @@ fn signers_of_the_registry_are_those_of_the_root() {
     check(&desk.check(), 1, &["signers-differ"]);
     check(&desk.sign("a"), 1, &["signers-differ", "not those of the signers"]);
 }
+
+#[test]
+fn a_person_without_whom_nobody_could_sign_is_told() {
+    let desk = Desk::signed();
+    assert!(!check(&desk.check(), 0, &[]).contains("without"));
+    let desk = Desk::empty();
+    check(&desk.init(&["a;Quality", "b;quality ", "c;Design"], true), 0, &[]);
+    desk.write("d/baseline.toml", BASELINE);
+    desk.write(FILE_LIST, "");
+    let words = "warning: metadata/1.root.json: without manager c one unit is left, Quality; nobody could sign";
+    check(&desk.check(), 1, &[words]);
+    let desk = Desk::empty();
+    check(&desk.init(&["a;Quality", "c;Design"], true), 0, &[]);
+    desk.write("d/baseline.toml", BASELINE);
+    desk.write(FILE_LIST, "");
+    check(&desk.check(), 1, &["without manager a 1 of 2 keys are left", "without manager c 1 of 2 keys are left"]);
+}
+
+#[test]
+fn a_registry_says_of_nobody_another_unit_than_the_root() {
+    let desk = Desk::signed();
+    desk.replace("d/registry.toml", "unit = \"Quality\"", "unit = \"Release\"");
+    let words = "signer \"manager a\" is of the unit \"Release\" here, and of \"Quality\" in metadata/1.root.json";
+    check(&desk.check(), 1, &["signers-differ", words]);
+    desk.replace("d/baseline.toml", "\"1.0.0\"", "\"1.0.1\"");
+    check(&desk.sign("b"), 1, &[words]);
+}

@@ -3,7 +3,7 @@
 use super::loaded::failings;
 use super::program::unknown;
 use super::{Finding, Judge};
-use crate::baseline::{Config, Reload, Setting};
+use crate::baseline::{Config, Setting};
 use crate::condition::Truth;
 use crate::evidence::{InForceSeen, Odd, SettingSeen, ValueSeen};
 use crate::outcome::{Detail, Outcome};
@@ -54,15 +54,12 @@ impl Judge<'_> {
         failing.reduce(Finding::and).unwrap_or(Finding::of(Outcome::Applied, Vec::new()))
     }
 
-    /// What of a configuration is not shown to be, in the programs that read it at their start, as it is on
-    /// disk: not loaded or unknown, and in words what they have.
+    /// What of a configuration is not shown to be, in the programs that read it, as it is on disk: not loaded
+    /// or unknown, and in words what they have.
     pub(super) fn not_loaded_by_readers(&self, config: &Config) -> Vec<(Outcome, String)> {
-        match (config.reload, self.state.readers.get(&config.id)) {
-            (Reload::Live, _) => Vec::new(),
-            (Reload::Restart, Some(held)) => failings(held, Outcome::NotLoaded),
-            (Reload::Restart, None) => {
-                vec![(Outcome::Unknown, "what programs have read is not in evidence".to_owned())]
-            }
+        match self.state.readers.get(&config.id) {
+            Some(held) => failings(held, Outcome::NotLoaded),
+            None => vec![(Outcome::Unknown, "what programs have read is not in evidence".to_owned())],
         }
     }
 }

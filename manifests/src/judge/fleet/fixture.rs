@@ -8,7 +8,7 @@ use crate::baseline::{
     About, Baseline, Concerns, Config, Enforce, Format, GateRules, Localized, Reader, Reload, Setting, SettingKind,
 };
 use crate::digest::Digest;
-use crate::evidence::{Agent, Cover, Evidence, Heartbeat, SettingSeen, State, ValueSeen};
+use crate::evidence::{Agent, Cover, Evidence, Heartbeat, Held, SettingSeen, State, ValueSeen};
 use crate::id::{HostId, ProductId};
 use crate::reference::Reference;
 use crate::registry::{Host, ProcessView, Registry, Site};
@@ -112,6 +112,7 @@ pub(super) fn state(lock: &str) -> State {
     let value = ValueSeen::Value { value: Value::Text(lock.to_owned()), file: "/etc/print.ini".to_owned(), line: 3 };
     State {
         settings: BTreeMap::from([("lock".parse().unwrap(), SettingSeen { value, in_force: None })]),
+        readers: BTreeMap::from([("print".parse().unwrap(), Held::default())]),
         ..State::default()
     }
 }

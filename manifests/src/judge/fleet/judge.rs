@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::fold::Turn;
 use super::{Change, Fleet, FleetHost, FleetSite, HostDocument, Policy, Previous, Unsigned};
-use crate::api::{EventKind, FleetEvent, Standing};
+use crate::api::Standing;
 use crate::appraise::{CLOCK_SKEW_MAX, appraise};
 use crate::id::{HostId, SiteCode};
 use crate::outcome::Verdict;
@@ -109,7 +110,8 @@ impl Fleet {
             host.verdict = verdict;
             host.reasons.clone_from(&reasons);
         }
-        self.verdict_event(change, now, id.site(), Some(id), verdict, reasons, note);
+        let whose = (id.site().clone(), Some(id.clone()));
+        self.turned(change, now, whose, Turn { verdict, reasons, note });
         true
     }
 
@@ -157,7 +159,7 @@ impl Fleet {
                 Verdict::Issue => "the site may issue".to_owned(),
                 Verdict::Hold => format!("the site holds: {}", list(&reasons)),
             };
-            self.verdict_event(change, now, code, None, verdict, reasons, note);
+            self.turned(change, now, (code.clone(), None), Turn { verdict, reasons, note });
         }
     }
 
@@ -248,30 +250,6 @@ impl Fleet {
         }
         host.permit = Some(permit.clone());
         Ok(permit)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one event, each of another type")]
-    fn verdict_event(
-        &mut self,
-        change: &mut Change,
-        time: Time,
-        site: &SiteCode,
-        host: Option<&HostId>,
-        verdict: Verdict,
-        reasons: Vec<Reason>,
-        note: String,
-    ) {
-        self.last_event = self.last_event.saturating_add(1);
-        change.events.push(FleetEvent {
-            id: self.last_event,
-            time,
-            kind: EventKind::Verdict,
-            site: Some(site.clone()),
-            host: host.cloned(),
-            verdict: Some(verdict),
-            reasons,
-            note,
-        });
     }
 }
 

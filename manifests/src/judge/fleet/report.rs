@@ -66,6 +66,11 @@ impl HostDocument {
         Self::Evidence { state: evidence.state_digest(), evidence: Box::new(evidence), version }
     }
 
+    /// Its place among the host's documents.
+    pub fn sequence(&self) -> u64 {
+        self.cover().sequence
+    }
+
     fn kind(&self) -> DocumentKind {
         match self {
             HostDocument::Evidence { .. } => DocumentKind::Evidence,

@@ -179,14 +179,17 @@ impl State {
     /// Nothing of it is better than what version 1 said: one older file of a program counts against all
     /// that the program may have read.
     pub fn into_current(self, baseline: &Baseline) -> super::State {
-        let readers = baseline.configs.iter().filter(|config| config.reload == Reload::Restart).map(|config| {
+        let readers = baseline.configs.iter().map(|config| {
             let named = |program: &&Program| config.program.as_ref().is_none_or(|named| *named == program.id);
             let mut held = Held::default();
             for program in baseline.programs.iter().filter(named) {
                 match self.programs.get(&program.id) {
                     Some(seen) => {
                         let (_, loaded) = seen.loaded.current(&program.id);
-                        held.older.extend(loaded.older);
+                        // What is reread is not older for having been read before.
+                        if config.reload == Reload::Restart {
+                            held.older.extend(loaded.older);
+                        }
                         held.elsewhere.extend(loaded.elsewhere);
                         held.unknown.extend(loaded.unknown);
                     }

@@ -1,13 +1,17 @@
 //! The client workflow of TUF 1.0.34, section 5; numbers in comments are its steps.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::digest::Digest;
+use crate::key::{KeyId, PublicKey};
+use crate::registry::Registry;
 use crate::time::Time;
 use crate::tuf::envelope::{Envelope, limit, open_listed};
 use crate::tuf::error::TufError;
 use crate::tuf::fetch::{Fetch, FetchError, file_name, metadata_path, root_path, target_path};
-use crate::tuf::metadata::{MetaFile, Root, SNAPSHOT_FILE, Signed, Snapshot, TargetFile, Targets, Timestamp};
+use crate::tuf::metadata::{MetaFile, RoleKeys, Root, SNAPSHOT_FILE, Signed, Snapshot, TargetFile, Targets, Timestamp};
 use crate::tuf::roots::{ROOT_FILE, RootChain, SignedUnder, history_file};
 use crate::tuf::store::MetadataStore;
 use crate::tuf::trusted::{Chain, Progress, Search, Stored, Trusted, damaged, name_of, open_stored};
@@ -15,6 +19,7 @@ use crate::tuf::{
     ROOT, ROOT_BYTES_MAX, ROOT_ROTATIONS_MAX, SNAPSHOT, SNAPSHOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS,
     TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX,
 };
+use crate::units::{Units, UnitsBefore};
 
 /// Follows one repository.
 #[derive(Debug)]
@@ -22,6 +27,7 @@ pub struct TufClient<S, F> {
     first_root: Vec<u8>,
     store: S,
     fetch: F,
+    without_units: UnitsBefore,
     current: Option<Current>,
 }
 
@@ -65,7 +71,16 @@ impl<S: MetadataStore, F: Fetch> TufClient<S, F> {
     /// [`TufError`] if `first_root` is no root signed by itself. Its expiry does not matter (5.2).
     pub fn new(first_root: &[u8], store: S, fetch: F) -> Result<Self, TufError> {
         RootChain::anchor(first_root)?;
-        Ok(Self { first_root: first_root.to_vec(), store, fetch, current: None })
+        let without_units = UnitsBefore::NotAsked;
+        Ok(Self { first_root: first_root.to_vec(), store, fetch, without_units, current: None })
+    }
+
+    /// A client of this product, which follows a root that names no units by the word of `registry`, the
+    /// one of the set before: without one it follows none.
+    #[must_use]
+    pub fn by_units(self, registry: Option<&Registry>) -> Self {
+        let known = |registry| UnitsBefore::Known(Units::of_registry(registry));
+        Self { without_units: registry.map_or(UnitsBefore::Unknown, known), ..self }
     }
 
     /// Brings root, timestamp, snapshot and targets up to date, as of `now` throughout (5.1).
@@ -156,7 +171,7 @@ impl<S: MetadataStore, F: Fetch> TufClient<S, F> {
                 answer => answer.map_err(|error| error.of(&path, ROOT_BYTES_MAX))?,
             };
             within(&path, &bytes, ROOT_BYTES_MAX)?;
-            roots.extend(&path, &bytes)?;
+            roots.extend(&path, &bytes, &self.without_units)?;
             // 5.3.8. The history first: root.json must never be newer than the chain that explains it.
             self.store.save(&history_file(version), &bytes)?;
             self.store.save(ROOT_FILE, &bytes)?;
@@ -301,6 +316,9 @@ impl<S: MetadataStore, F: Fetch> TufClient<S, F> {
         let keys = (TARGETS, &root.keys, root.roles.get(TARGETS));
         let value: Targets = open_listed(&path, &bytes, listed, keys)?; // 5.6.2 to 5.6.4
         require_alive(TARGETS, &value, now)?; // 5.6.5
+        if let Some(who) = keys.2 {
+            require_units(&self.without_units, &path, &bytes, root, (keys.1, who))?;
+        }
         self.store.save(&file, &bytes)?; // 5.6.6
         Ok(Stored { value, bytes })
     }
@@ -325,6 +343,7 @@ impl<S: MetadataStore, F: Fetch> TufClient<S, F> {
                 within(&path, &bytes, max)?;
                 let fetched = terms.open(&path, name, bytes)?;
                 require_alive(name, &fetched.value, *now)?;
+                require_units(&self.without_units, &path, &fetched.bytes, trusted.root(), (terms.keys, terms.who))?;
                 self.store.save(&file_name(name), &fetched.bytes)?;
                 fetched
             }
@@ -346,6 +365,27 @@ struct Floor {
     snapshot: Option<Stored<Snapshot>>,
     /// Judges nothing; saves fetching what is there.
     targets: Option<Stored<Targets>>,
+}
+
+type Who<'a> = (&'a BTreeMap<KeyId, PublicKey>, &'a RoleKeys);
+
+// Before it is stored: what one unit signed must not come to lie where the next refresh goes on from.
+fn require_units(
+    without: &UnitsBefore,
+    file: &str,
+    bytes: &[u8],
+    root: &Root,
+    (keys, who): Who<'_>,
+) -> Result<(), TufError> {
+    let (by, units) = match (Units::of_root(root), without) {
+        (Some(units), _) => ("the root", units),
+        (None, UnitsBefore::Known(units)) => ("the registry before it", units.clone()),
+        (None, UnitsBefore::Unknown | UnitsBefore::NotAsked) => return Ok(()),
+    };
+    let tally = Envelope::parse(file, bytes)?.tally(keys, who);
+    let signers = tally.valid.iter().filter_map(|id| keys.get(id));
+    let refused = |source| TufError::Units { file: file.to_owned(), source };
+    units.require_two(by, tally.threshold, signers).map_err(refused)
 }
 
 fn held<T>((held, _): (Stored<T>, SignedUnder)) -> Stored<T> {

@@ -78,19 +78,19 @@ impl Envelope {
         Tally { threshold: role.threshold, valid, missing, ignored }
     }
 
-    /// Demands a threshold of distinct keys (TUF 1.0.34, 5.3.4 and its like in every role).
+    /// Demands a threshold of distinct keys (TUF 1.0.34, 5.3.4 and its like in every role); tells which.
     pub(crate) fn verify(
         &self,
         role: &str,
         keys: &BTreeMap<KeyId, PublicKey>,
         who: Option<&RoleKeys>,
-    ) -> Result<(), TufError> {
+    ) -> Result<Tally, TufError> {
         let Some(who) = who else {
             return Err(TufError::Format { file: self.file.clone(), reason: format!("no keys are named for {role}") });
         };
         let tally = self.tally(keys, who);
         if tally.is_met() {
-            return Ok(());
+            return Ok(tally);
         }
         Err(TufError::Threshold {
             file: self.file.clone(),

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::key::KeyId;
 use crate::time::Time;
 use crate::tuf::store::MetadataStoreError;
+use crate::units::UnitsError;
 
 /// Everything that can go wrong between a repository, the store, and the caller.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,14 @@ pub enum TufError {
         valid: u64,
         /// Signatures that did not count, and why.
         ignored: Vec<Ignored>,
+    },
+    /// A root that was signed by keys enough, and not by two units of the organisation.
+    #[error("{file} is refused")]
+    Units {
+        /// The root.
+        file: String,
+        /// Why its signatures do not count.
+        source: UnitsError,
     },
     /// A role that demands no signature at all, or less.
     #[error("{file}: a threshold of {threshold} is none")]
@@ -166,6 +175,7 @@ impl TufError {
             // A signature of the right key over other bytes tells of tampering; a missing one does not.
             Self::Threshold { ignored, .. } if ignored.iter().any(Ignored::is_invalid) => "signature",
             Self::Threshold { .. } | Self::NoThreshold { .. } => "threshold",
+            Self::Units { source, .. } => source.code(),
             Self::DuplicateSignature { .. } => "signature",
             Self::Format { .. } => "format",
             Self::TooLarge { .. } => "too-large",

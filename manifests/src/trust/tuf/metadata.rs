@@ -21,6 +21,11 @@ pub(crate) const SPEC_VERSION: &str = "1.0.34";
 /// Name of the one file that a timestamp lists.
 pub(crate) const SNAPSHOT_FILE: &str = "snapshot.json";
 
+/// The member of a root that names units.
+const UNITS: &str = "x-sekisho-units";
+/// Longest name of a unit, in bytes.
+const UNIT_BYTES_MAX: usize = 1000;
+
 /// What the four kinds have in common.
 pub trait Signed: Serialize + DeserializeOwned {
     /// Value of `_type`.
@@ -55,6 +60,10 @@ pub struct Root {
     pub keys: BTreeMap<KeyId, PublicKey>,
     /// Keys and threshold of `root`, `targets`, `snapshot`, `timestamp`, and of roles unknown here.
     pub roles: BTreeMap<String, RoleKeys>,
+    /// Units of the organisation by key id, for every key of `root` and `targets`. The specification does
+    /// not define the member; other clients keep it and pass it over. Empty: not written.
+    #[serde(rename = "x-sekisho-units", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub units: BTreeMap<KeyId, String>,
 }
 
 /// Who speaks for a role, and how many of them must.
@@ -258,7 +267,30 @@ impl Signed for Root {
             }
         }
         // A threshold above the number of keys is let through: it can only never be met.
-        self.roles.iter().try_for_each(|(name, keys)| keys.check(name))
+        self.roles.iter().try_for_each(|(name, keys)| keys.check(name))?;
+        if self.units.is_empty() { Ok(()) } else { self.check_units() }
+    }
+}
+
+impl Root {
+    // Every key whose signature may count has one unit, under whichever ids it stands.
+    fn check_units(&self) -> Result<(), String> {
+        let mut seen: Vec<(&KeyId, &PublicKey)> = Vec::new();
+        let mut ids: BTreeSet<&KeyId> = self.units.keys().collect();
+        ids.extend([ROOT, TARGETS].into_iter().filter_map(|role| self.roles.get(role)).flat_map(|role| &role.keyids));
+        for id in ids {
+            let (Some(unit), Some(key)) = (self.units.get(id), self.keys.get(id)) else {
+                return Err(format!("key {id} has no unit in {UNITS}, or is not among the keys"));
+            };
+            if unit.trim().is_empty() || unit.len() > UNIT_BYTES_MAX || unit.contains(char::is_control) {
+                return Err(format!("the unit of key {id} is not one line of 1 to {UNIT_BYTES_MAX} bytes"));
+            }
+            if let Some((twin, _)) = seen.iter().find(|(_, other)| other.is_same_key(key)) {
+                return Err(format!("{twin} and {id} are one key, and it would have a unit twice"));
+            }
+            seen.push((id, key));
+        }
+        Ok(())
     }
 }
 

@@ -59,7 +59,14 @@ pub fn lift_path(stop: &Digest, number: u64) -> String {
 impl Root {
     /// Version 1, with consistent snapshots and no keys yet.
     pub fn new(expires: Time) -> Self {
-        Self { version: 1, expires, consistent_snapshot: true, keys: BTreeMap::new(), roles: BTreeMap::new() }
+        Self {
+            version: 1,
+            expires,
+            consistent_snapshot: true,
+            keys: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            units: BTreeMap::new(),
+        }
     }
 
     /// The root that follows this one, with the same keys until they are changed. It must be signed by
@@ -75,6 +82,12 @@ impl Root {
         self.keys.extend(keys.iter().map(|key| (key.id(), key.clone())));
         let used: BTreeSet<_> = self.roles.values().flat_map(|role| &role.keyids).collect();
         self.keys.retain(|keyid, _| used.contains(keyid));
+        self.units.retain(|keyid, _| self.keys.contains_key(keyid));
+    }
+
+    /// Says of which unit the holder of a key is, in place of what was said before.
+    pub fn set_unit(&mut self, key: &PublicKey, unit: &str) {
+        self.units.insert(key.id(), unit.to_owned());
     }
 }
 

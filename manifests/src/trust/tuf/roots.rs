@@ -6,6 +6,7 @@ use crate::tuf::error::{Listing, TufError};
 use crate::tuf::fetch::root_path;
 use crate::tuf::metadata::Root;
 use crate::tuf::store::MetadataStore;
+use crate::units::{self, UnitsBefore};
 
 /// The current root, where other clients look for it. The chain behind it lies in the history.
 pub(crate) const ROOT_FILE: &str = "root.json";
@@ -51,7 +52,8 @@ impl RootChain {
         loop {
             let file = history_file(roots.next_version());
             let Some(bytes) = store.load(&file)? else { break };
-            roots.extend(&file, &bytes).map_err(|error| damaged(&file, &error.to_string()))?;
+            // Where a root without units was followed by the word of a registry, that is gone since.
+            roots.extend(&file, &bytes, &UnitsBefore::NotAsked).map_err(|error| damaged(&file, &error.to_string()))?;
         }
         let Some(bytes) = store.load(ROOT_FILE)? else {
             // It is the first file ever saved, so its absence with others there is a loss.
@@ -76,13 +78,15 @@ impl RootChain {
         }
     }
 
-    /// Takes the next root, if the current one and itself both sign it (5.3.4, 5.3.5).
-    pub(crate) fn extend(&mut self, file: &str, bytes: &[u8]) -> Result<(), TufError> {
+    /// Takes the next root, if the current one and itself both sign it (5.3.4, 5.3.5), by two units each.
+    pub(crate) fn extend(&mut self, file: &str, bytes: &[u8], without: &UnitsBefore) -> Result<(), TufError> {
         let envelope = Envelope::parse(file, bytes)?;
         let current = self.current();
-        envelope.verify(ROOT, &current.keys, current.roles.get(ROOT))?;
+        let refused = |source| TufError::Units { file: file.to_owned(), source };
+        let signed = envelope.verify(ROOT, &current.keys, current.roles.get(ROOT))?;
+        units::may_be_followed(current, &signed, without).map_err(refused)?;
         let root: Root = envelope.decode()?;
-        envelope.verify(ROOT, &root.keys, root.roles.get(ROOT))?;
+        let signed = envelope.verify(ROOT, &root.keys, root.roles.get(ROOT))?;
         let (trusted, offered) = (current.version, root.version);
         if offered <= trusted {
             return Err(TufError::Rollback { file: file.to_owned(), trusted, offered });
@@ -91,6 +95,7 @@ impl RootChain {
             let listing = Listing::Version { listed: self.next_version(), found: offered };
             return Err(TufError::Mismatch { file: file.to_owned(), listing });
         }
+        units::may_follow(current, &root, &signed).map_err(refused)?;
         let next = ChainedRoot { root, bytes: bytes.to_vec(), message: envelope.message };
         self.earlier.push(std::mem::replace(&mut self.current, next));
         Ok(())
@@ -119,7 +124,7 @@ impl RootChain {
     pub(crate) fn signed_under(&self, role: &str, envelope: &Envelope) -> Result<SignedUnder, TufError> {
         let verify_under = |root: &Root| envelope.verify(role, &root.keys, root.roles.get(role));
         match verify_under(self.current()) {
-            Ok(()) => Ok(SignedUnder::Current),
+            Ok(_) => Ok(SignedUnder::Current),
             Err(error) => {
                 let mut before = self.earlier.iter().map(|link| &link.root).chain(&self.replaced);
                 if before.any(|root| verify_under(root).is_ok()) { Ok(SignedUnder::Earlier) } else { Err(error) }
