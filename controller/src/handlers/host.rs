@@ -164,9 +164,10 @@ pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Stat
 /// # Errors
 /// 401 for a word of no controller that the registry lists; 403 for a key that was replaced.
 pub async fn carried(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
-    let from = From::of(&app, &request)?;
-    let word: Sealed<Enrolled> =
-        body::json(request, &app.bodies, from.payer(), envelope_bytes_max::<Enrolled>()).await?;
+    // A host that names its key here names one that nobody knows yet.
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    let payer = Payer::Stranger(connection.as_ref().map(|connection| connection.network()));
+    let word: Sealed<Enrolled> = body::json(request, &app.bodies, payer, envelope_bytes_max::<Enrolled>()).await?;
     let verified = {
         let fleet = app.fleet();
         // Before the first publish nobody is listed.

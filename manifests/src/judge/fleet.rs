@@ -134,7 +134,9 @@ impl Fleet {
     }
 
     /// Takes up a stored host. Call before the first [`Fleet::put_in_force`].
-    pub fn restore_host(&mut self, id: HostId, host: FleetHost) {
+    pub fn restore_host(&mut self, id: HostId, mut host: FleetHost) {
+        // Every permit was stored before it was told: what is above the newest one stored is not known.
+        host.settle_permits(host.newest_permit());
         self.keys.extend(host.key.iter().map(|key| (key.clone(), id.clone())));
         self.hosts.insert(id, host);
     }

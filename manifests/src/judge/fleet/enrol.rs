@@ -114,6 +114,7 @@ impl Fleet {
             key: Some(key),
             generation,
             permit_floor: host.newest_permit(),
+            permits_known_to: host.newest_permit(),
             issue_until: host.issue_until,
             wake: host.wake,
             verdict: host.verdict,

@@ -204,6 +204,9 @@ impl Fleet {
             }
         }
         host.version = document.version();
+        if host.knows_permit(host.record.permit_named) {
+            host.settle_permits(host.record.permit_named);
+        }
         let before = host.reusable(&document, now);
         match document {
             HostDocument::Evidence { evidence, state, .. } => {
