@@ -122,7 +122,7 @@ impl Controllers {
 
     /// Whether another address than the first of the configuration is asked.
     pub fn is_away(&self) -> bool {
-        self.preferred.load(Ordering::Relaxed) % self.addresses.len().max(1) != 0
+        !self.preferred.load(Ordering::Relaxed).is_multiple_of(self.addresses.len().max(1))
     }
 
     /// The next question goes to the first address; gives what leads back.

@@ -114,7 +114,7 @@ pub(crate) enum WriterCommand {
     },
     Handed {
         host: HostId,
-        handed: HandedIn,
+        handed: Box<HandedIn>,
         reply: Reply<()>,
     },
     CarryOver {
@@ -430,7 +430,7 @@ impl Writer {
     /// # Errors
     /// If what is taken over was not written.
     pub async fn handed(&self, host: HostId, handed: HandedIn) -> Result<(), WriteError> {
-        self.ask(|reply| WriterCommand::Handed { host, handed, reply }).await
+        self.ask(|reply| WriterCommand::Handed { host, handed: Box::new(handed), reply }).await
     }
 
     /// Words of controllers that the registry lists, for hosts' keys. What several say is not refused, only that of
