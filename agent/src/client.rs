@@ -30,15 +30,29 @@ const LIMITS: AskLimits = AskLimits {
 const EVENT_BYTES_MAX: usize = 1 << 20;
 
 /// The controllers of this host: one is asked until it fails, then the next.
+///
+/// The repository is followed at an address of its own choice: a set that one controller serves and that is refused
+/// moves no heartbeat to another one.
 #[derive(Debug)]
 pub struct Controllers {
     client: ::client::Client,
     addresses: Vec<String>,
     preferred: AtomicUsize,
+    /// How many addresses further the repository is followed.
+    followed: AtomicUsize,
     versions: EvidenceVersions,
     /// Named before each document: a controller reads what an enrolled key is named for although a crowd
     /// of others sends something.
     key: Option<KeyId>,
+}
+
+/// What opens a controller's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The controller that gave it.
+    pub address: String,
+    /// The bearer.
+    pub bearer: String,
 }
 
 /// The newest version of evidence that each controller takes, by its address.
@@ -66,8 +80,14 @@ impl Controllers {
     /// [`ClientError`] where the CA is of no use. Nothing is connected yet.
     pub fn new(addresses: Vec<String>, ca: &Path) -> Result<Self, ClientError> {
         let client = ::client::Client::new(ca, LIMITS)?;
-        let (preferred, versions) = (AtomicUsize::new(0), EvidenceVersions::default());
-        Ok(Self { client, addresses, preferred, versions, key: None })
+        Ok(Self {
+            client,
+            addresses,
+            preferred: AtomicUsize::new(0),
+            followed: AtomicUsize::new(0),
+            versions: EvidenceVersions::default(),
+            key: None,
+        })
     }
 
     /// The same, which name the key that this host signs with.
@@ -77,9 +97,17 @@ impl Controllers {
     }
 
     /// The address asked next.
-    fn address(&self) -> &str {
-        let index = self.preferred.load(Ordering::Relaxed) % self.addresses.len().max(1);
-        self.addresses.get(index).map_or("", String::as_str)
+    pub fn address(&self) -> &str {
+        self.nth(self.preferred.load(Ordering::Relaxed))
+    }
+
+    fn nth(&self, index: usize) -> &str {
+        self.addresses.get(index % self.addresses.len().max(1)).map_or("", String::as_str)
+    }
+
+    fn followed(&self) -> &str {
+        let further = self.followed.load(Ordering::Relaxed);
+        self.nth(self.preferred.load(Ordering::Relaxed).wrapping_add(further))
     }
 
     fn url(&self, path: &str) -> String {
@@ -89,6 +117,32 @@ impl Controllers {
     /// The next question goes to the next address.
     pub fn prefer_next(&self) {
         self.preferred.fetch_add(1, Ordering::Relaxed);
+        self.followed.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether another address than the first of the configuration is asked.
+    pub fn is_away(&self) -> bool {
+        !self.preferred.load(Ordering::Relaxed).is_multiple_of(self.addresses.len().max(1))
+    }
+
+    /// The next question goes to the first address; gives what leads back.
+    pub fn prefer_first(&self) -> usize {
+        self.preferred.swap(0, Ordering::Relaxed)
+    }
+
+    /// The next question goes where it went before [`Controllers::prefer_first`].
+    pub fn prefer(&self, before: usize) {
+        self.preferred.store(before, Ordering::Relaxed);
+    }
+
+    /// The repository is followed at the next address.
+    pub fn follow_next(&self) {
+        self.followed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The repository is followed at the address that is asked.
+    pub fn follow_preferred(&self) {
+        self.followed.store(0, Ordering::Relaxed);
     }
 
     /// Sends JSON and reads a JSON answer.
@@ -161,12 +215,12 @@ impl Controllers {
     /// [`ClientError`] when it could not be opened or broke off.
     pub async fn listen(
         &self,
-        session: &str,
+        session: &Session,
         mut on_open: impl FnMut(),
         mut on_event: impl FnMut(HostEvent),
     ) -> Result<(), ClientError> {
-        let url = self.url(api::STREAM);
-        let request = self.client.get(url.clone()).bearer(session).header("accept", "text/event-stream");
+        let url = format!("{}{}", session.address, api::STREAM);
+        let request = self.client.get(url.clone()).bearer(&session.bearer).header("accept", "text/event-stream");
         let answer = self.client.open(request).await?;
         on_open();
         let mut events = std::pin::pin!(answer.chunks().eventsource());
@@ -186,10 +240,12 @@ impl Controllers {
     }
 
     async fn fetch(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
-        self.client.bytes(self.client.get(self.url(path)), max_bytes).await.map_err(|error| match error {
-            ClientError::Refused { status: 404, .. } => FetchError::NotFound,
-            ClientError::TooLarge { .. } => FetchError::TooLarge,
-            error => FetchError::Unreachable(chain(&error)),
+        self.client.bytes(self.client.get(format!("{}{path}", self.followed())), max_bytes).await.map_err(|error| {
+            match error {
+                ClientError::Refused { status: 404, .. } => FetchError::NotFound,
+                ClientError::TooLarge { .. } => FetchError::TooLarge,
+                error => FetchError::Unreachable(chain(&error)),
+            }
         })
     }
 }

@@ -53,6 +53,27 @@ impl Parts {
         })
     }
 
+    /// Whether a verified set says nothing new but that it is still the newest: every ten minutes that is so.
+    fn is_newer_timestamp_alone(&self, new: &TrustedSet) -> bool {
+        self.shared().newest.as_ref().is_some_and(|old| {
+            old.timestamp < new.timestamp
+                && (old.registry_digest, old.expires) == (new.registry_digest, new.expires)
+                && old.reference.digest() == new.reference.digest()
+                && old.lifts == new.lifts
+        })
+    }
+
+    /// It takes the place of the one before, and nothing else follows from it.
+    fn timestamp_verified(&self, set: TrustedSet) {
+        let set = Arc::new(set);
+        let _holding = self.holding_sets();
+        let mut shared = self.shared();
+        if let Some(known) = shared.sets.get_mut(&set.reference.digest()) {
+            *known = Arc::clone(&set);
+        }
+        shared.newest = Some(set);
+    }
+
     /// A set is refused. One that is for newer agents rules all the same: the set in use is no longer what
     /// was signed, so that this host holds until it has a newer agent.
     pub fn refused(&self, what: &str, error: &TrustError) {
@@ -76,7 +97,9 @@ impl Parts {
         match refreshed.await {
             Ok(Ok(set)) => {
                 let timestamp = set.timestamp;
-                if self.is_news(&set) {
+                if self.is_newer_timestamp_alone(&set) {
+                    self.timestamp_verified(set);
+                } else if self.is_news(&set) {
                     info!(timestamp, version = %set.reference.baseline().version, "signed set verified");
                     self.set_verified(set);
                 }
@@ -104,9 +127,11 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
     loop {
         let wait = if Arc::clone(&parts).follow_once().await {
             backoff.reset();
+            parts.client.follow_preferred();
             FOLLOW_INTERVAL
         } else {
-            parts.client.prefer_next();
+            // Whoever has the newest set: it counts by its signatures. Heartbeats stay where they are.
+            parts.client.follow_next();
             backoff.wait()
         };
         tokio::select! {

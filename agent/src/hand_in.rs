@@ -1,9 +1,9 @@
-//! Handing in what a controller does not know: stops as they were signed, with their chains, and the permit held.
+//! Handing in what a controller does not know: stops as they were signed, with their chains, and the permits held.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use manifests::api::{self, HANDED_STOPS_MAX, Handed, HandedStop};
+use manifests::api::{self, HANDED_PERMITS_MAX, HANDED_STOPS_MAX, Handed, HandedStop};
 use manifests::digest::Digest;
 use manifests::permit::SealedPermit;
 use manifests::stop::StopRef;
@@ -21,8 +21,6 @@ pub struct Unknown {
     pub stops: Vec<StopRef>,
     /// Number of a permit.
     pub permit: Option<u64>,
-    /// The permit that was held when the document was sent, if it is that one.
-    pub held: Option<SealedPermit>,
 }
 
 impl Parts {
@@ -42,7 +40,7 @@ impl Parts {
     async fn hand_in_all(&self, unknown: Unknown, session: &str) -> Result<(), ClientError> {
         self.hand_in_chains(&unknown.stops, session).await?;
         let Some(number) = unknown.permit else { return Ok(()) };
-        let handed = Handed { permit_number: Some(number), permit: unknown.held, ..Handed::default() };
+        let handed = Handed { permit_number: Some(number), permits: self.newest_permits(), ..Handed::default() };
         let body = serde_json::to_vec(&handed).unwrap_or_default(); // Strings and numbers only: cannot fail.
         self.client.post::<()>(api::HANDED, body, Some(session)).await?;
         info!(number, "the permit that the controller did not know is handed in");
@@ -67,6 +65,14 @@ impl Parts {
             info!(count, "stops that the controller did not know are handed in");
         }
         Ok(())
+    }
+
+    /// The newest permit of each controller.
+    fn newest_permits(&self) -> Vec<SealedPermit> {
+        let shared = self.shared();
+        let mut permits: Vec<_> = shared.permits.values().collect();
+        permits.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        permits.into_iter().take(HANDED_PERMITS_MAX).map(|(_, sealed)| sealed.clone()).collect()
     }
 
     /// These stops and all before them, each behind the one that it follows.

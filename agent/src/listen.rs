@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use manifests::api::HostEvent;
 use manifests::chain::chain;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::backoff::{Backoff, RETRY_MAX};
+use crate::client::Session;
 use crate::parts::Parts;
 
 /// A stream that lasted longer than this ended by itself, not because it cannot last.
@@ -31,10 +33,17 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
             let began = Instant::now();
             let ended = tokio::select! {
                 () = shutdown.cancelled() => return,
-                ended = listening => ended,
+                ended = listening => Some(ended),
+                // Another controller has this host now: what cannot wait comes from there.
+                () = moved(&mut sessions, &session.address) => None,
             };
-            if let Err(error) = ended {
-                debug!("the stream ended: {}", chain(&error));
+            match ended {
+                Some(Err(error)) => debug!("the stream ended: {}", chain(&error)),
+                Some(Ok(())) => {}
+                None => {
+                    backoff.reset();
+                    continue;
+                }
             }
             // A stream that ends as soon as it opens is no sign that the next one will not.
             if opened && began.elapsed() > STREAM_LASTS {
@@ -53,6 +62,14 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                 _ = sessions.changed() => {}
             }
         }
+    }
+}
+
+/// Returns when there is a session of another controller than that at `address`.
+async fn moved(sessions: &mut watch::Receiver<Option<Session>>, address: &str) {
+    let is_another = |session: &Option<Session>| session.as_ref().is_some_and(|session| session.address != address);
+    if sessions.wait_for(is_another).await.is_err() {
+        std::future::pending::<()>().await; // Nobody gives sessions any more: the agent ends.
     }
 }
 

@@ -5,25 +5,27 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use manifests::api;
 use manifests::chain::chain;
 use manifests::digest::Digest;
+use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
 use manifests::evidence::{ConfigPrint, Cover, State, StateDigests};
 use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
-use manifests::key::{PublicKey, SigningKey};
-use manifests::permit::SealedPermit;
+use manifests::key::{KeyId, PublicKey, SigningKey};
+use manifests::permit::{SealedPermit, VerifiedPermit};
 use manifests::stop::{Acknowledgement, Stop, StopRef};
 use manifests::time::Time;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
-use crate::client::Controllers;
+use crate::client::{Controllers, Session};
 use crate::clock;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::keeper::Keeper;
-use crate::state::{KeptStop, Sent, StateDirectory};
+use crate::state::{KeptStop, Sent, StateDirectory, envelope_json};
 use crate::troubles::{Telling, Troubles};
 use crate::trust::{Trust, TrustedSet};
 use crate::writer::{self, Writer};
@@ -55,7 +57,7 @@ pub struct Parts {
     /// Asks for stops to be acknowledged.
     pub acknowledge: Notify,
     /// Bearer of the newest receipt.
-    pub session: watch::Sender<Option<String>>,
+    pub session: watch::Sender<Option<Session>>,
     shared: Mutex<Shared>,
     /// Held while a controller is handed what it does not know.
     pub handing_in: tokio::sync::Mutex<()>,
@@ -77,6 +79,11 @@ pub struct Shared {
     pub newest: Option<Arc<TrustedSet>>,
     /// The newest pass under each of them, by baseline.
     pub seen: BTreeMap<Digest, Arc<Seen>>,
+    /// The newest permit of each controller, by the key that signed it: what a controller that was set back does not
+    /// know is not the newest any more once another one has answered.
+    pub permits: BTreeMap<KeyId, (u64, SealedPermit)>,
+    /// A controller's word for this host's key, to be shown to one that does not know it.
+    pub enrolment: Option<Sealed<Enrolled>>,
     /// Every stop that this host knows, on disk or not yet, with the key that signed it.
     pub stops: BTreeMap<Digest, HeldStop>,
     /// Stops that are to be written.
@@ -251,11 +258,53 @@ impl Parts {
         shared.trouble = Some((clock::now().wall, text));
     }
 
+    /// Keeps it among [`Shared::permits`].
+    pub fn keep_newest(&self, permit: &VerifiedPermit) {
+        let newest = (permit.number, permit.sealed().clone());
+        let mut shared = self.shared();
+        // Keys that the registry had once are few.
+        match shared.permits.get_mut(permit.signer()) {
+            Some(known) if known.0 < newest.0 => *known = newest,
+            Some(_) => {}
+            None => drop(shared.permits.insert(permit.signer().clone(), newest)),
+        }
+    }
+
+    /// A controller's word for this host's key came with a receipt: kept if it is one.
+    pub fn enrolled(&self, word: Sealed<Enrolled>) {
+        let sets = self.sets();
+        let verified = sets.iter().find_map(|set| set.registry.verify_enrolled(word.clone()).ok());
+        let own = self.key.as_ref().map(SigningKey::public);
+        let is_ours = |word: &Enrolled| {
+            word.product == self.config.product && word.host == self.config.host && Some(&word.key) == own
+        };
+        if let Some(word) = verified.filter(|word| is_ours(word)) {
+            self.shared().enrolment = Some(word.sealed().clone());
+            self.writer.enrolment(word.sealed().clone());
+        }
+    }
+
+    /// Shows the word to the controller asked next, which does not know this host's key. Says whether it counts there.
+    pub async fn show_enrolment(&self) -> bool {
+        let Some(word) = self.shared().enrolment.clone() else { return false };
+        match self.client.post::<()>(api::CARRIED, envelope_json(&word), None).await {
+            Ok(()) => {
+                info!("this host's key is carried over to another controller");
+                true
+            }
+            Err(error) => {
+                self.trouble("the word for this host's key does not count there", &error);
+                false
+            }
+        }
+    }
+
     /// A permit arrived, from a receipt or the stream.
     pub fn permit(&self, sealed: SealedPermit) {
         let event = match sealed.verify(&self.permit_keys()) {
             Ok(permit) => {
                 info!(number = permit.number, verdict = ?permit.verdict, "permit received");
+                self.keep_newest(&permit);
                 Event::Permit(permit)
             }
             Err(error) => {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::backoff::{Backoff, RETRY_MAX};
-use crate::client::ClientError;
+use crate::client::{ClientError, Session};
 use crate::clock;
 use crate::hand_in::Unknown;
 use crate::parts::{Parts, Seen};
@@ -24,6 +24,8 @@ use crate::state::{Sent, StateError, envelope_json};
 /// How often an unchanged host reports before a baseline says it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// How often an agent that reports to another controller tries the first one of its configuration again.
+const TRY_FIRST: Duration = Duration::from_secs(30);
 /// How many sequences are taken at once. Documents go out without waiting for a disk as long as there are some
 /// left; a process that is killed leaves out those that it did not use, and a controller lets a host leave out
 /// [`manifests::evidence::SEQUENCE_JUMP_MAX`] in all.
@@ -102,6 +104,7 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
     let mut retried = false;
     let mut backoff = Backoff::new(RETRY_MAX);
     let mut next = Instant::now();
+    let mut tried_first = Instant::now();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => {
@@ -116,7 +119,19 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
             .read(|gate| gate.active().map(|set| set.rules.heartbeat.to_std()))
             .flatten()
             .unwrap_or(HEARTBEAT);
-        match reporter.report(&parts).await {
+        // Hosts of one site that ask different controllers hold each other: as soon as the first one answers again,
+        // all of them are back.
+        let away = (parts.client.is_away() && tried_first.elapsed() >= TRY_FIRST).then(|| {
+            tried_first = Instant::now();
+            parts.client.prefer_first()
+        });
+        let mut reported = reporter.report(&parts).await;
+        if let Some(before) = away.filter(|_| !matches!(reported, Ok(true))) {
+            parts.client.prefer(before);
+            reporter.accepted = None;
+            reported = reporter.report(&parts).await;
+        }
+        match reported {
             Ok(true) => {
                 backoff.reset();
                 retried = false;
@@ -126,6 +141,7 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
             Err(error) => {
                 parts.trouble("a report failed", &error);
                 let again = match &error {
+                    ReportError::Client(error) if is_unknown_there(error) && !retried => parts.show_enrolment().await,
                     ReportError::Client(error) => reporter.heed(&parts, error),
                     ReportError::State(_) | ReportError::Seal(_) => false,
                 };
@@ -135,6 +151,8 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
                     next = Instant::now();
                 } else {
                     parts.client.prefer_next();
+                    tried_first = Instant::now();
+                    reporter.accepted = None; // Another controller has not seen what this one has.
                     next = Instant::now() + again_after(backoff.wait(), error.asked_wait(), heartbeat);
                 }
             }
@@ -163,7 +181,8 @@ impl Reporter {
         parts.step(Event::Sending { sequence });
         let stops = parts.keeper.read(Gate::newest_stops).unwrap_or_default();
         let cover = seen.cover(&parts.identity, baseline, sent, stops, clock::now());
-        let cover = Cover { resumed: self.resumed, ..cover };
+        let enrolment = parts.shared().enrolment.as_ref().map(Sealed::digest);
+        let cover = Cover { resumed: self.resumed, enrolment, ..cover };
         let run = self.run.filter(|(run, _)| *run == digests.v2).unwrap_or((digests.v2, sequence));
         let (_, since) = *self.run.insert(run);
         let state = digests.of_version(version);
@@ -239,18 +258,14 @@ impl Reporter {
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
         if !receipt.unknown_stops.is_empty() || receipt.unknown_permit.is_some() {
-            // Before the receipt's own permit takes its place.
-            let held = parts.keeper.read(|gate| gate.permit().cloned()).flatten();
-            let held = held.filter(|held| Some(held.permit.number) == receipt.unknown_permit);
-            let unknown = Unknown {
-                stops: receipt.unknown_stops,
-                permit: receipt.unknown_permit,
-                held: held.map(|held| held.permit.sealed().clone()),
-            };
+            let unknown = Unknown { stops: receipt.unknown_stops, permit: receipt.unknown_permit };
             parts.hand_in(unknown, receipt.session.clone());
         }
         parts.shared().contact = Some(clock::now().wall);
         parts.client.note_evidence_version(receipt.evidence);
+        if let Some(word) = receipt.enrolment {
+            parts.enrolled(word);
+        }
         if receipt.stops.len() >= STOPS_PER_RECEIPT_MAX {
             parts.report.notify_one(); // There may be more.
         }
@@ -274,7 +289,8 @@ impl Reporter {
             let (parts, seen) = (Arc::clone(parts), Arc::clone(seen));
             tokio::spawn(hand_in_lists(parts, seen, receipt.wanted, receipt.session.clone()));
         }
-        parts.session.send_replace(Some(receipt.session));
+        let address = parts.client.address().to_owned();
+        parts.session.send_replace(Some(Session { address, bearer: receipt.session }));
         if receipt.next == Next::SendFull {
             self.accepted = None;
             parts.report.notify_one();
@@ -305,6 +321,11 @@ impl Reporter {
             }
         }
     }
+}
+
+/// Whether the controller does not know this host's key, which another one enrolled.
+fn is_unknown_there(error: &ClientError) -> bool {
+    error.refusal().is_some_and(|refusal| refusal.code == "not-enrolled")
 }
 
 fn sealed<T: Document>(document: &T, key: &SigningKey) -> Result<Vec<u8>, ReportError> {

@@ -216,7 +216,19 @@ fn take_up(parts: &Arc<Parts>, sent: Sent, damaged: &mut Vec<String>) -> u64 {
     if let Some(error) = restored.permit_refused {
         parts.trouble("the stored permit is refused", &error);
     }
+    if let Some(held) = parts.keeper.read(|gate| gate.permit().cloned()).flatten() {
+        parts.keep_newest(&held.permit);
+    }
+    let enrolment = match parts.state.enrolment() {
+        Ok(enrolment) => enrolment,
+        Err(error) => {
+            // The next receipt brings it again: nothing is decided by it here.
+            parts.trouble("the word for this host's key cannot be read", &error);
+            None
+        }
+    };
     let mut shared = parts.shared();
+    shared.enrolment = enrolment;
     shared.stops = restored.stops.into_iter().map(|held| (held.stop.digest(), held)).collect();
     // What is in the runtime directory alone is tried again, and acknowledged then.
     (shared.unacknowledged, shared.unstored) = (restored.unacknowledged, restored.unstored);

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use manifests::digest::Digest;
-use manifests::envelope::Verified;
+use manifests::enrolment::Enrolled;
+use manifests::envelope::{Sealed, Verified};
 use manifests::gate::Gate;
 use manifests::key::PublicKey;
 use manifests::outcome::Verdict;
@@ -41,6 +42,8 @@ enum Job {
     Stop(Verified<Stop>, PublicKey),
     /// Keep that a stop was acknowledged.
     Acknowledged(KeptStop),
+    /// Keep a controller's word for the host's key.
+    Enrolment(Sealed<Enrolled>),
     /// Keep what is known of running processes: what was put down last.
     Processes,
     /// Take room on the disk, and what documents may say.
@@ -149,6 +152,11 @@ impl Writer {
         self.put(Job::Acknowledged(stop));
     }
 
+    /// Keeps a controller's word for the host's key, later.
+    pub fn enrolment(&self, word: Sealed<Enrolled>) {
+        self.put(Job::Enrolment(word));
+    }
+
     /// Keeps what is known of running processes, later; of several in the queue the last one.
     pub fn processes(&self, json: Vec<u8>, lists: BTreeMap<Digest, Arc<FileList>>) {
         self.taken(|waiting| {
@@ -246,6 +254,11 @@ impl Parts {
             Job::Acknowledged(kept) => {
                 if let Err(error) = self.state.store_stop(&kept.stop, &kept.key, true) {
                     self.trouble("the acknowledgement will be sent again after a restart", &error);
+                }
+            }
+            Job::Enrolment(word) => {
+                if let Err(error) = self.state.store_enrolment(&word) {
+                    self.trouble("the word for this host's key is not kept for the next start", &error);
                 }
             }
             Job::Processes => {

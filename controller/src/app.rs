@@ -7,9 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use manifests::api::{Expiring, FleetEvent, HostEvent};
 use manifests::digest::Digest;
+use manifests::enrolment::Enrolled;
 use manifests::envelope::{Document, EnvelopeError, Sealed};
 use manifests::fleet::{Fleet, Policy};
-use manifests::id::HostId;
+use manifests::id::{ControllerId, HostId};
 use manifests::key::{KeyId, PublicKey, SigningKey};
 use manifests::permit::{Permit, SealedPermit};
 use manifests::stop::Stop;
@@ -65,7 +66,9 @@ pub struct App {
     pub unlisted: Unlisted,
     /// Tokens of operators and hosts.
     pub tokens: Tokens,
-    /// Signs permits and stops.
+    /// Its id in the registry.
+    pub id: ControllerId,
+    /// Signs permits and stops, and its word for hosts' keys.
     pub permit_key: SigningKey,
     /// The TUF repository. Held for a whole publish.
     repository: Arc<tokio::sync::Mutex<Repository>>,
@@ -114,6 +117,7 @@ impl App {
             unlisted: Unlisted::default(),
             tokens,
             permit_key,
+            id: repository.id().clone(),
             tuf_directory: repository.directory().to_owned(),
             repository: Arc::new(tokio::sync::Mutex::new(repository)),
             timestamp,
@@ -172,6 +176,18 @@ impl App {
     pub fn sender<T: Document>(&self, sealed: &Sealed<T>) -> Option<(HostId, PublicKey)> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         sealed.claimed_keys().find_map(|id| keys.get(id)).cloned()
+    }
+
+    /// This controller's word for the host's key; none for a host without one.
+    pub(crate) fn enrolled(&self, host: &HostId) -> Option<Enrolled> {
+        let (product, key, generation) = {
+            let fleet = self.fleet();
+            let known = fleet.host(host)?;
+            (fleet.product().clone(), known.key.clone()?, known.generation())
+        };
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, key) = keys.get(&key)?;
+        Some(Enrolled { product, host: host.clone(), key: key.clone(), generation, controller: self.id.clone() })
     }
 
     /// The host that is enrolled with the key of this id.

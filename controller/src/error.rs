@@ -123,6 +123,7 @@ impl From<WriteError> for HttpError {
             WriteError::Token(TokenError::Unknown | TokenError::Expired) => Self::token(error.to_string()),
             WriteError::Token(TokenError::Used) => Self::new(StatusCode::CONFLICT, "token-used", error.to_string()),
             WriteError::Token(TokenError::WrongHost) => Self::forbidden("wrong-host", error.to_string()),
+            WriteError::Enrol(EnrolError::Replaced) => Self::forbidden(EnrolError::Replaced.code(), error.to_string()),
             WriteError::Enrol(EnrolError::NotListed) => {
                 Self::forbidden(EnrolError::NotListed.code(), error.to_string())
             }

@@ -1,6 +1,7 @@
 //! Endpoints: decode, ask, encode.
 
 pub mod events;
+pub mod handover;
 pub mod host;
 pub mod page;
 pub mod publish;

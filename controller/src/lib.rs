@@ -16,6 +16,7 @@ pub mod descriptors;
 pub mod doctor;
 pub mod error;
 pub mod expiry;
+pub mod follow;
 pub mod handlers;
 pub mod health;
 pub mod init;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manifests::api::StopView;
 use manifests::digest::Digest;
+use manifests::enrolment::Enrolled;
 use manifests::envelope::{EnvelopeError, Verified};
 use manifests::fleet::{EnrolError, HostDocument, Policy, Refusal, ReportAnswer, StopError};
 use manifests::id::HostId;
@@ -115,7 +116,16 @@ pub(crate) enum WriterCommand {
     },
     Handed {
         host: HostId,
-        handed: HandedIn,
+        handed: Box<HandedIn>,
+        reply: Reply<()>,
+    },
+    CarryOver {
+        words: Vec<Verified<Enrolled>>,
+        reply: Reply<()>,
+    },
+    TakeListed {
+        from: String,
+        stops: Vec<(Verified<Stop>, PublicKey)>,
         reply: Reply<()>,
     },
     LookedAt {
@@ -183,9 +193,10 @@ impl WriterCommand {
         matches!(
             self,
             WriterCommand::Stop { .. }
+                | WriterCommand::PutInForce { .. }
+                | WriterCommand::TakeListed { .. }
                 | WriterCommand::LookedAt { .. }
                 | WriterCommand::TakeOver { .. }
-                | WriterCommand::PutInForce { .. }
         )
     }
 }
@@ -437,7 +448,24 @@ impl Writer {
     /// # Errors
     /// If what is taken over was not written.
     pub async fn handed(&self, host: HostId, handed: HandedIn) -> Result<(), WriteError> {
-        self.ask(|reply| WriterCommand::Handed { host, handed, reply }).await
+        self.ask(|reply| WriterCommand::Handed { host, handed: Box::new(handed), reply }).await
+    }
+
+    /// Words of controllers that the registry lists, for hosts' keys. What several say is not refused, only that of
+    /// one.
+    ///
+    /// # Errors
+    /// [`WriteError::Enrol`], or not written.
+    pub async fn carry_over(&self, words: Vec<Verified<Enrolled>>) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::CarryOver { words, reply }).await
+    }
+
+    /// Stops that another controller handed over, under keys that the registry lists.
+    ///
+    /// # Errors
+    /// If what is taken over was not written.
+    pub async fn take_listed(&self, from: String, stops: Vec<(Verified<Stop>, PublicKey)>) -> Result<(), WriteError> {
+        self.ask(|reply| WriterCommand::TakeListed { from, stops, reply }).await
     }
 
     /// An operator has looked at it that this controller was set back. Says whether there was anything to look at.

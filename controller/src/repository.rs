@@ -29,6 +29,11 @@ use manifests::tuf::{
 pub use candidate::Candidate;
 pub(crate) use candidate::is_target_path;
 
+/// How old timestamp and snapshot may become before both are signed anew.
+const RENEW_AFTER: Span = Span::from_s(600);
+/// How long a snapshot is kept that another one has replaced.
+const SNAPSHOTS_KEPT: Span = Span::from_s(3600);
+
 /// Why nothing was published, or the repository cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -123,6 +128,11 @@ impl Repository {
         }
         repository.current = repository.load(first.version)?;
         Ok(repository)
+    }
+
+    /// The controller's id in the registry.
+    pub fn id(&self) -> &ControllerId {
+        &self.identity.id
     }
 
     /// The set in force; none before the first publish.
@@ -220,7 +230,11 @@ impl Repository {
         Ok(bytes.ok_or_else(missing)?)
     }
 
-    /// Signs timestamp and snapshot anew where half of their life is over. Says whether it did.
+    /// Signs timestamp and snapshot anew, both together, once they are [`RENEW_AFTER`] old or half of their life is
+    /// over. Says whether it did.
+    ///
+    /// Their versions are moments. A client that comes from another controller has seen that one's newest: this one
+    /// counts for it once its own are newer, and so after [`RENEW_AFTER`] at most.
     ///
     /// Does not ask whether root and targets have expired: they have a grace, in which hosts must
     /// still be told that nothing newer was published.
@@ -230,23 +244,19 @@ impl Repository {
     pub fn renew(&mut self, now: Time) -> Result<bool, RepositoryError> {
         let Some(set) = &self.current else { return Ok(false) };
         let due = |expires: Time, life: Span| now >= expires.before(life / 2);
-        let snapshot_due = due(set.snapshot().expires, SNAPSHOT_LIFE);
-        if !snapshot_due && !due(set.timestamp().expires, TIMESTAMP_LIFE) {
+        let is_old = |version: u64| {
+            let signed = Time::from_unix_ms(i64::try_from(version.saturating_mul(1000)).unwrap_or(i64::MAX));
+            now >= signed.after(RENEW_AFTER)
+        };
+        let is_due = due(set.snapshot().expires, SNAPSHOT_LIFE) || due(set.timestamp().expires, TIMESTAMP_LIFE);
+        if !is_due && !is_old(set.timestamp().version) && !is_old(set.snapshot().version) {
             return Ok(false);
         }
         let listed = set.timestamp().snapshot().map_or(0, |listed| listed.version);
-        let mut files = Vec::new();
-        let (version, bytes) = if snapshot_due {
-            let snapshot = writer::snapshot(now, Some(listed), set.snapshot().meta.clone());
-            let bytes = writer::sign(&writer::unsigned(&snapshot)?, &self.identity.snapshot_key)?;
-            files.push((metadata_path(SNAPSHOT, snapshot.version), bytes.clone()));
-            (snapshot.version, bytes)
-        } else {
-            let name = metadata_path(SNAPSHOT, listed);
-            let bytes = self.read(&name, SNAPSHOT_BYTES_MAX)?;
-            (listed, bytes.ok_or(TufError::NotFound { file: name })?)
-        };
-        let timestamp = writer::timestamp(now, Some(set.timestamp().version), version, &bytes);
+        let snapshot = writer::snapshot(now, Some(listed), set.snapshot().meta.clone());
+        let bytes = writer::sign(&writer::unsigned(&snapshot)?, &self.identity.snapshot_key)?;
+        let mut files = vec![(metadata_path(SNAPSHOT, snapshot.version), bytes.clone())];
+        let timestamp = writer::timestamp(now, Some(set.timestamp().version), snapshot.version, &bytes);
         let timestamp = writer::sign(&writer::unsigned(&timestamp)?, &self.identity.timestamp_key)?;
         for (bytes, role) in [(&bytes, SNAPSHOT), (&timestamp, TIMESTAMP)] {
             let keys = set.root().roles.get(role);
@@ -264,7 +274,22 @@ impl Repository {
             self.write(name, bytes)?;
         }
         self.current = self.load(self.first_version()?)?;
+        self.remove_snapshots(now);
         Ok(true)
+    }
+
+    // Room is all that is lost if this fails, and the next renewal tries again. Who is just reading with an older
+    // timestamp has an hour.
+    fn remove_snapshots(&self, now: Time) {
+        let Some(newest) = self.current.as_ref().map(|set| set.snapshot().version) else { return };
+        let kept_from = u64::try_from(now.before(SNAPSHOTS_KEPT).unix_ms() / 1000).unwrap_or(0).min(newest);
+        for entry in std::fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let version = name.to_str().and_then(|name| name.strip_suffix(".snapshot.json")?.parse::<u64>().ok());
+            if version.is_some_and(|version| version < kept_from) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     // It was verified when the repository was opened.

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::auth::{Access, require};
 use crate::error::HttpError;
-use crate::handlers::{events, host, publish, set_back, stops, tuf, views};
+use crate::handlers::{events, handover, host, publish, set_back, stops, tuf, views};
 use crate::role::Role;
 
 /// One route.
@@ -48,6 +48,7 @@ routes! {
     post "/v1/evidence"          Access::HostKey        => host::evidence;
     post "/v1/heartbeats"        Access::HostKey        => host::heartbeat;
     post "/v1/acknowledgements"  Access::HostKey        => host::acknowledge;
+    post "/v1/carried"           Access::HostKey        => host::carried;
     get  "/v1/versions"          Access::Public         => host::versions;
     get  "/v1/stream"            Access::Session        => host::stream;
     post "/v1/handed"            Access::Session        => host::handed;
@@ -65,6 +66,7 @@ routes! {
     post "/v1/stops"             OPERATOR               => stops::make;
     get  "/v1/unlisted-stops"    VIEWER                 => stops::unlisted;
     post "/v1/unlisted-stops/{digest}" OPERATOR         => stops::take_over;
+    get  "/v1/handover"          VIEWER                 => handover::handover;
     get  "/v1/set-back"          VIEWER                 => set_back::view;
     post "/v1/set-back"          ADMIN                  => set_back::looked_at;
     post "/v1/publish"           ADMIN                  => publish::publish;
@@ -132,6 +134,8 @@ mod tests {
             api::VERSIONS,
             api::STREAM,
             api::HANDED,
+            api::CARRIED,
+            api::HANDOVER,
             api::FILES,
             api::TUF,
             api::HEALTH,

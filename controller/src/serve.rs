@@ -30,7 +30,7 @@ use crate::session::Sessions;
 use crate::store::{PublishRow, Store};
 use crate::tls::Current;
 use crate::tokens::{LOOK, Tokens};
-use crate::{clock, load, router, server, writer};
+use crate::{clock, follow, load, router, server, writer};
 
 /// Events that a reader may lag behind before it must read the store.
 const EVENTS_WAITING_MAX: usize = 1024;
@@ -52,6 +52,9 @@ pub struct Args {
     /// A second address, for operators alone, which nobody else can keep busy
     #[arg(long)]
     pub operators: Option<SocketAddr>,
+    /// Whom to take over from.
+    #[command(flatten)]
+    pub follow: follow::Args,
 }
 
 /// Where a controller answers.
@@ -158,6 +161,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     };
     let certificate = Current::read(&data)?;
     let tls = tls(Arc::clone(&certificate));
+    let followed = follow::Followed::new(&args.follow).context("the controller to follow cannot be asked")?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let kept = Kept::new().context("cannot start threads")?;
     let own = match args.operators {
@@ -202,6 +206,9 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     let mut writing = kept.handle().spawn(writer::run(Arc::clone(&app), connection, queue));
     let renewing = kept.handle().spawn(renew(Arc::clone(&app), data.clone()));
     let following = kept.handle().spawn(certificate.follow(data, stop.clone()));
+    if let Some(followed) = followed {
+        tokio::spawn(follow::run(Arc::clone(&app), followed));
+    }
     let looking = kept.handle().spawn(look_for_tokens(Arc::clone(&app), pools.clone()));
     let router = router::router(Arc::clone(&app));
     let own = own.map(|listener| {

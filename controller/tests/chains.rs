@@ -178,14 +178,14 @@ async fn a_restored_controller_lets_nobody_issue_until_an_admin_has_looked_at_it
     assert_eq!((receipt.unknown_permit, receipt.unsigned.as_deref()), (Some(other.permit), Some("permit-unknown")));
     // A stranger's signature proves nothing.
     let stranger = lost.claimed().unwrap().seal(3, &SigningKey::generate().unwrap()).unwrap();
-    let handed = |permit| Handed { permit_number: Some(other.permit), permit, ..Handed::default() };
-    assert_eq!(hand_in(&world, &receipt.session, &handed(Some(stranger))).await, StatusCode::NO_CONTENT);
+    let handed = |permit| Handed { permit_number: Some(other.permit), permits: vec![permit], ..Handed::default() };
+    assert_eq!(hand_in(&world, &receipt.session, &handed(stranger)).await, StatusCode::NO_CONTENT);
     assert_eq!(world.see::<SetBackView>(api::SET_BACK).await.set_back, None);
     world.stop().await;
     copy_database(&copy, &world.data());
     world.start().await;
     let receipt = ask(&world, &mut other).await;
-    let handed = Handed { permit_number: Some(other.permit), permit: Some(lost), ..Handed::default() };
+    let handed = Handed { permit_number: Some(other.permit), permits: vec![lost], ..Handed::default() };
     assert_eq!(hand_in(&world, &receipt.session, &handed).await, StatusCode::NO_CONTENT);
     for restarted in [false, true] {
         if restarted {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Localized;
 use crate::digest::Digest;
+use crate::enrolment::Enrolled;
 use crate::envelope::Sealed;
 use crate::id::{HostId, ItemId, ProductId, Role, SiteCode};
 use crate::key::{KeyId, PublicKey};
@@ -22,6 +23,10 @@ pub const KEY_HEADER: &str = "x-sekisho-key";
 pub const REQUEST_HEADER: &str = "idempotency-key";
 /// `POST`, bearer: enrolment token, body: envelope of an enrolment; 201.
 pub const ENROLMENTS: &str = "/v1/enrolments";
+/// `POST`, body: envelope of a controller's word for a host's key ([`Enrolled`]); 204.
+pub const CARRIED: &str = "/v1/carried";
+/// `GET`, operator: [`Handover`].
+pub const HANDOVER: &str = "/v1/handover";
 /// `POST`, body: envelope of evidence; 200 with a [`Receipt`].
 pub const EVIDENCE: &str = "/v1/evidence";
 /// `POST`, body: envelope of a heartbeat; 200 with a [`Receipt`].
@@ -77,6 +82,9 @@ pub const STOP_NAMES_MAX: usize = 20;
 /// Most stops handed in at once; a longer chain comes in pieces, oldest first.
 pub const HANDED_STOPS_MAX: usize = 64;
 
+/// Most permits handed in at once: one of each controller.
+pub const HANDED_PERMITS_MAX: usize = 16;
+
 /// Every answer outside 2xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -113,6 +121,9 @@ pub struct Receipt {
     /// ([`HANDED`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_permit: Option<u64>,
+    /// The controller's word for the host's key, where the document does not name it: the host keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Sealed<Enrolled>>,
     /// Bearer for the stream and file lists, valid for an hour.
     pub session: String,
     /// Version of the current `timestamp.json`: a higher one than the host's means refresh.
@@ -132,9 +143,19 @@ pub struct Handed {
     /// Number of the permit that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permit_number: Option<u64>,
-    /// That permit; none if the host has it no more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub permit: Option<SealedPermit>,
+    /// The newest permit of each controller that the host has, that one among them if it has it still;
+    /// [`HANDED_PERMITS_MAX`] at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permits: Vec<SealedPermit>,
+}
+
+/// What a controller takes over from another one as long as that one answers: all of it is signed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Handover {
+    /// The controller's word for each host's key.
+    pub enrolments: Vec<Sealed<Enrolled>>,
+    /// Every stop, each behind the one that it follows.
+    pub stops: Vec<Sealed<Stop>>,
 }
 
 /// A stop with the key that signed it, which may have left the registry.

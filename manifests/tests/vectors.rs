@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use manifests::canonical;
 use manifests::digest::Digest;
-use manifests::enrolment::Enrolment;
+use manifests::enrolment::{Enrolled, Enrolment};
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{Evidence, Heartbeat, State, v1, v2};
 use manifests::key::{PublicKey, SigningKey};
@@ -185,6 +185,20 @@ fn an_enrolment_is_signed_with_the_key_it_names() {
     let key = SigningKey::from_pkcs8_pem(&text("enrolment/key.pem")).unwrap();
     assert_eq!(enrolment.key, *key.public());
     assert_eq!(enrolment.token, Digest::of(text("enrolment/token").trim_end().as_bytes()));
+}
+
+#[test]
+fn a_controller_s_word_names_the_key_that_was_enrolled() {
+    let (enrolled, enrolment): (Enrolled, Enrolment) = (document("enrolled"), document("enrolment"));
+    assert_eq!((&enrolled.host, &enrolled.key), (&enrolment.host, &enrolment.key));
+    assert_eq!(enrolled.digest(), Digest::of(&bytes("enrolled/payload.json")));
+    // The registry of this directory lists that controller with that key.
+    let registry = source::registry(&text("registry/registry.toml")).unwrap();
+    let word: Sealed<Enrolled> = serde_json::from_slice(&bytes("enrolled/envelope.json")).unwrap();
+    let listed = registry.controllers.iter().find(|controller| controller.id == enrolled.controller).unwrap();
+    let key = SigningKey::from_pkcs8_pem(&text("enrolled/key.pem")).unwrap();
+    assert_eq!(listed.permit_key, *key.public());
+    assert!(registry.verify_enrolled(word).is_ok());
 }
 
 #[test]

@@ -202,6 +202,7 @@ impl Shared {
             receipt.evidence = Some(newest).filter(|newest| *newest > 1);
             receipt.unknown_stops.clear();
             receipt.unknown_permit = None;
+            receipt.enrolment = None;
         }
         script.taken.push(taken);
         Ok(serde_json::to_vec(&receipt)?)

@@ -1,4 +1,4 @@
-//! The demo: a fleet on one machine, and a story of eight steps that it must come through.
+//! The demo: a fleet on one machine, and a story of nine steps that it must come through.
 //!
 //! Everything in it is real but the municipalities' states: files, processes, keys, signatures,
 //! documents, gates. Nothing here decides anything; it plants a state, asks, and compares.
@@ -9,6 +9,7 @@ pub mod report;
 pub mod screen;
 pub mod steps;
 mod steps_late;
+mod takeover;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -46,8 +47,8 @@ pub struct Args {
     /// How many sites.
     #[arg(long, default_value_t = SITES)]
     sites: usize,
-    /// Leave out the cause of one step (1 to 8): the demo must then end with 1 and name the step.
-    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u8).range(1..=8))]
+    /// Leave out the cause of one step (1 to 9): the demo must then end with 1 and name the step.
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u8).range(1..=9))]
     sabotage: Option<u8>,
     /// Leave the fleet running afterwards, until Ctrl-C, and say how to connect.
     #[arg(long)]
@@ -144,6 +145,10 @@ async fn start(report: &Report, world: Arc<World>, plan: Vec<crate::fleet::Plann
         spinner.tick();
     })
     .await?;
+    // Every agent knows it from the beginning; its turn comes in the last step, and until then it is switched off.
+    let mut standby = fleet.start_standby().await?;
+    standby.kill()?;
+    fleet.standby = Some(standby);
     spinner.finish_and_clear();
     report.note(&format!(
         "keys of three release managers of three units; baseline {} and registry signed by two, published ({:.1} s)",

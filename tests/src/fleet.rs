@@ -1,17 +1,19 @@
 //! A whole fleet on one machine: release managers, a controller, and every host with its agent.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
+use manifests::durable;
 use manifests::id::{HostId, SiteCode};
 
 use crate::baseline_text::{self, PRODUCT, Rhythm};
 use crate::host::{Controllers, Host, Lock, Setup};
 use crate::managers::Managers;
-use crate::operator::Controller;
+use crate::operator::{Controller, text};
 use crate::sites::{self, MUNAKATA, Site, TAKAMATSU};
 use crate::trees::{Masters, Release};
 use crate::world::World;
@@ -102,6 +104,8 @@ pub struct Fleet {
     pub hosts: BTreeMap<HostId, Host>,
     /// The controller in service.
     pub controller: Controller,
+    /// The standby, where there is one.
+    pub standby: Option<Controller>,
     /// The release managers.
     pub managers: Managers,
     /// What is installed where.
@@ -166,7 +170,34 @@ impl Fleet {
         managers.publish(&controller).await?;
         let controllers =
             Controllers { product: PRODUCT.to_owned(), urls: vec![controller.url()], ca: controller.ca(), root };
-        Ok(Self { hosts, controller, managers, masters, plan, controllers, rhythm, world })
+        Ok(Self { hosts, controller, standby: None, managers, masters, plan, controllers, rhythm, world })
+    }
+
+    /// Starts the standby, which follows the controller in service and has the same set, and has agents that are
+    /// enrolled from here on know both.
+    ///
+    /// # Errors
+    /// If it does not come up, or does not take the set.
+    pub async fn start_standby(&mut self) -> Result<Controller> {
+        let data = self.world.path().join("standby");
+        let viewer = self.world.path().join("standby-viewer.token");
+        let main = text(self.controller.data())?;
+        let token = self
+            .world
+            .run("sekisho-controller", &["token", "operator", "standby", "--role", "viewer", "--data", main])
+            .await?;
+        durable::replace(&viewer, token.as_bytes(), durable::PRIVATE)?;
+        let (url, ca) = (self.controller.url(), self.controller.ca());
+        let follow = ["--follow", &url, "--follow-ca", text(&ca)?, "--follow-token-file", text(&viewer)?];
+        let follow = follow.map(str::to_owned).to_vec();
+        let standby = Controller::start_with(&self.world, data, self.controllers.root.clone(), follow).await?;
+        self.managers.publish(&standby).await?;
+        let both = self.world.path().join("both-ca.pem");
+        let cas = [fs::read(self.controller.ca())?, fs::read(standby.ca())?].concat();
+        fs::write(&both, cas)?;
+        self.controllers.ca = both;
+        self.controllers.urls.push(standby.url());
+        Ok(standby)
     }
 
     /// The hosts of all sites but Takamatsu, or of that one.

@@ -116,6 +116,23 @@ impl Managers {
         self.world.output(PROGRAM, &args).await
     }
 
+    /// Publishes to several controllers in one command, and says what came of it.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub async fn try_publish_to(&self, controllers: &[&Controller]) -> Result<Output> {
+        let mut args = vec!["publish".to_owned(), text(&self.directory)?.to_owned()];
+        for controller in controllers {
+            let files = [("--ca", controller.ca()), ("--token-file", controller.token_file().to_owned())];
+            args.extend(["--controller".to_owned(), controller.url()]);
+            for (option, file) in files {
+                args.extend([option.to_owned(), text(&file)?.to_owned()]);
+            }
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.world.output(PROGRAM, &args).await
+    }
+
     /// Publishes.
     ///
     /// # Errors

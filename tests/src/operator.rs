@@ -28,6 +28,7 @@ pub struct Controller {
     client: reqwest::Client,
     token: String,
     token_file: PathBuf,
+    more: Vec<String>,
 }
 
 impl Controller {
@@ -47,6 +48,14 @@ impl Controller {
     /// # Errors
     /// If it does not come up.
     pub async fn start(world: &Arc<World>, data: PathBuf, root: PathBuf) -> Result<Self> {
+        Self::start_with(world, data, root, Vec::new()).await
+    }
+
+    /// The same with more arguments of `serve`.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn start_with(world: &Arc<World>, data: PathBuf, root: PathBuf, more: Vec<String>) -> Result<Self> {
         let ca = fs::read(data.join("ca.pem"))?;
         let client = reqwest::Client::builder()
             .tls_certs_only([reqwest::Certificate::from_pem(&ca)?])
@@ -58,7 +67,7 @@ impl Controller {
         let token = fs::read_to_string(&token_file)?.trim().to_owned();
         let world = Arc::clone(world);
         let address = "127.0.0.1:0".to_owned();
-        let mut controller = Self { world, data, process: None, root, address, client, token, token_file };
+        let mut controller = Self { world, data, process: None, root, address, client, token, token_file, more };
         controller.resume().await?;
         Ok(controller)
     }
@@ -69,8 +78,11 @@ impl Controller {
     /// If it does not come up.
     pub async fn resume(&mut self) -> Result<()> {
         let (data, root) = (text(&self.data)?, text(&self.root)?);
-        let args = ["serve", "--data", data, "--root", root, "--listen", &self.address];
-        let mut process = self.world.start("controller", &self.world.program("sekisho-controller"), &args)?;
+        let mut args = vec!["serve", "--data", data, "--root", root, "--listen", &self.address];
+        args.extend(self.more.iter().map(String::as_str));
+        let name = self.data.file_name().and_then(|name| name.to_str()).unwrap_or("main");
+        let name = if name == "main" { "controller".to_owned() } else { format!("controller-{name}") };
+        let mut process = self.world.start(&name, &self.world.program("sekisho-controller"), &args)?;
         let address = process.line("listening on https://", START_DEADLINE).await?;
         self.address = address.trim_end_matches('/').to_owned();
         self.process = Some(process);

@@ -23,7 +23,7 @@ fn programs_depend_on_manifests_and_never_on_each_other() -> Result<()> {
         ("manifests/client", &["manifests"]),
         ("manifests/cli", &["manifests", "client"]),
         ("agent", &["manifests", "client"]),
-        ("controller", &["manifests"]),
+        ("controller", &["manifests", "client"]),
         ("tui", &["manifests", "client"]),
     ];
     for (package, allowed) in packages {

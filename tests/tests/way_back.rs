@@ -60,7 +60,7 @@ fn copy_database(from: &Path, to: &Path) -> Result<()> {
 #[tokio::test]
 async fn a_stop_before_and_one_at_once_after_a_restore_reach_every_host_that_returns() -> Result<()> {
     let mut fleet = small(6).await?;
-    let (one, two) = (fleet.part(Part::Munakata)?.ap()?, fleet.good(false).next().context("no site")?.ap()?);
+    let (one, two) = (fleet.part(Part::Munakata)?.ap()?, fleet.part(Part::LockShared)?.ap()?);
     let both = [one.clone(), two.clone()];
     fleet.start_hosts(&both, NO_FAULTS, |_| {}).await?;
     issues(&fleet, &both).await?;
@@ -85,5 +85,70 @@ async fn a_stop_before_and_one_at_once_after_a_restore_reach_every_host_that_ret
     }
     let views = acknowledged(&fleet.controller, 2, &both).await?;
     ensure!(views.iter().all(|view| view.stop.number == 1), "{views:?}");
+    Ok(())
+}
+
+/// Agents know both controllers; the standby keeps current from the main one.
+async fn with_standby(sites: usize) -> Result<(Fleet, Controller)> {
+    let mut fleet = small(sites).await?;
+    let standby = fleet.start_standby().await?;
+    Ok((fleet, standby))
+}
+
+#[tokio::test]
+async fn the_standby_takes_over_after_a_lift_with_nobody_visiting_a_host() -> Result<()> {
+    let (mut fleet, standby) = with_standby(6).await?;
+    let (one, two) = (fleet.part(Part::Munakata)?.ap()?, fleet.part(Part::LockShared)?.ap()?);
+    let both = [one.clone(), two.clone()];
+    fleet.start_hosts(&both, NO_FAULTS, |_| {}).await?;
+    issues(&fleet, &both).await?;
+    stop(&fleet.controller, "a drill").await?;
+    let views = acknowledged(&fleet.controller, 1, &both).await?;
+    let digest = views.first().context("no stop")?.stop.digest.to_string();
+    let sites: Vec<&str> = both.iter().map(|id| id.site().as_str()).collect();
+    until("the lift to be written", DEADLINE, async || {
+        let output = fleet.managers.try_lift(&fleet.controller, &digest, &sites, "the drill is over").await?;
+        ensure!(output.success(), "{}{}", output.stdout, output.stderr);
+        Ok(())
+    })
+    .await?;
+    fleet.managers.sign_by_two().await?;
+    let output = fleet.managers.try_publish_to(&[&fleet.controller, &standby]).await?;
+    ensure!(output.success(), "{}{}", output.stdout, output.stderr);
+    ensure!(output.stdout.contains(&fleet.controller.url()) && output.stdout.contains(&standby.url()), "{output:?}");
+    issues(&fleet, &both).await?;
+    // The standby fetches hosts' keys and stops as long as there is somebody to ask.
+    until("the standby to know the stop", DEADLINE, async || {
+        ensure!(standby.stops().await?.len() == 1, "it does not");
+        Ok(())
+    })
+    .await?;
+
+    // Whose permits come? The standby's, as soon as the main one's disk is lost.
+    fleet.controller.kill()?;
+    fs::remove_dir_all(fleet.controller.data())?;
+    until("every host to report to the standby", DEADLINE, async || {
+        let rows = standby.hosts().await?;
+        let reported = rows.iter().filter(|row| both.contains(&row.host) && row.permit.is_some()).count();
+        ensure!(reported == both.len(), "{reported} do");
+        Ok(())
+    })
+    .await?;
+    // From then on its permits alone let them issue, beyond the life of the main one's.
+    tokio::time::sleep(Duration::from_secs(fleet.rhythm.permit_ttl_s)).await;
+    issues(&fleet, &both).await?;
+    stop(&standby, "after the takeover").await?;
+    until("every gate to refuse", DEADLINE, async || {
+        for id in &both {
+            let answer = fleet.host(id)?.ask_gate().await?;
+            ensure!(
+                matches!(&answer, Issued::Refused(codes) if codes.iter().any(|c| c == "stopped")),
+                "{id}: {answer}"
+            );
+        }
+        Ok(())
+    })
+    .await?;
+    acknowledged(&standby, 2, &both).await?;
     Ok(())
 }

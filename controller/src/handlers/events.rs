@@ -64,8 +64,7 @@ pub async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-/// Returns when the operator's token was replaced or revoked. While the store cannot be read nobody can tell,
-/// and what cannot be told is not good.
+/// Returns when the operator's token was replaced or revoked, or got a lower role.
 async fn token_ends(app: &App, operator: &Operator) {
     let mut checks = tokio::time::interval(TOKEN_CHECKED);
     checks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

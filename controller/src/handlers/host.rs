@@ -13,10 +13,11 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::{Extension, Json};
 use futures_util::stream::{self, Stream};
 use manifests::api::{
-    self, DocumentVersions, HANDED_STOPS_MAX, Handed, HandedStop, HostEvent, Receipt, STOPS_PER_RECEIPT_MAX,
+    self, DocumentVersions, HANDED_PERMITS_MAX, HANDED_STOPS_MAX, Handed, HandedStop, HostEvent, Receipt,
+    STOPS_PER_RECEIPT_MAX,
 };
 use manifests::digest::Digest;
-use manifests::enrolment::Enrolment;
+use manifests::enrolment::{Enrolled, Enrolment};
 use manifests::envelope::{AnyVersion, Document, Sealed, Verified};
 use manifests::evidence::{EVIDENCE_VERSION, Evidence, Heartbeat, PERMIT_V2_SINCE, v1, v2};
 use manifests::fleet::{HostDocument, ReportAnswer};
@@ -158,6 +159,30 @@ pub async fn enrol(State(app): State<Arc<App>>, request: Request) -> Result<Stat
     Ok(StatusCode::CREATED)
 }
 
+/// `POST /v1/carried`
+///
+/// # Errors
+/// 401 for a word of no controller that the registry lists; 403 for a key that was replaced.
+pub async fn carried(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
+    // A host that names its key here names one that nobody knows yet.
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    let payer = Payer::Stranger(connection.as_ref().map(|connection| connection.network()));
+    let word: Sealed<Enrolled> = body::json(request, &app.bodies, payer, envelope_bytes_max::<Enrolled>()).await?;
+    let verified = {
+        let fleet = app.fleet();
+        // Before the first publish nobody is listed.
+        let registry =
+            fleet.registry().ok_or_else(|| HttpError::forbidden("not-listed", "nothing was published yet"))?;
+        let verified = registry.verify_enrolled(word)?;
+        if verified.product != *fleet.product() {
+            return Err(HttpError::forbidden("wrong-product", format!("this controller serves {}", fleet.product())));
+        }
+        verified
+    };
+    app.writer.carry_over(vec![verified]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// `GET /v1/versions`
 pub async fn versions() -> Json<DocumentVersions> {
     Json(DocumentVersions { evidence: EVIDENCE_VERSION })
@@ -219,6 +244,7 @@ fn report<T: Document + Into<HostDocument>>(received: Received<T>) -> Report {
 
 async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
     let (host, key, version) = (report.host.clone(), report.key.clone(), report.document.version());
+    let kept = report.document.cover().enrolment;
     let ReportAnswer { sequence, next, permit, stops, mut unknown, unknown_permit, wanted } =
         app.writer.report(report).await?;
     // Who speaks an earlier version has no way to hand them in; and once is enough.
@@ -228,6 +254,8 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
         Ok(permit) => (Some(permit.seal(version, &app.permit_key)?), None),
         Err(unsigned) => (None, Some(unsigned.code().to_owned())),
     };
+    let word = app.enrolled(&host).filter(|word| version >= PERMIT_V2_SINCE && kept != Some(word.digest()));
+    let enrolment = word.map(|word| Sealed::seal(&word, &app.permit_key)).transpose()?;
     Ok(Json(Receipt {
         sequence,
         next,
@@ -237,6 +265,7 @@ async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
         wanted,
         unknown_stops: unknown,
         unknown_permit,
+        enrolment,
         session: app.sessions.make(&host, &key, clock::now()),
         timestamp: app.timestamp(),
         evidence: Some(EVIDENCE_VERSION),
@@ -256,7 +285,7 @@ fn served<T>(app: &App, digests: Vec<Digest>, form: impl Fn(&ServedStop) -> T) -
 pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
     let from = From::of(&app, &request)?;
     let host = session(&app, request.headers())?;
-    let Handed { stops, permit_number, permit } =
+    let Handed { stops, permit_number, permits } =
         body::json(request, &app.bodies, from.payer(), HANDED_BYTES_MAX).await?;
     if stops.len() > HANDED_STOPS_MAX {
         return Err(HttpError::malformed(format!("hand in {HANDED_STOPS_MAX} stops at once, the oldest first")));
@@ -268,8 +297,12 @@ pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<Sta
         }
         verified.push((stop.verify([&key])?, key));
     }
-    // Of another controller it proves nothing here.
-    let own_permit = permit.and_then(|permit| permit.verify([app.permit_key.public()]).ok());
+    if permits.len() > HANDED_PERMITS_MAX {
+        return Err(HttpError::malformed(format!("hand in {HANDED_PERMITS_MAX} permits at most")));
+    }
+    // Those of other controllers prove nothing here.
+    let own = permits.into_iter().filter_map(|permit| permit.verify([app.permit_key.public()]).ok());
+    let own_permit = own.max_by_key(|permit| permit.number);
     app.writer.handed(host, HandedIn { stops: verified, permit_number, own_permit }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -102,7 +102,8 @@ pub async fn make(
     let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
     let too_many = {
         let fleet = app.fleet();
-        let recent = fleet.stops().iter().rev().take_while(|known| known.stop.time.unix_ms() > since);
+        // What was taken over came to be known later than it was made.
+        let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
         // Closing somebody who is open is never refused, whoever made how many stops before.
         recent.filter(|known| known.stop.operator == operator.name).count() >= STOPS_MAX && !fleet.would_close(&scope)
     };

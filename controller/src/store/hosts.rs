@@ -139,15 +139,16 @@ impl Transaction<'_> {
     pub async fn save_host(&mut self, id: &HostId, host: &FleetHost) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO hosts (id, sequence, document, heard, resumed_at, boot_id, boot_ms, permit_named, \
             stop_named, clone_suspected, skewed_wall, cover, state, unshown, permit, issue_until, acknowledged, permit_floor, \
-            document_version) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+            document_version, generation) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
             ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, document = excluded.document, \
             heard = excluded.heard, resumed_at = excluded.resumed_at, boot_id = excluded.boot_id, \
             boot_ms = excluded.boot_ms, permit_named = excluded.permit_named, stop_named = excluded.stop_named, \
             clone_suspected = excluded.clone_suspected, skewed_wall = excluded.skewed_wall, cover = excluded.cover, \
             state = excluded.state, unshown = excluded.unshown, permit = excluded.permit, \
             issue_until = excluded.issue_until, acknowledged = excluded.acknowledged, \
-            permit_floor = excluded.permit_floor, document_version = excluded.document_version";
+            permit_floor = excluded.permit_floor, document_version = excluded.document_version, \
+            generation = excluded.generation";
         let record = &host.record;
         sqlx::query(SQL)
             .bind(id.as_str())
@@ -169,6 +170,7 @@ impl Transaction<'_> {
             .bind(integer("hosts", host.acknowledged)?)
             .bind(integer("hosts", host.permit_floor)?)
             .bind(integer("hosts", host.version)?)
+            .bind(integer("hosts", host.generation)?)
             .execute(&mut *self.0)
             .await?;
         Ok(())
@@ -266,5 +268,6 @@ fn host(row: &SqliteRow) -> Result<(HostId, FleetHost, Option<PublicKey>), Store
     host.acknowledged = number("acknowledged")?;
     host.permit_floor = number("permit_floor")?;
     host.version = number("document_version")?;
+    host.generation = number("generation")?;
     Ok((id, host, key))
 }

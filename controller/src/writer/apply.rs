@@ -2,11 +2,13 @@
 
 use manifests::api::{SetBack, SetBackProof, StopView};
 use manifests::digest::Digest;
+use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
-use manifests::fleet::{Change, EnrolError, Fleet, HostDocument, ReportAnswer, StopError};
+use manifests::fleet::{Change, EnrolError, Fleet, FleetHost, HostDocument, ReportAnswer, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, Stop, StopRef};
+use manifests::time::Time;
 
 use super::{Told, answer, push_stop};
 use crate::app::App;
@@ -29,10 +31,7 @@ pub(super) async fn apply(
             let result = enrol(app, transaction, &token, &host, &key, change).await?;
             Ok(Box::new(move |app| {
                 if result.is_ok() {
-                    let mut keys = app.keys_mut();
-                    keys.retain(|_, (other, _)| *other != host);
-                    keys.insert(key.id(), (host.clone(), key));
-                    app.streams.close(&host);
+                    speaks_with(app, &host, key);
                 }
                 let _ = reply.send(result);
             }))
@@ -61,6 +60,33 @@ pub(super) async fn apply(
                     push_stop(app, sealed);
                     view
                 }));
+            }))
+        }
+        WriterCommand::CarryOver { words, reply } => {
+            let (mut given, mut refused) = (Vec::new(), None);
+            let alone = words.len() == 1;
+            for word in words {
+                match carry_over(app, transaction, &word, change).await? {
+                    Ok(true) => given.push(word.into_document()),
+                    Ok(false) => {}
+                    Err(error) => refused = Some(error),
+                }
+            }
+            let result = refused.filter(|_| alone).map_or(Ok(()), |error| Err(error.into()));
+            Ok(Box::new(move |app| {
+                given.into_iter().for_each(|word| speaks_with(app, &word.host, word.key));
+                let _ = reply.send(result);
+            }))
+        }
+        WriterCommand::TakeListed { from, stops, reply } => {
+            let mut taken = Vec::new();
+            for (stop, key) in stops {
+                let is_own = key.is_same_key(app.permit_key.public());
+                taken.extend(take(app, transaction, &stop, (is_own, &from), change).await?.ok().flatten());
+            }
+            Ok(Box::new(move |app| {
+                taken.into_iter().for_each(|stop| push_stop(app, stop));
+                let _ = reply.send(Ok(()));
             }))
         }
         WriterCommand::LookedAt { operator, note, reply } => {
@@ -204,6 +230,50 @@ async fn enrol(
     transaction.save_key(host, key).await?;
     transaction.forget_acknowledgements(host).await?;
     Ok(Ok(()))
+}
+
+/// From here on the host speaks with this key, and what the one before has open ends.
+fn speaks_with(app: &App, host: &HostId, key: PublicKey) {
+    let mut keys = app.keys_mut();
+    if keys.get(&key.id()).is_some_and(|(owner, _)| owner == host) {
+        return; // Enrolled again with the key that it has: its answer was lost.
+    }
+    keys.retain(|_, (other, _)| other != host);
+    keys.insert(key.id(), (host.clone(), key));
+    app.streams.close(host);
+}
+
+async fn carry_over(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    word: &Verified<Enrolled>,
+    change: &mut Change,
+) -> Result<Result<bool, EnrolError>, StoreError> {
+    let now = clock::now();
+    if app.is_of_another(&word.key, &word.host) {
+        return Ok(Err(EnrolError::KeyInUse));
+    }
+    let before = app.fleet().host(&word.host).map_or(0, FleetHost::generation);
+    let given = match app.fleet_mut().carry_over(&word.host, word.key.id(), word.generation, now, change) {
+        Ok(given) => given,
+        Err(error) => return Ok(Err(error)),
+    };
+    if given {
+        let saved = app.fleet().host(&word.host).cloned();
+        if let Some(saved) = saved {
+            transaction.save_host(&word.host, &saved).await?;
+        }
+        transaction.save_key(&word.host, &word.key).await?;
+        transaction.forget_acknowledgements(&word.host).await?;
+    }
+    // This controller's own word for a key that it does not know: it has forgotten that it gave it.
+    if word.generation > before && word.controller == app.id {
+        let signed = Time::from_unix_ms(i64::try_from(word.generation).unwrap_or(i64::MAX));
+        let proof = (SetBackProof::Enrolment, word.generation);
+        let noticed = app.fleet_mut().notice_set_back(&word.host, proof, signed, now, change);
+        save_set_back(transaction, noticed).await?;
+    }
+    Ok(Ok(given))
 }
 
 async fn acknowledge(

@@ -147,7 +147,8 @@ impl World {
     pub fn args(&self) -> serve::Args {
         let root = self.directory.path().join("root.json");
         let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-        serve::Args { data: self.data(), root, listen: any, operators: self.own_entrance.then_some(any) }
+        let operators = self.own_entrance.then_some(any);
+        serve::Args { data: self.data(), root, listen: any, operators, follow: Default::default() }
     }
 
     pub async fn start(&mut self) {

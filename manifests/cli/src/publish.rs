@@ -25,13 +25,16 @@ use crate::served::{self, ServedFile, ServedSet};
 /// signed to send. If the controller has another file under a name that is signed here, nothing is
 /// sent. The controller verifies everything, and changes nothing unless all of it verifies. Says what
 /// is in force there afterwards, in any case.
+///
+/// Name every controller, the standby too: each is sent what it lacks, whatever another one answers, and each
+/// answer is shown. So the standby stays current, and can take over at any moment.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The release managers' directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]
-    remote: remote::Args,
+    remote: remote::SeveralArgs,
 }
 
 /// Why nothing was sent.
@@ -49,12 +52,16 @@ pub(crate) enum PublishError {
     /// It was sent, at least in part, and the controller may have taken it.
     #[error("cut before the answer; whether it is in force is not known: publish again")]
     Cut(#[source] RemoteError),
+    /// Each answer was shown.
+    #[error("not every controller has it: {failed} of {controllers} have not")]
+    Partly { failed: usize, controllers: usize, exit: Exit },
 }
 
 impl Fatal for PublishError {
     fn exit(&self) -> Exit {
         match self {
             Self::Cut(error) => error.exit(),
+            Self::Partly { exit, .. } => *exit,
             Self::Changed { .. } | Self::Conflict => Exit::Refused,
         }
     }
@@ -82,13 +89,37 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     }
     let people = People::read(&directory)?;
     let pieces = pieces(&directory, &people)?;
-    let remote = Remote::new(&args.remote)?;
-    let root = newest(&pieces, ROOT).map_or(0, |piece| piece.version);
+    let controllers = args.remote.each()?;
+    if let [only] = controllers.as_slice() {
+        return publish_to(only, &directory, &people, &pieces);
+    }
+    let (mut failed, mut worst) = (0, None);
+    for controller in &controllers {
+        println!("{}:", controller.controller());
+        if let Err(error) = publish_to(controller, &directory, &people, &pieces) {
+            println!("error: {error}");
+            failed += 1;
+            worst = worst.max(Some(error.exit()));
+        }
+    }
+    let controllers = controllers.len();
+    worst.map_or(Ok(()), |exit| Err(PublishError::Partly { failed, controllers, exit }.into()))
+}
+
+/// One controller gets what it lacks.
+fn publish_to(
+    controller: &remote::Args,
+    directory: &Directory,
+    people: &People,
+    pieces: &[Piece],
+) -> Result<(), CommandError> {
+    let remote = Remote::new(controller)?;
+    let root = newest(pieces, ROOT).map_or(0, |piece| piece.version);
     let in_force = ServedSet::read(&remote, people.product.as_str(), root)?;
-    for line in ahead(&in_force, &pieces) {
+    for line in ahead(&in_force, pieces) {
         eprintln!("warning: the controller is ahead: {line}; get what was published there (git)");
     }
-    let new = match lacking(&remote, &pieces, &in_force)? {
+    let new = match lacking(&remote, pieces, &in_force)? {
         Ok(new) => new,
         Err(conflicts) => {
             for conflict in conflicts {
@@ -98,7 +129,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
             return Err(PublishError::Conflict.into());
         }
     };
-    for line in unsigned(&directory, &people, &pieces)? {
+    for line in unsigned(directory, people, pieces)? {
         eprintln!("note: {line}");
     }
     let new = chosen(new);
@@ -110,7 +141,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let mut body = Publish::default();
     for Piece { served, bytes, targets, .. } in &new {
         for (path, listed) in targets {
-            let bytes = file(&directory, &people, path, listed, served)?;
+            let bytes = file(directory, people, path, listed, served)?;
             body.targets.insert(path.clone(), BASE64.encode(&bytes));
         }
         body.metadata.insert(served.clone(), BASE64.encode(bytes));

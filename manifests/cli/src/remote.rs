@@ -61,6 +61,45 @@ impl OptionalArgs {
     }
 }
 
+/// Which controllers, one or several.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct SeveralArgs {
+    /// Address of a controller, as `https://controller.example.org:8443`; repeat for each.
+    #[arg(long = "controller", value_name = "URL", env = "SEKISHO_CONTROLLER", required = true)]
+    controllers: Vec<String>,
+    /// PEM file with the CA that the certificate is checked against: one for all, or one for each in their order.
+    #[arg(long = "ca", value_name = "FILE", env = "SEKISHO_CA", required = true)]
+    cas: Vec<PathBuf>,
+    /// File with your operator's token: one for all, or one for each in their order.
+    #[arg(long = "token-file", value_name = "FILE", env = "SEKISHO_TOKEN_FILE", required = true)]
+    token_files: Vec<PathBuf>,
+}
+
+impl SeveralArgs {
+    /// Each of them.
+    pub(crate) fn each(&self) -> Result<Vec<Args>, RemoteError> {
+        let count = self.controllers.len();
+        let of = |files: &[PathBuf], index: usize| match files {
+            [one] => Some(one.clone()),
+            each if each.len() == count => each.get(index).cloned(),
+            _ => None,
+        };
+        let args = self.controllers.iter().enumerate().map(|(index, controller)| {
+            let (ca, token_file) = (of(&self.cas, index)?, of(&self.token_files, index)?);
+            Some(Args { controller: controller.clone(), ca, token_file })
+        });
+        args.collect::<Option<_>>().ok_or(RemoteError::Count { controllers: count })
+    }
+}
+
+impl Args {
+    /// The address as it was given.
+    pub(crate) fn controller(&self) -> &str {
+        &self.controller
+    }
+}
+
 /// A controller to ask.
 #[derive(Debug)]
 pub(crate) struct Remote {
@@ -76,6 +115,12 @@ pub(crate) enum RemoteError {
     /// The runtime did not start.
     #[error("cannot prepare a connection")]
     Runtime(#[source] io::Error),
+    /// Nobody can tell which file is whose.
+    #[error("name one --ca and one --token-file for all {controllers} controllers, or one for each in their order")]
+    Count {
+        /// How many controllers are named.
+        controllers: usize,
+    },
     /// The client has no answer.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -85,7 +130,7 @@ impl Fatal for RemoteError {
     fn exit(&self) -> Exit {
         match self {
             Self::Runtime(_) | Self::Client(ClientError::File { .. }) => Exit::Io,
-            Self::Client(ClientError::Address { .. }) => Exit::Usage,
+            Self::Count { .. } | Self::Client(ClientError::Address { .. }) => Exit::Usage,
             Self::Client(ClientError::Prepare { .. }) => Exit::Unreachable,
             Self::Client(error) if error.is_unanswered() => Exit::Unreachable,
             Self::Client(_) => Exit::Refused,

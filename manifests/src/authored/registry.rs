@@ -1,6 +1,8 @@
 //! The registry: sites, hosts, signers and controllers that exist. The fixed denominator.
 
 use crate::baseline::{Concerns, Localized};
+use crate::enrolment::Enrolled;
+use crate::envelope::{EnvelopeError, Sealed, Verified};
 use crate::id::{ControllerId, HostId, ProductId, Role, SiteCode};
 use crate::key::PublicKey;
 use crate::time::Time;
@@ -170,6 +172,20 @@ impl Registry {
     pub fn site(&self, code: &SiteCode) -> Option<&Site> {
         let index = self.sites.binary_search_by(|site| site.code.cmp(code)).ok()?;
         self.sites.get(index)
+    }
+
+    /// A controller's word for a host's key, if the registry lists that controller with the key that signed it.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`]: of another controller's key than the word names, of none that is listed, or not a word.
+    pub fn verify_enrolled(&self, word: Sealed<Enrolled>) -> Result<Verified<Enrolled>, EnvelopeError> {
+        let verified = word.verify(self.permit_keys())?;
+        let named = self.controllers.iter().find(|controller| controller.id == verified.controller);
+        if named.is_some_and(|controller| controller.permit_key.id() == *verified.signer()) {
+            Ok(verified)
+        } else {
+            Err(EnvelopeError::Signature)
+        }
     }
 
     /// The controllers' keys for permits and stops.

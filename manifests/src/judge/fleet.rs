@@ -136,7 +136,9 @@ impl Fleet {
     }
 
     /// Takes up a stored host. Call before the first [`Fleet::put_in_force`].
-    pub fn restore_host(&mut self, id: HostId, host: FleetHost) {
+    pub fn restore_host(&mut self, id: HostId, mut host: FleetHost) {
+        // Every permit was stored before it was told: what is above the newest one stored is not known.
+        host.settle_permits(host.newest_permit());
         self.keys.extend(host.key.iter().map(|key| (key.clone(), id.clone())));
         self.hosts.insert(id, host);
     }
@@ -200,6 +202,11 @@ impl Fleet {
     /// One host, listed or not.
     pub fn host(&self, id: &HostId) -> Option<&FleetHost> {
         self.hosts.get(id)
+    }
+
+    /// Every host that has a key.
+    pub fn enrolled(&self) -> impl Iterator<Item = (&HostId, &FleetHost)> {
+        self.hosts.iter().filter(|(_, host)| host.key.is_some())
     }
 
     /// One site of the registry.

@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
-use crate::id::{HostId, ProductId};
+use crate::id::{ControllerId, HostId, ProductId};
 use crate::key::PublicKey;
 use crate::time::Time;
 
@@ -23,6 +23,31 @@ pub struct Enrolment {
     pub token: Digest,
     /// The host's wall clock.
     pub time: Time,
+}
+
+/// Payload of a controller's word for a host's key, signed with its permit key. The host keeps it and shows it to a
+/// controller that does not know the key: so an enrolment outlives its controller without anybody visiting the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolled {
+    /// The product.
+    pub product: ProductId,
+    /// The host.
+    pub host: HostId,
+    /// Its key.
+    #[serde(deserialize_with = "host_key")]
+    pub key: PublicKey,
+    /// max(last + 1, Unix milliseconds at the enrolment): a higher one ends a lower one at once.
+    pub generation: u64,
+    /// The controller that says so, by its id in the registry.
+    pub controller: ControllerId,
+}
+
+impl Enrolled {
+    /// SHA-256 of the payload, by which the host names it.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
 }
 
 // Hosts are found by the ids of their keys, so a host's key has one id.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::enrolment::Enrolment;
+use crate::enrolment::{Enrolled, Enrolment};
 use crate::evidence::{EVIDENCE_BYTES_MAX, Evidence, Heartbeat, v1, v2};
 use crate::key::{KeyId, PublicKey, SigningKey};
 use crate::permit::{self, Permit};
@@ -54,6 +54,7 @@ documents! {
     Stop, "stop.v1", 256 << 10;
     Acknowledgement, "acknowledgement.v1", 4 << 10;
     Enrolment, "enrolment.v1", 4 << 10;
+    Enrolled, "enrolled.v1", 4 << 10;
 }
 
 /// An envelope as received. Nothing in it may be acted on.

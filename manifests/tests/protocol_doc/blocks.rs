@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use manifests::api;
-use manifests::enrolment::Enrolment;
+use manifests::enrolment::{Enrolled, Enrolment};
 use manifests::envelope::{Document, Sealed};
 use manifests::evidence::{Evidence, Heartbeat};
 use manifests::key::PublicKey;
@@ -136,6 +136,8 @@ fn every_json_example_reads_as_its_type() {
             "receipt" => check::<api::Receipt>(name, text),
             "set-back" => check::<api::SetBackView>(name, text),
             "looked-at" => check::<api::LookedAt>(name, text),
+            "handover" => check::<api::Handover>(name, text),
+            "enrolled" => check::<Enrolled>(name, text),
             "handed" => check::<api::Handed>(name, text),
             "unlisted-stops" => check::<Vec<api::UnlistedStop>>(name, text),
             "versions" => check::<api::DocumentVersions>(name, text),

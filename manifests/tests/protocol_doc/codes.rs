@@ -30,6 +30,8 @@ fn every_endpoint_and_payload_type_is_named() {
         api::VERSIONS,
         api::STREAM,
         api::HANDED,
+        api::CARRIED,
+        api::HANDOVER,
         api::FILES,
         api::TUF,
         api::TUF_TARGETS,

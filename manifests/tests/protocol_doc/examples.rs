@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
     Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, Expiring, FleetEvent, FleetView, GateAnswer,
-    GateReason, Handed, HandedStop, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish, Published, Receipt,
-    SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts, StopRequest, StopView, UnlistedStop,
-    Versions,
+    GateReason, Handed, HandedStop, Handover, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish,
+    Published, Receipt, SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts, StopRequest,
+    StopView, UnlistedStop, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
 use manifests::digest::Digest;
-use manifests::enrolment::Enrolment;
+use manifests::enrolment::{Enrolled, Enrolment};
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
 use manifests::evidence::{
     Agent, ConfigPrint, Cover, EVIDENCE_VERSION, Evidence, FactSeen, Heartbeat, Held, Layer, ProcessesSeen,
@@ -140,7 +140,7 @@ fn cover() -> Cover {
         baseline: baseline(),
         permit: 1_790_845_170_000_000,
         stops: vec![stop_ref()],
-        enrolment: None,
+        enrolment: Some(enrolled().digest()),
         checkpoint: None,
         configs: BTreeMap::from([("print".parse().unwrap(), print)]),
         lists: vec![],
@@ -260,8 +260,19 @@ fn documents(examples: &mut BTreeMap<&'static str, String>) {
         token: Digest::of(TOKEN.as_bytes()),
         time: time("2026-09-30T20:00:00.000Z"),
     };
+    examples.insert("enrolled", pretty(&enrolled()));
     examples.insert("enrolment", pretty(&enrolment));
     examples.insert("enrolment-envelope", pretty(&Sealed::seal(&enrolment, &key("host")).unwrap()));
+}
+
+fn enrolled() -> Enrolled {
+    Enrolled {
+        product: product(),
+        host: host(),
+        key: key("host").public().clone(),
+        generation: 1_790_798_400_100,
+        controller: "main".parse().unwrap(),
+    }
 }
 
 /// A one-time token of an example.
@@ -318,6 +329,7 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
         wanted: vec![],
         unknown_stops: vec![],
         unknown_permit: None,
+        enrolment: None,
         session: "402206-ap1.1790848803400.W1yJ0mS8m0b3Yb1uJ2tYw7hAkq3Jw0uJmQW1mE2W0l5".to_owned(),
         timestamp: 1_790_845_200,
         evidence: Some(EVIDENCE_VERSION),
@@ -325,8 +337,13 @@ fn host_answers(examples: &mut BTreeMap<&'static str, String>) {
     examples.insert("receipt", pretty(&receipt));
     let handed =
         HandedStop { key: key("permit").public().clone(), stop: Sealed::seal(&stop(), &key("permit")).unwrap() };
-    let handed = Handed { stops: vec![handed], permit_number: Some(permit().number), permit: Some(sealed(&permit())) };
+    let handed = Handed { stops: vec![handed], permit_number: Some(permit().number), permits: vec![sealed(&permit())] };
     examples.insert("handed", pretty(&handed));
+    let handover = Handover {
+        enrolments: vec![Sealed::seal(&enrolled(), &key("permit")).unwrap()],
+        stops: vec![Sealed::seal(&stop(), &key("permit")).unwrap()],
+    };
+    examples.insert("handover", pretty(&handover));
     examples.insert("versions", pretty(&DocumentVersions { evidence: EVIDENCE_VERSION }));
     let error = ErrorBody {
         code: "sequence".to_owned(),

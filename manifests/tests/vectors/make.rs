@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use manifests::canonical;
 use manifests::digest::Digest;
-use manifests::enrolment::Enrolment;
+use manifests::enrolment::{Enrolled, Enrolment};
 use manifests::envelope::{Document, Sealed};
 use manifests::evidence::{
     Agent, ConfigContent, ConfigPrint, Cover, Evidence, FactSeen, FileSeen, Finding, FindingKind, Gap, Heartbeat, Held,
@@ -87,6 +87,15 @@ pub(crate) fn all() -> BTreeMap<String, Vec<u8>> {
     };
     document(&mut files, "enrolment", &enrolment, NEXT_KEY);
     files.insert("enrolment/token".to_owned(), format!("{token}\n").into_bytes());
+
+    let enrolled = Enrolled {
+        product: PRODUCT.parse().unwrap(),
+        host: host(),
+        key: test_key(NEXT_KEY).public().clone(),
+        generation: 1_790_812_800_000,
+        controller: "main".parse().unwrap(),
+    };
+    document(&mut files, "enrolled", &enrolled, PERMIT_KEY);
 
     let key = test_key(HOST_KEY);
     files.insert("key/key.pem".to_owned(), pem(&key));

@@ -10,7 +10,7 @@ use manifests::reason::Reason;
 
 use super::asking::Asking;
 use super::report::Report;
-use super::steps_late;
+use super::{steps_late, takeover};
 use crate::baseline_text::registry_entry;
 use crate::fleet::{Faults, Fleet, Part};
 use crate::host::{Entry, Issued, Lock};
@@ -25,7 +25,7 @@ const CLOSED_MAX: Duration = Duration::from_millis(20);
 /// From a change at one host to the hold at another of its site.
 const SITE_HOLD_MAX: Duration = Duration::from_secs(1);
 
-/// All eight steps. The first that does not come out as it must ends it.
+/// All nine steps. The first that does not come out as it must ends it.
 ///
 /// # Errors
 /// What was expected and what was seen, under the name of the step.
@@ -48,9 +48,11 @@ pub async fn story(fleet: &mut Fleet, report: &Report, sabotage: Option<u8>) -> 
     let freed = report.run(7, title, steps_late::stop_and_lift(fleet, report, does(7))).await?;
     let title = "the controller is killed, and an agent";
     report.run(8, title, steps_late::killed(fleet, report, &freed, does(8))).await?;
+    let title = "the controller's disk is lost: the standby takes over";
+    report.run(9, title, takeover::takes_over(fleet, report, &freed, does(9))).await?;
     println!();
     report
-        .note(&format!("all eight steps came out as they must; the story took {:.1} s", began.elapsed().as_secs_f64()));
+        .note(&format!("all nine steps came out as they must; the story took {:.1} s", began.elapsed().as_secs_f64()));
     Ok(())
 }
 

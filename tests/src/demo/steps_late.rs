@@ -17,7 +17,7 @@ use crate::host::{Entry, Issued};
 use crate::world::until;
 
 /// How long the whole fleet may take for a stop or a new baseline.
-const FLEET_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const FLEET_DEADLINE: Duration = Duration::from_secs(60);
 /// A gate may be asked this long after its permit's end before it says so.
 const PERMIT_END_SLACK: Duration = Duration::from_secs(2);
 
@@ -167,7 +167,7 @@ async fn newest_stop(fleet: &Fleet) -> Result<StopView> {
 }
 
 /// Sites whose issuing host does not refuse because of a stop, asked all at once.
-async fn not_stopped(fleet: &Fleet, sites: &[SiteCode]) -> Result<Vec<SiteCode>> {
+pub(super) async fn not_stopped(fleet: &Fleet, sites: &[SiteCode]) -> Result<Vec<SiteCode>> {
     let ask = |code: &SiteCode| {
         let code = code.clone();
         async move {

@@ -230,3 +230,21 @@ fn only_a_controller_of_the_ca_is_spoken_to() {
     desk.chmod("token", 0o644);
     check(&publish("https://127.0.0.1:1", "ca.pem"), 1, &["token is open to others (mode 644)", "chmod 600"]);
 }
+
+#[test]
+fn several_controllers_are_published_to_in_one_command_and_each_answer_is_shown() {
+    let desk = Desk::signed();
+    let takes = taking(&desk, BTreeMap::new());
+    let (url, ca, token) = (takes.url().to_owned(), desk.text("ca.pem"), desk.text("token"));
+    let directory = desk.text("d");
+    let nobody = "https://127.0.0.1:1";
+    let remote = ["--controller", nobody, "--controller", &url, "--ca", &ca, "--token-file", &token];
+    let output = run(&[&["publish", &directory][..], &remote].concat());
+    let said = check(&output, 69, &[nobody, &url, "cannot be reached", "published: 1.root.json", "1 of 2 have not"]);
+    assert!(said.find(nobody) < said.find(&url), "in their order: {said}");
+    assert!(takes.asked().iter().any(|asked| asked.line.starts_with("POST ")), "the second one got it all the same");
+    // Whose CA is whose must be clear.
+    let unclear = ["--controller", nobody, "--controller", &url, "--controller", &url, "--ca", &ca, "--ca", &ca];
+    let output = run(&[&["publish", &directory][..], &unclear, &["--token-file", &token]].concat());
+    check(&output, 64, &["all 3 controllers"]);
+}

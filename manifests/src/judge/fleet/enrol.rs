@@ -19,6 +19,9 @@ pub enum EnrolError {
     /// The key is another host's.
     #[error("the key is another host's")]
     KeyInUse,
+    /// The host has got another key since.
+    #[error("the host's key was replaced by a newer one")]
+    Replaced,
 }
 
 impl EnrolError {
@@ -28,6 +31,7 @@ impl EnrolError {
             EnrolError::NotListed => "not-listed",
             EnrolError::Enrolled => "enrolled",
             EnrolError::KeyInUse => "key-in-use",
+            EnrolError::Replaced => "key-replaced",
         }
     }
 }
@@ -56,6 +60,50 @@ impl Fleet {
         if host.key.is_some() && !replace {
             return Err(EnrolError::Enrolled);
         }
+        // A time, so that two controllers that know nothing of each other give a growing one, too.
+        let since_1970 = u64::try_from(now.unix_ms()).unwrap_or(0);
+        let generation = host.generation().saturating_add(1).max(since_1970);
+        self.give_key(id, key, generation, "a key was enrolled", now, change);
+        Ok(())
+    }
+
+    /// Another controller's word, or this one's own of before it was set back, that the host has this key. Says
+    /// whether the host has got it by that.
+    ///
+    /// # Errors
+    /// [`EnrolError`]; nothing has changed then.
+    pub fn carry_over(
+        &mut self,
+        id: &HostId,
+        key: KeyId,
+        generation: u64,
+        now: Time,
+        change: &mut Change,
+    ) -> Result<bool, EnrolError> {
+        if !self.is_listed(id, now) {
+            return Err(EnrolError::NotListed);
+        }
+        if self.keys.get(&key).is_some_and(|owner| owner != id) {
+            return Err(EnrolError::KeyInUse);
+        }
+        let host = self.hosts.entry(id.clone()).or_default();
+        let known = host.generation();
+        if host.key.as_ref() == Some(&key) {
+            if generation > known {
+                host.generation = generation;
+                change.hosts.insert(id.clone());
+            }
+            return Ok(false);
+        }
+        if host.key.is_some() && generation <= known {
+            return Err(EnrolError::Replaced);
+        }
+        self.give_key(id, key, generation, "its key was carried over from another controller", now, change);
+        Ok(true)
+    }
+
+    fn give_key(&mut self, id: &HostId, key: KeyId, generation: u64, note: &str, now: Time, change: &mut Change) {
+        let host = self.hosts.entry(id.clone()).or_default();
         if let Some(old) = host.key.take() {
             self.keys.remove(&old);
         }
@@ -64,7 +112,9 @@ impl Fleet {
         // moment until which the machine that had the old key can issue: nobody has told it to hold.
         let kept = FleetHost {
             key: Some(key),
+            generation,
             permit_floor: host.newest_permit(),
+            permits_known_to: host.newest_permit(),
             issue_until: host.issue_until,
             wake: host.wake,
             verdict: host.verdict,
@@ -77,10 +127,9 @@ impl Fleet {
             stop.acknowledged.remove(id);
         }
         change.hosts.insert(id.clone());
-        self.note(change, now, EventKind::Enrolled, Some(id), "a key was enrolled".to_owned());
+        self.note(change, now, EventKind::Enrolled, Some(id), note.to_owned());
         self.judge_host(id, now, change);
         self.judge_site(id.site(), now, change);
         self.settle(id.site(), None, now, change);
-        Ok(())
     }
 }

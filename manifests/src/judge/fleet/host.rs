@@ -1,5 +1,6 @@
 //! One host, as one controller knows it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::HostRecord;
@@ -12,11 +13,16 @@ use crate::reason::{Code, Reason};
 use crate::reference::Reference;
 use crate::time::Time;
 
+/// Most permits remembered that the host has not named yet.
+const PERMITS_MADE_MAX: usize = 64;
+
 /// One host. What is stored of it are the first fields; the rest follows from them.
 #[derive(Clone, Debug)]
 pub struct FleetHost {
     /// Its key; none before it was enrolled.
     pub key: Option<KeyId>,
+    /// Which of its keys that is, by a number that grows; 0 where it was enrolled before there were any.
+    pub generation: u64,
     /// Its documents.
     pub record: HostRecord,
     /// The version of its newest document: permits for it are made in the version that belongs to that one.
@@ -36,6 +42,10 @@ pub struct FleetHost {
     /// Number of the newest stop it acknowledged; 0 for none.
     pub acknowledged: u64,
 
+    /// Permits up to this number are known here: the newest one stored at the start, and what was settled since.
+    pub(super) permits_known_to: u64,
+    /// Numbers of the permits above it that were made since, oldest first.
+    pub(super) permits_made: VecDeque<u64>,
     pub(super) appraisal: Arc<Appraisal>,
     /// The baseline that it was judged by.
     pub(super) judged_by: Option<Arc<Reference>>,
@@ -56,6 +66,7 @@ impl Default for FleetHost {
         };
         Self {
             key: None,
+            generation: 0,
             record: HostRecord::default(),
             version: 1,
             evidence: None,
@@ -65,6 +76,8 @@ impl Default for FleetHost {
             permit_floor: 0,
             issue_until: None,
             acknowledged: 0,
+            permits_known_to: 0,
+            permits_made: VecDeque::new(),
             appraisal: Arc::new(appraisal),
             judged_by: None,
             verdict: Verdict::Hold,
@@ -75,14 +88,41 @@ impl Default for FleetHost {
 }
 
 impl FleetHost {
+    /// Which of its keys it has: from 1, 0 without a key.
+    pub fn generation(&self) -> u64 {
+        if self.key.is_some() { self.generation.max(1) } else { self.generation }
+    }
+
     /// The highest number that any permit for it had; 0 for none.
     pub(super) fn newest_permit(&self) -> u64 {
         self.permit.as_ref().map_or(0, |permit| permit.number).max(self.permit_floor)
     }
 
+    /// Whether this controller made the permit of this number, or has heard of it. A number between two that it
+    /// knows may be lost: numbers are moments, and a controller that was set back gives higher ones at once.
+    pub(super) fn knows_permit(&self, number: u64) -> bool {
+        number <= self.permits_known_to || self.permits_made.contains(&number)
+    }
+
     /// Whether it names a permit that is not known here, and speaks a version in which it can hand it in.
     pub(super) fn names_unknown_permit(&self) -> bool {
-        self.version >= PERMIT_V2_SINCE && self.record.permit_named > self.newest_permit()
+        self.version >= PERMIT_V2_SINCE && !self.knows_permit(self.record.permit_named)
+    }
+
+    /// A permit was made.
+    pub(super) fn made(&mut self, number: u64) {
+        self.permits_made.push_back(number);
+        if self.permits_made.len() > PERMITS_MADE_MAX
+            && let Some(oldest) = self.permits_made.pop_front()
+        {
+            self.settle_permits(oldest);
+        }
+    }
+
+    /// Nothing up to this number is asked for any more.
+    pub(super) fn settle_permits(&mut self, number: u64) {
+        self.permits_known_to = self.permits_known_to.max(number);
+        self.permits_made.retain(|made| *made > number);
     }
 
     /// Issue or hold by its own evidence.

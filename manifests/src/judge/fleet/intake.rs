@@ -137,7 +137,8 @@ pub fn accept(
     if sent <= last {
         return refused(Refusal::Sequence { sent, stored: last });
     }
-    if sent - last > SEQUENCE_JUMP_MAX {
+    // The first document may have any: the host may have spoken to another controller for years.
+    if last > 0 && sent - last > SEQUENCE_JUMP_MAX {
         return refused(Refusal::SequenceJump { sent, stored: last });
     }
     if cover.pass_started > cover.wall {

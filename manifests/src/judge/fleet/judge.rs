@@ -253,6 +253,7 @@ impl Fleet {
             host.issue_until = host.issue_until.max(Some(permit.until));
         }
         host.permit = Some(permit.clone());
+        host.made(permit.number);
         Ok(permit)
     }
 }

@@ -40,7 +40,8 @@ pub enum HostDocument {
 }
 
 impl HostDocument {
-    pub(super) fn cover(&self) -> &Cover {
+    /// The cover.
+    pub fn cover(&self) -> &Cover {
         match self {
             HostDocument::Evidence { evidence, .. } => evidence.cover(),
             HostDocument::Heartbeat { cover, .. } => cover,
@@ -203,6 +204,9 @@ impl Fleet {
             }
         }
         host.version = document.version();
+        if host.knows_permit(host.record.permit_named) {
+            host.settle_permits(host.record.permit_named);
+        }
         let before = host.reusable(&document, now);
         match document {
             HostDocument::Evidence { evidence, state, .. } => {

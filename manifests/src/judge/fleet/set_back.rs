@@ -42,8 +42,9 @@ impl Fleet {
         let host = self.hosts.get_mut(id)?;
         // A mere number counts for this host alone, and no higher than it named itself.
         let number = number.min(host.record.permit_named);
-        let is_news = own.is_some_and(|permit| permit.number > host.newest_permit());
+        let is_news = own.is_some_and(|permit| !host.knows_permit(permit.number));
         host.permit_floor = host.permit_floor.max(number);
+        host.settle_permits(number);
         change.hosts.insert(id.clone());
         let permit = own.filter(|permit| is_news && permit.host == *id && permit.product == self.product)?;
         self.notice_set_back(id, (SetBackProof::Permit, permit.number), permit.issued, now, change)

@@ -678,3 +678,37 @@ fn what_its_own_key_signed_and_it_does_not_know_proves_that_a_controller_was_set
     send(&mut fleet, "exclusive", |c| c.permit = number + 99, OTHER, at(12), &mut change).unwrap();
     assert_eq!(fleet.permit_handed_in(&host(OTHER), number + 99, Some(&foreign), at(13), &mut change), None);
 }
+
+#[test]
+fn a_permit_that_was_lost_is_missed_although_a_higher_number_was_given_since() {
+    let mut before = fleet(&[AP]);
+    let mut change = Change::default();
+    send(&mut before, "exclusive", |_| (), AP, at(1), &mut change).unwrap();
+    let stored = before.host(&host(AP)).unwrap().clone();
+    let lost = send(&mut before, "exclusive", |_| (), AP, at(100), &mut change).unwrap().permit.unwrap();
+    // Restored hours later: its evidence is stale, and a hold is made for it with the number of that moment.
+    let mut restored = Fleet::new(fixture::product(), 0);
+    restored.restore_host(host(AP), stored);
+    restored.set_online_until(at(86_400));
+    restored.put_in_force(policy(&[AP]), at(7200), &mut change);
+    assert!(restored.host(&host(AP)).unwrap().permit.as_ref().unwrap().number > lost.number);
+    let asked = send(&mut restored, "exclusive", |c| c.permit = lost.number, AP, at(7201), &mut change).unwrap();
+    assert_eq!(asked.unknown_permit, Some(lost.number));
+    assert!(restored.permit_handed_in(&host(AP), lost.number, Some(&lost), at(7202), &mut change).is_some());
+}
+
+#[test]
+fn every_permit_that_was_made_is_known_in_whatever_order_it_is_named() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let mut numbers = Vec::new();
+    for second in 1..80 {
+        let lock = if second % 2 == 0 { "exclusive" } else { "shared" };
+        let answer = send(&mut fleet, lock, |_| (), AP, at(second), &mut change).unwrap();
+        numbers.push(answer.permit.unwrap().number);
+    }
+    for number in [numbers[3], numbers[40], numbers[78]] {
+        let answer = send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(90), &mut change).unwrap();
+        assert_eq!(answer.unknown_permit, None, "{number}");
+    }
+}
