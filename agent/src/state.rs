@@ -685,7 +685,7 @@ mod tests {
     fn a_new_key_has_no_permit_and_has_acknowledged_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let state = open(directory.path()).unwrap();
-        state.take_room().unwrap();
+        state.take_room(Sent { sequence: 0, permit: 0 }).unwrap();
         let controller = SigningKey::generate().unwrap();
         let stop = Stop {
             product: "p".parse().unwrap(),
