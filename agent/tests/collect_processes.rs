@@ -8,6 +8,7 @@ mod baseline;
 mod programs;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -399,6 +400,38 @@ fn whoever_listens_on_the_program_s_address_counts() {
     }
 }
 
+/// A program whose main thread has ended while another one runs on.
+fn only_a_thread_runs(host: &Host) -> Talking {
+    let text = "#!/usr/bin/python3\nimport ctypes, platform, sys, threading\n\
+                def serve():\n    print('ready', flush=True)\n    sys.stdin.read()\n\
+                threading.Thread(target=serve).start()\n\
+                ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)\n";
+    let running = Talking::start(&mut Command::new(make(&host.root.join("bin/start"), text)));
+    let stat = || fs::read_to_string(format!("/proc/{}/stat", running.child.id())).unwrap();
+    wait(|| stat().contains(") Z "));
+    running
+}
+
+#[test]
+fn a_process_counts_whose_main_thread_has_ended() {
+    let host = Host::new();
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
+    let running = only_a_thread_runs(&host);
+    assert_counts(&host, &baseline, "its main thread had ended before");
+    running.end();
+    assert_eq!(look(&mut new(), &baseline).loaded, Loaded::NotRunning);
+}
+
+#[test]
+fn a_process_that_has_ended_and_was_not_asked_for_is_not_running() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let mut running = Running(Command::new(host.exe()).arg("0").spawn().unwrap());
+    wait(|| fs::read_to_string(format!("/proc/{}/stat", running.0.id())).unwrap().contains(") Z "));
+    assert_eq!(look(&mut new(), &baseline).loaded, Loaded::NotRunning);
+    running.0.wait().unwrap();
+}
+
 #[test]
 fn a_fork_counts_whose_parent_has_gone() {
     let fork = "import os\nif os.fork(): os._exit(0)\nos.chdir('/')\n";
@@ -534,6 +567,63 @@ fn a_copy_counts_in_a_directory_that_was_moved_away() {
         let seen = look(&mut new(), &baseline).loaded;
         assert!(matches!(seen, Loaded::Older(_)), "{}: {seen:?}", old.display());
     }
+}
+
+/// A process that the kernel lays out alike whenever it executes the same, and that executes itself anew where
+/// it is told so.
+fn laid_out_alike(host: &Host) -> (Baseline, impl Fn() -> Talking, fn(&mut Talking)) {
+    let text = "#!/bin/sh\necho ready\nwhile read word; do exec \"$0\"; done\n";
+    let script = make(&host.root.join("bin/start"), text);
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
+    let start = move || Talking::start(Command::new("setarch").arg("-R").arg(&script));
+    let exec = |running: &mut Talking| {
+        writeln!(running.child.stdin.as_mut().unwrap(), "exec").unwrap();
+        running.hear("ready");
+    };
+    (baseline, start, exec)
+}
+
+#[test]
+fn a_content_put_back_may_have_been_read_where_no_layout_tells_an_exec() {
+    let host = Host::new();
+    let (baseline, start, exec) = laid_out_alike(&host);
+    let module = host.root.join("lib/module");
+    // Seen in between, and between two looks.
+    for is_seen in [true, false] {
+        let mut watched = Watched::new();
+        let mut running = start();
+        assert_eq!(watched.look(&baseline).loaded, Loaded::Current, "{is_seen}");
+        exec(&mut running);
+        assert_eq!(watched.look(&baseline).loaded, Loaded::Current, "{is_seen}: nothing was changed");
+        replace(&module, b"two");
+        if is_seen {
+            assert_eq!(watched.look(&baseline).loaded, older("lib/module"));
+        }
+        exec(&mut running);
+        replace(&module, b"one");
+        assert_eq!(watched.look(&baseline).loaded, older("lib/module"), "{is_seen}");
+        assert_eq!(look(&mut new(), &baseline).loaded, older("lib/module"), "{is_seen}");
+        running.end();
+        let running = start();
+        assert_eq!(watched.look(&baseline).loaded, Loaded::Current, "{is_seen}: it was started again");
+        running.end();
+    }
+}
+
+#[test]
+fn a_program_counts_that_a_known_process_executes_without_another_layout() {
+    let host = Host::new();
+    let (baseline, _, _) = laid_out_alike(&host);
+    let text = "echo ready; read line; exec /bin/sh \"$1\"";
+    let command = ["-R", "/bin/sh", "-c", text, "sh"];
+    let mut running = Talking::start(Command::new("setarch").args(command).arg(host.root.join("bin/start")));
+    let mut collector = new();
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+    writeln!(running.child.stdin.as_mut().unwrap(), "go").unwrap();
+    running.hear("ready");
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    replace(&host.root.join("lib/module"), b"two");
+    assert_eq!(look(&mut collector, &baseline).loaded, older("lib/module"));
 }
 
 #[test]

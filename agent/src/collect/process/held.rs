@@ -103,8 +103,8 @@ pub(crate) fn holding(
 ) -> Option<Holding> {
     let mut holding = Holding::default();
     // Asked anew: it, or a directory above it, may have been moved.
-    let exe = link(&format!("/proc/{}/exe", member.pid)).map_err(why);
-    match exe.and_then(|exe| Ok((held(member.pid, &exe, probe)?, exe))) {
+    let exe = link(&format!("/proc/{}/exe", member.thread)).map_err(why);
+    match exe.and_then(|exe| Ok((held(member.thread, &exe, probe)?, exe))) {
         Ok((files, exe)) => {
             let mut comparing = Comparing { target, index, holding: &mut holding };
             // A process started before a release was switched by a link holds files below the old one.
@@ -115,7 +115,7 @@ pub(crate) fn holding(
         }
         Err(why) => _ = holding.unknown.insert(why),
     }
-    match views.other(member.pid, target, index) {
+    match views.other(member.thread, target, index) {
         Ok(other) => holding.other = other,
         Err(why) => _ = holding.unknown.insert(why),
     }

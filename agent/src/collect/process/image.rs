@@ -17,6 +17,7 @@ use super::command::{self, Command, Told};
 use super::maps::{self, Mapped};
 use super::probe::Probe;
 use super::stat::Layout;
+use super::table::Member;
 use super::{COMMAND_BYTES_MAX, link, read_proc};
 use crate::collect::read;
 
@@ -75,7 +76,8 @@ impl Inspected {
     /// Looks at a process. `declared` are executables that a baseline names as interpreters.
     ///
     /// Nothing if it has ended.
-    pub(crate) fn of(pid: i32, declared: &[PathBuf], probe: &mut Probe) -> Option<Self> {
+    pub(crate) fn of(member: &Member, declared: &[PathBuf], probe: &mut Probe) -> Option<Self> {
+        let pid = member.thread;
         let about = |name: &str| format!("/proc/{pid}/{name}");
         let exe = match link(&about("exe")) {
             Ok(path) => Ok(Executed { path, file: identity(&about("exe")) }),
@@ -83,7 +85,8 @@ impl Inspected {
             Err(Errno::NOENT | Errno::SRCH) => return None,
             Err(errno) => Err(super::held::why(errno)),
         };
-        let name = read_proc(&about("comm"), 64).unwrap_or_default();
+        // A thread may have a name of its own.
+        let name = read_proc(&format!("/proc/{}/comm", member.pid), 64).unwrap_or_default();
         let name = name.strip_suffix(b"\n").unwrap_or(&name).to_vec();
         let path = about("cmdline");
         let command = probe.ask(move || read_proc(&path, COMMAND_BYTES_MAX).unwrap_or_default()).map(Command);
@@ -99,6 +102,24 @@ impl Inspected {
         };
         inspected.follow_command(pid, declared, probe);
         Some(inspected)
+    }
+
+    /// Looks again at a process that may have executed something without another layout. What it was told to
+    /// execute before it told another title still counts.
+    pub(crate) fn look_again(&mut self, member: &Member, declared: &[PathBuf], probe: &mut Probe) {
+        let path = format!("/proc/{}/cmdline", member.thread);
+        let command = probe.ask(move || read_proc(&path, COMMAND_BYTES_MAX).unwrap_or_default()).map(Command);
+        let content = format!("/proc/{}/exe", member.thread);
+        let exe = link(&content).ok().map(|path| Executed { path, file: identity(&content) });
+        if command == self.command && exe == self.exe.as_ref().ok().cloned() {
+            return;
+        }
+        let Some(mut seen) = Self::of(member, declared, probe) else { return };
+        if seen.exe == self.exe {
+            seen.scripts.extend(self.scripts.drain(..));
+            seen.search.append(&mut self.search);
+        }
+        *self = seen;
     }
 
     /// Whether its command line is a title that it has given itself, and nothing else tells what it executes:
