@@ -316,6 +316,70 @@ fn a_java_program_counts_by_its_archives_and_classes() {
         assert_counts(&host, &host.plain(), &format!("{arguments:?}"));
         running.end();
     }
+    fs::write(lib.join("jvm.args"), format!("-Xmx64m -cp \"{}\"\nMain\n", jar.display())).unwrap();
+    let all = format!("{}/*", lib.display());
+    let option = format!("-cp {}", lib.display());
+    let kinds: [(&[&str], &str, &str, &str); 5] = [
+        (&["@lib/jvm.args"], "A", "", ""),
+        (&["-Djava.class.path=lib", "Main"], "A", "", ""),
+        (&["Main"], "CLASSPATH", &all, ""),
+        (&["Main"], "JDK_JAVA_OPTIONS", &option, ""),
+        (&["Main"], "A", "", "lib"),
+    ];
+    for (arguments, name, value, directory) in kinds {
+        let mut command = Command::new("/usr/bin/java");
+        command.args(arguments).env(name, value).current_dir(host.root.join(directory)).stderr(Stdio::null());
+        let running = Talking::start(&mut command);
+        assert_counts(&host, &host.plain(), &format!("{arguments:?} {name}={value} {directory}"));
+        running.end();
+    }
+}
+
+/// What is told to an interpreter besides a script of the tree, with `ROOT` for the tree's.
+const OPTIONS: [(&str, &str, &str); 12] = [
+    ("/usr/bin/perl", "-MData::Dumper ROOT/lib/app.pl", ""),
+    ("/usr/bin/perl", "-wi.save -mTest::More ROOT/lib/app.pl", ""),
+    ("/usr/bin/perl", "-S app.pl", "PATH=/bin:ROOT/lib"),
+    ("/usr/bin/python3", "-m cProfile ROOT/lib/app.py", ""),
+    ("/usr/bin/python3", "-m packed", "PYTHONPATH=ROOT/lib/packed.zip"),
+    ("/usr/bin/python3", "-c from\tapp\timport\tsys", "PYTHONPATH=ROOT/lib"),
+    ("/bin/sh", "-c exec\t3<&0;exec\t/usr/bin/python3\t-<ROOT/lib/input.py", ""),
+    ("/usr/bin/node", "--unhandled-rejections strict ROOT/lib/app.js", ""),
+    ("/usr/bin/node", "ROOT/lib/app", ""),
+    ("/usr/bin/node", "--import file://ROOT/lib/app.mjs -e 0", ""),
+    ("/usr/bin/node", "--require=ROOT/lib/app.js -e 0", ""),
+    ("/usr/bin/node", "-e 0", "NODE_OPTIONS=--require=ROOT/lib/app.js"),
+];
+
+const NODE_WAITS: &str =
+    "console.log('ready'); process.stdin.resume(); process.stdin.on('end', () => process.exit());\n//";
+
+#[test]
+fn a_script_counts_whatever_else_its_interpreter_is_told() {
+    let host = Host::new();
+    let lib = host.root.join("lib");
+    let with_end = |text: &str, name: &str| fs::write(lib.join(name), text).unwrap();
+    with_end(PERL_WAITS, "app.pl");
+    with_end(PYTHON_WAITS, "app.py");
+    with_end("import os\nprint('ready', flush=True)\nos.fdopen(3).read()\n", "input.py");
+    with_end(NODE_WAITS, "app.js");
+    with_end(NODE_WAITS, "app.mjs");
+    fs::set_permissions(lib.join("app.pl"), fs::Permissions::from_mode(0o755)).unwrap();
+    let pack = "import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], 'w') as z: z.write(sys.argv[2], 'packed.py')";
+    let mut packing = Command::new("/usr/bin/python3");
+    packing.args(["-c", pack]).args([lib.join("packed.zip"), lib.join("app.py")]);
+    assert!(packing.status().unwrap().success());
+    for (program, arguments, variable) in OPTIONS.iter().filter(|(program, ..)| Path::new(program).exists()) {
+        let here = |text: &str| text.replace("ROOT", &host.root.to_string_lossy()).replace('\t', " ");
+        let mut command = Command::new(program);
+        command.args(arguments.split(' ').map(here)).env("PYTHONDONTWRITEBYTECODE", "1");
+        if let Some((name, value)) = variable.split_once('=') {
+            command.env(name, here(value));
+        }
+        let running = Talking::start(&mut command);
+        assert_counts(&host, &host.plain(), &format!("{program} {arguments} {variable}"));
+        running.end();
+    }
 }
 
 #[test]
@@ -696,6 +760,12 @@ fn who_only_reads_a_file_of_the_tree_is_nobody() {
     kind("/bin/sh", &[Path::new("-c"), Path::new(&editor)]);
     kind("/usr/bin/python3", &[&python, &file]);
     kind("/usr/bin/perl", &[&perl, &script]);
+    kind("/usr/bin/perl", &[Path::new("-MData::Dumper"), &perl, &host.root]);
+    kind("/usr/bin/python3", &[Path::new("-u"), Path::new("-Xdev"), &python, &host.root]);
+    let node = make(&other.join("reader.js"), NODE_WAITS);
+    if Path::new("/usr/bin/node").exists() {
+        kind("/usr/bin/node", &[Path::new("--no-warnings"), &node, &script]);
+    }
     kind("/usr/bin/perl", &[Path::new("-e"), Path::new(&open), &script]);
     kind("/usr/bin/python3", &[Path::new("-c"), Path::new(PYTHON_WAITS), &script]);
     kind("/usr/bin/env", &[Path::new("sh"), &reader, Path::new("--config"), &file]);

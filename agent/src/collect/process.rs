@@ -6,6 +6,7 @@
 mod command;
 mod held;
 mod image;
+mod java;
 mod maps;
 mod owner;
 mod probe;

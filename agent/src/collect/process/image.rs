@@ -14,6 +14,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::command::{self, Command, Told};
+use super::java;
 use super::maps::{self, Mapped};
 use super::probe::Probe;
 use super::stat::Layout;
@@ -26,6 +27,8 @@ const ENVIRONMENT_BYTES_MAX: u64 = 256 << 10;
 /// The most that is read of an auxiliary vector, and of the path by which a process was executed.
 const VECTOR_BYTES_MAX: u64 = 4096;
 const PATH_BYTES_MAX: usize = 4096;
+/// The most that is read of a file of options of `java` (64 KiB).
+const OPTIONS_BYTES_MAX: usize = 64 << 10;
 /// The most open files of a process that are looked through for its script.
 const OPEN_FILES_MAX: usize = 1024;
 
@@ -133,7 +136,9 @@ impl Inspected {
     fn follow_command(&mut self, pid: i32, declared: &[PathBuf], probe: &mut Probe) {
         let (Ok(exe), Some(command)) = (&self.exe, &self.command) else { return };
         let is_declared = declared.iter().any(|path| path.as_os_str().as_bytes() == exe.path);
-        let told = command::told(&exe.path, command, is_declared);
+        let is_java = command::is_java(command::base_name(&exe.path));
+        let whole = is_java.then(|| with_files_of_options(command, &Places::of(pid, None)));
+        let mut told = command::told(&exe.path, whole.as_ref().unwrap_or(command), is_declared);
         let behind = command::behind_interpreter(command);
         let is_interpreter = command::is_interpreter(command::base_name(&exe.path)) || told != Told::default();
         // Only where the command line names nothing: it may have been rewritten.
@@ -145,6 +150,9 @@ impl Inspected {
         let environment = if is_interpreter { environment(pid, probe) } else { BTreeMap::new() };
         let places = Places::of(pid, environment.get(b"PWD".as_slice()));
         let variable = |name: &str| environment.get(name.as_bytes()).cloned().unwrap_or_default();
+        let by_environment = command::told_by(&exe.path, variable);
+        told.files.extend(by_environment.files);
+        told.search.extend(by_environment.search);
         let list = |value: Vec<u8>| value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect::<Vec<_>>();
         let named = ["LD_LIBRARY_PATH", "PYTHONPATH", "PERL5LIB", "RUBYLIB", "CLASSPATH", "NODE_PATH"];
         let searched = named.iter().flat_map(|name| list(variable(name)));
@@ -155,8 +163,10 @@ impl Inspected {
             .map(|found| PathBuf::from(OsString::from_vec(found.path)))
             .collect();
         let mut written: Vec<OsString> = told.files.clone();
-        let classes = list(variable("CLASSPATH")).into_iter().filter(|_| command::base_name(&exe.path) == b"java");
+        let classes = list(variable("CLASSPATH")).into_iter().filter(|_| is_java);
+        let classes = classes.map(|path| path.strip_suffix(b"/*").map(<[u8]>::to_vec).unwrap_or(path));
         written.extend(classes.filter(|path| !path.is_empty()).map(OsString::from_vec));
+        written.extend(told.perhaps.iter().filter(|_| variable("CLASSPATH").is_empty()).cloned());
         for module in &told.modules {
             let file = String::from_utf8_lossy(module.as_bytes()).replace('.', "/");
             written.extend(
@@ -164,12 +174,31 @@ impl Inspected {
             );
         }
         for path in &written {
-            match places.find(path).or_else(|| self.search.iter().find_map(|at| places.find(at.join(path).as_os_str())))
-            {
+            let by_name = |path: &OsStr| {
+                let by_search = || self.search.iter().find_map(|at| places.find(at.join(path).as_os_str()));
+                places.find(path).or_else(by_search)
+            };
+            let with_ending = || {
+                let mut all = told.endings.iter().map(|ending| [path.as_bytes(), ending.as_bytes()].concat());
+                all.find_map(|path| by_name(OsStr::from_bytes(&path)))
+            };
+            let by_path = || {
+                let at = path.as_bytes();
+                let directories = list(variable("PATH")).into_iter().filter(|_| told.by_path && !at.contains(&b'/'));
+                let mut all = directories.map(|directory| [directory.as_slice(), b"/", at].concat());
+                all.find_map(|path| places.find(OsStr::from_bytes(&path)))
+            };
+            match by_name(path).or_else(with_ending).or_else(by_path) {
                 Some(found) => self.scripts.push(found),
                 None if told.files.contains(path) => self.lost.push(path.clone()),
                 None => {}
             }
+        }
+        // A module is also looked for in archives on the search path, which are files.
+        let archives = self.search.iter().filter(|at| !told.modules.is_empty() && at.is_file());
+        self.scripts.extend(archives.filter_map(|at| places.find(at.as_os_str())));
+        if told.from_input && told.files.is_empty() && told.modules.is_empty() {
+            self.scripts.extend(open_file(pid, "0"));
         }
         // An interpreter of any other name executes a file whose first line names it, with what stands before
         // the file: an argument behind another script is no more than data to that one.
@@ -224,6 +253,16 @@ impl Places {
             return self.open(path);
         }
         self.directories.iter().find_map(|directory| self.open(&directory.join(path)))
+    }
+
+    /// The beginning of a file of options, as the process would find it.
+    fn read(&self, path: &OsStr) -> Option<Vec<u8>> {
+        let found = self.find(path)?;
+        let file = read::open_file(Path::new(OsStr::from_bytes(&found.path))).ok()?;
+        let mut text = vec![0; OPTIONS_BYTES_MAX];
+        let count = rustix::io::read(&file, &mut text).ok()?;
+        text.truncate(count);
+        Some(text)
     }
 
     fn open(&self, path: &Path) -> Option<Executed> {
@@ -322,14 +361,28 @@ fn executed_at(vector: &[u8]) -> Option<u64> {
 
 fn open_files(pid: i32) -> Vec<Executed> {
     let listing = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().take(OPEN_FILES_MAX);
-    let file = |entry: std::fs::DirEntry| {
-        let content = format!("/proc/{pid}/fd/{}", entry.file_name().to_string_lossy());
-        let stat = rustix::fs::stat(&content).ok()?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        let path = link(&content).ok().filter(|_| is_file)?;
-        Some(Executed { path, file: Some((stat.st_dev, stat.st_ino)) })
-    };
-    listing.filter_map(file).collect()
+    listing.filter_map(|entry| open_file(pid, &entry.file_name().to_string_lossy())).collect()
+}
+
+fn open_file(pid: i32, number: &str) -> Option<Executed> {
+    let content = format!("/proc/{pid}/fd/{number}");
+    let stat = rustix::fs::stat(&content).ok()?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let path = link(&content).ok().filter(|_| is_file)?;
+    Some(Executed { path, file: Some((stat.st_dev, stat.st_ino)) })
+}
+
+/// The command line of a `java` with the words of files of options (`@file`) in their places.
+fn with_files_of_options(command: &Command, places: &Places) -> Command {
+    let mut whole = Vec::new();
+    for argument in command.arguments() {
+        let file = argument.strip_prefix(b"@").and_then(|path| places.read(OsStr::from_bytes(path)));
+        match file {
+            Some(text) => java::words(&text).iter().for_each(|word| whole.extend([word.as_slice(), b"\0"].concat())),
+            None => whole.extend([argument, b"\0"].concat()),
+        }
+    }
+    Command(whole)
 }
 
 /// What a process maps, in time.
