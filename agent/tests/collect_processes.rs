@@ -909,3 +909,64 @@ fn not_running_is_said_only_where_every_process_can_be_seen() {
         assert!(inside.status.success() && told.contains("1 passed"), "{place:?}: {told}");
     }
 }
+
+/// A library of the tree, and another one of outside with other bytes.
+fn libraries(host: &Host) -> Option<(PathBuf, PathBuf)> {
+    let system = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6", "/lib64/libm.so.6"];
+    let Some(system) = system.into_iter().find(|path| Path::new(path).exists()) else {
+        eprintln!("skipped: no library to copy");
+        return None;
+    };
+    let (ours, other) = (host.root.join("lib/libprint.so"), beside(host, "other").join("libprint.so.1.0"));
+    fs::copy(system, &ours).unwrap();
+    fs::write(&other, [fs::read(system).unwrap(), b"older".to_vec()].concat()).unwrap();
+    symlink("libprint.so.1.0", other.with_file_name("libprint.so")).unwrap();
+    fs::copy("/usr/bin/python3", host.exe()).unwrap();
+    Some((ours, other))
+}
+
+#[test]
+fn a_library_is_shadowed_by_a_link_of_its_name_on_the_library_path() {
+    let host = Host::new();
+    let Some((ours, other)) = libraries(&host) else { return };
+    let link = other.with_file_name("libprint.so");
+    let load = format!("import ctypes\nctypes.CDLL('libprint.so')\n{PYTHON_WAITS}");
+    let mut command = Command::new(host.exe());
+    command.args(["-c", &load]).env("LD_LIBRARY_PATH", other.parent().unwrap());
+    let running = Talking::start(&mut command);
+    assert_eq!(look(&mut new(), &host.plain()).loaded, older(link.to_str().unwrap()));
+    running.end();
+    fs::copy(&ours, &other).unwrap();
+    let running = Talking::start(&mut command);
+    assert_eq!(look(&mut new(), &host.plain()).loaded, Loaded::Current, "the same bytes");
+    running.end();
+}
+
+#[test]
+fn a_library_that_lies_in_memory_is_shadowed_by_the_name_that_it_was_given() {
+    let host = Host::new();
+    let Some((ours, other)) = libraries(&host) else { return };
+    for (from, expected) in [(&other, older("/memfd:libprint.so")), (&ours, Loaded::Current)] {
+        let load = format!(
+            "import ctypes, os\nfd = os.memfd_create('libprint.so')\nos.write(fd, open({from:?}, 'rb').read())\n\
+             ctypes.CDLL('/proc/self/fd/%d' % fd)\nos.close(fd)\n{PYTHON_WAITS}"
+        );
+        let running = Talking::start(Command::new(host.exe()).args(["-c", &load]));
+        assert_eq!(look(&mut new(), &host.plain()).loaded, expected, "{from:?}");
+        running.end();
+    }
+}
+
+#[test]
+fn a_process_counts_as_a_copy_that_runs_the_executable_s_bytes_from_memory() {
+    let host = Host::new();
+    let text = "import os, sys\nfd = os.memfd_create('odd')\nos.write(fd, open(sys.argv[1], 'rb').read())\n\
+                os.execve(fd, ['odd', '1000'], {})";
+    let running = Running(
+        Command::new("/usr/bin/python3").args(["-c", text]).arg(host.exe()).stdin(Stdio::null()).spawn().unwrap(),
+    );
+    let exe = || fs::read_link(format!("/proc/{}/exe", running.0.id())).unwrap();
+    wait(|| exe().to_string_lossy().starts_with("/memfd:"));
+    next_tick();
+    assert_eq!(look(&mut new(), &host.plain()).loaded, older("/memfd:odd"));
+}

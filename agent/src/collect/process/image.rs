@@ -29,6 +29,8 @@ const VECTOR_BYTES_MAX: u64 = 4096;
 const PATH_BYTES_MAX: usize = 4096;
 /// The most that is read of a file of options of `java` (64 KiB).
 const OPTIONS_BYTES_MAX: usize = 64 << 10;
+/// The most directories of a library path that are looked through.
+const SEARCH_MAX: usize = 64;
 /// The most open files of a process that are looked through for its script.
 const OPEN_FILES_MAX: usize = 1024;
 
@@ -156,6 +158,10 @@ impl Inspected {
         let list = |value: Vec<u8>| value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect::<Vec<_>>();
         let named = ["LD_LIBRARY_PATH", "PYTHONPATH", "PERL5LIB", "RUBYLIB", "CLASSPATH", "NODE_PATH"];
         let searched = named.iter().flat_map(|name| list(variable(name)));
+        // To Python an empty entry is the working directory. Of the root, in which services begin, nothing is taken.
+        let has_empty = !variable("PYTHONPATH").is_empty() && list(variable("PYTHONPATH")).iter().any(Vec::is_empty);
+        let here = link(&format!("/proc/{pid}/cwd")).ok().filter(|here| has_empty && here != b"/");
+        let searched = searched.chain(here);
         let searched = told.search.iter().map(|path| path.as_bytes().to_vec()).chain(searched);
         self.search = searched
             .filter(|path| !path.is_empty())
@@ -383,6 +389,16 @@ fn with_files_of_options(command: &Command, places: &Places) -> Command {
         }
     }
     Command(whole)
+}
+
+/// Directories in which the dynamic linker looks first for what a process maps, by its environment.
+pub(crate) fn library_path(member: &Member, probe: &mut Probe) -> Vec<PathBuf> {
+    let environment = environment(member.thread, probe);
+    let Some(list) = environment.get(b"LD_LIBRARY_PATH".as_slice()) else { return Vec::new() };
+    let places = Places::of(member.thread, None);
+    let entries = list.split(|byte| matches!(byte, b':' | b';')).filter(|entry| !entry.is_empty());
+    let found = entries.take(SEARCH_MAX).filter_map(|entry| places.find(OsStr::from_bytes(entry)));
+    found.map(|found| PathBuf::from(OsString::from_vec(found.path))).collect()
 }
 
 /// What a process maps, in time.

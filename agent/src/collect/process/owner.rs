@@ -23,7 +23,7 @@ use manifests::id::ItemId;
 use super::command::{base_name, is_interpreter};
 use super::image::{Executed, Identity, Inspected};
 use super::maps::Mapped;
-use super::{below, without_deleted};
+use super::{below, is_memory, without_deleted};
 use crate::collect::tree::Scope;
 use crate::collect::wildcard;
 
@@ -265,11 +265,12 @@ impl Spec {
         let is_copy = |executed: &Executed| {
             let (path, _) = without_deleted(&executed.path);
             let in_system = SYSTEM_DIRECTORIES.iter().any(|at| path.starts_with(at.as_bytes()));
-            base_name(path) == name
-                && !in_system
-                && self.is_here(path)
-                && (self.is_beside(path, inside)
-                    || others.digest(executed).is_some_and(|digest| declared.contents.contains(&digest)))
+            let has_bytes = || others.digest(executed).is_some_and(|digest| declared.contents.contains(&digest));
+            if is_memory(path) {
+                // It may have been given any name.
+                return has_bytes();
+            }
+            base_name(path) == name && !in_system && self.is_here(path) && (self.is_beside(path, inside) || has_bytes())
         };
         // A bundled interpreter is the program's by the script that it executes, not by its name.
         let own = Some(exe).filter(|_| !is_interpreter(name));

@@ -85,6 +85,11 @@ impl Image {
         self.inspected.as_ref().and_then(|inspected| inspected.exe.as_ref().ok())
     }
 
+    /// What it maps, as far as that is known.
+    pub(crate) fn maps(&self) -> Option<&Mapped> {
+        self.mapped.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok())
+    }
+
     pub(crate) fn tie(&self, owner: &Owner) -> Option<&Tie> {
         self.ties.get(owner)
     }
@@ -382,8 +387,7 @@ impl Table {
                         continue;
                     }
                     let others = Surroundings { table: self, image, specs, shared, listeners: &listeners, digest };
-                    let mapped = image.mapped.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok());
-                    let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, mapped, &others));
+                    let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, image.maps(), &others));
                     // A copy stays one, unless it turns out to be the tree's own: a release that a link was
                     // switched to since the tree was read.
                     let is_settled = matches!(before, Some(Tie::Copy(_))) && tie != Some(Tie::Code);
