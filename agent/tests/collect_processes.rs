@@ -970,3 +970,35 @@ fn a_process_counts_as_a_copy_that_runs_the_executable_s_bytes_from_memory() {
     next_tick();
     assert_eq!(look(&mut new(), &host.plain()).loaded, older("/memfd:odd"));
 }
+
+#[test]
+fn a_process_is_older_whose_executable_s_link_was_switched_before_or_after_the_first_look() {
+    let host = Host::new();
+    let other = beside(&host, "other");
+    for version in ["v1", "v2"] {
+        fs::create_dir(other.join(version)).unwrap();
+        let bytes = [fs::read(host.exe()).unwrap(), version.into()].concat();
+        replace(&other.join(version).join("run"), &bytes);
+        fs::set_permissions(other.join(version).join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let link = other.join("run");
+    let lead = |to: &str| {
+        symlink(to, other.join("next")).unwrap();
+        fs::rename(other.join("next"), &link).unwrap();
+    };
+    let baseline = host.baseline(&host.root, &format!("{{ exe = {link:?}, args = \"*1000*\" }}"), "");
+    for is_known in [false, true] {
+        lead("v1/run");
+        let mut collector = new();
+        let running = host.start(&link);
+        if is_known {
+            assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+        }
+        lead("v2/run");
+        let expected = older(other.join("v1/run").to_str().unwrap());
+        assert_eq!(look(&mut collector, &baseline).loaded, expected, "known: {is_known}");
+        drop(running);
+        let _running = host.start(&link);
+        assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current, "it was started again");
+    }
+}

@@ -206,6 +206,12 @@ impl Looking<'_, '_> {
                 continue;
             }
             runs = true;
+            if let Some(exe) =
+                image.exe().filter(|_| image.inspected().is_some_and(|seen| self.spec.runs_another(seen)))
+            {
+                let path = process::without_deleted(&exe.path).0;
+                self.loaded.older(program::shown(path, self.disk.prefix), OlderWhy::Held);
+            }
             self.configurations(&dates, kept.history);
             self.loads(&dates, kept.history);
             if let Some(shadows) = &mut shadows {

@@ -71,6 +71,9 @@ pub(crate) struct Inspected {
     pub(crate) lost: Vec<OsString>,
     /// Directories in which it looks for code by name.
     pub(crate) search: Vec<PathBuf>,
+    /// The path by which it was executed, where it has the name of an executable that a baseline names outside
+    /// of trees.
+    pub(crate) began_as: Option<OsString>,
     /// Its effective user.
     pub(crate) user: Option<u32>,
     /// The control group that it was started in.
@@ -102,11 +105,26 @@ impl Inspected {
             scripts: Vec::new(),
             lost: Vec::new(),
             search: Vec::new(),
+            began_as: None,
             user: user(pid),
             group: read_proc(&about("cgroup"), 4096).unwrap_or_default(),
         };
         inspected.follow_command(pid, declared, probe);
         Some(inspected)
+    }
+
+    /// Notes the path by which it was executed, where its executable has the name of one of those that baselines
+    /// name outside of trees, but for a version. To be asked again with other baselines.
+    pub(crate) fn note_beginning(&mut self, member: &Member, declared: &[PathBuf], probe: &mut Probe) {
+        let family = |path: &[u8]| {
+            let name = command::base_name(path).iter().copied();
+            name.take_while(u8::is_ascii_alphabetic).collect::<Vec<u8>>()
+        };
+        let is_named =
+            |exe: &Executed| declared.iter().any(|path| family(path.as_os_str().as_bytes()) == family(&exe.path));
+        if self.began_as.is_none() && self.exe.as_ref().is_ok_and(is_named) {
+            self.began_as = executed_as(member.thread, probe);
+        }
     }
 
     /// Looks again at a process that may have executed something without another layout. What it was told to
@@ -436,7 +454,7 @@ mod tests {
             let (name, group) = (Vec::new(), Vec::new());
             let command = Some(Command(line.to_vec()));
             let (scripts, lost, search, user) = (Vec::new(), Vec::new(), Vec::new(), None);
-            Inspected { exe, name, command, scripts, lost, search, user, group }.is_renamed()
+            Inspected { exe, name, command, scripts, lost, search, began_as: None, user, group }.is_renamed()
         };
         assert!(renamed(b"idle worker 1\0") && renamed(b"server: idle\0\0\0"));
         assert!(!renamed(b"-bash\0") && !renamed(b"/usr/bin/python3.11\0-c\0x\0") && !renamed(b"sh\0-c\0x\0"));

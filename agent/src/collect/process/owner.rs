@@ -173,7 +173,7 @@ impl Spec {
             return Some(Tie::Code);
         }
         let declared = self.exe.as_ref()?;
-        if declared.inside.is_none() && declared.is_file(exe) {
+        if declared.inside.is_none() && (declared.is_file(exe) || self.runs_another(image)) {
             return self.tie_interpreter(image, others);
         }
         let uses = declared.interpreters.contains(base_name(without_deleted(&exe.path).0));
@@ -182,6 +182,15 @@ impl Spec {
             return self.is_likely(image, others).then_some(Tie::Unknown(Why::ProcessUnreadable));
         }
         self.copy(image, exe, declared, others)
+    }
+
+    /// Whether an image was executed by the path of the executable that the baseline names outside of the tree, and
+    /// runs another file than that leads to now: a link on the way was switched since.
+    pub(crate) fn runs_another(&self, image: &Inspected) -> bool {
+        let (Ok(exe), Some(declared)) = (&image.exe, &self.exe) else { return false };
+        declared.inside.is_none()
+            && image.began_as.as_ref().is_some_and(|path| declared.written.as_os_str() == path)
+            && !declared.is_file(exe)
     }
 
     /// A script that is a file of the tree, or a directory of it that an interpreter executes.

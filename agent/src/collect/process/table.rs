@@ -348,6 +348,9 @@ impl Table {
             {
                 seen.look_again(member, &declared, &mut self.probe);
             }
+            if let Some(seen) = &mut image.inspected {
+                seen.note_beginning(member, &declared, &mut self.probe);
+            }
         }
     }
 
