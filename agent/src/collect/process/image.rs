@@ -139,7 +139,7 @@ impl Inspected {
         }
         let Some(mut seen) = Self::of(member, declared, probe) else { return };
         if seen.exe == self.exe {
-            seen.scripts.extend(self.scripts.drain(..));
+            seen.scripts.append(&mut self.scripts);
             seen.search.append(&mut self.search);
         }
         *self = seen;
