@@ -8,6 +8,7 @@ mod baseline;
 mod programs;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -315,6 +316,70 @@ fn a_java_program_counts_by_its_archives_and_classes() {
         assert_counts(&host, &host.plain(), &format!("{arguments:?}"));
         running.end();
     }
+    fs::write(lib.join("jvm.args"), format!("-Xmx64m -cp \"{}\"\nMain\n", jar.display())).unwrap();
+    let all = format!("{}/*", lib.display());
+    let option = format!("-cp {}", lib.display());
+    let kinds: [(&[&str], &str, &str, &str); 5] = [
+        (&["@lib/jvm.args"], "A", "", ""),
+        (&["-Djava.class.path=lib", "Main"], "A", "", ""),
+        (&["Main"], "CLASSPATH", &all, ""),
+        (&["Main"], "JDK_JAVA_OPTIONS", &option, ""),
+        (&["Main"], "A", "", "lib"),
+    ];
+    for (arguments, name, value, directory) in kinds {
+        let mut command = Command::new("/usr/bin/java");
+        command.args(arguments).env(name, value).current_dir(host.root.join(directory)).stderr(Stdio::null());
+        let running = Talking::start(&mut command);
+        assert_counts(&host, &host.plain(), &format!("{arguments:?} {name}={value} {directory}"));
+        running.end();
+    }
+}
+
+/// What is told to an interpreter besides a script of the tree, with `ROOT` for the tree's.
+const OPTIONS: [(&str, &str, &str); 12] = [
+    ("/usr/bin/perl", "-MData::Dumper ROOT/lib/app.pl", ""),
+    ("/usr/bin/perl", "-wi.save -mTest::More ROOT/lib/app.pl", ""),
+    ("/usr/bin/perl", "-S app.pl", "PATH=/bin:ROOT/lib"),
+    ("/usr/bin/python3", "-m cProfile ROOT/lib/app.py", ""),
+    ("/usr/bin/python3", "-m packed", "PYTHONPATH=ROOT/lib/packed.zip"),
+    ("/usr/bin/python3", "-c from\tapp\timport\tsys", "PYTHONPATH=ROOT/lib"),
+    ("/bin/sh", "-c exec\t3<&0;exec\t/usr/bin/python3\t-<ROOT/lib/input.py", ""),
+    ("/usr/bin/node", "--unhandled-rejections strict ROOT/lib/app.js", ""),
+    ("/usr/bin/node", "ROOT/lib/app", ""),
+    ("/usr/bin/node", "--import file://ROOT/lib/app.mjs -e 0", ""),
+    ("/usr/bin/node", "--require=ROOT/lib/app.js -e 0", ""),
+    ("/usr/bin/node", "-e 0", "NODE_OPTIONS=--require=ROOT/lib/app.js"),
+];
+
+const NODE_WAITS: &str =
+    "console.log('ready'); process.stdin.resume(); process.stdin.on('end', () => process.exit());\n//";
+
+#[test]
+fn a_script_counts_whatever_else_its_interpreter_is_told() {
+    let host = Host::new();
+    let lib = host.root.join("lib");
+    let with_end = |text: &str, name: &str| fs::write(lib.join(name), text).unwrap();
+    with_end(PERL_WAITS, "app.pl");
+    with_end(PYTHON_WAITS, "app.py");
+    with_end("import os\nprint('ready', flush=True)\nos.fdopen(3).read()\n", "input.py");
+    with_end(NODE_WAITS, "app.js");
+    with_end(NODE_WAITS, "app.mjs");
+    fs::set_permissions(lib.join("app.pl"), fs::Permissions::from_mode(0o755)).unwrap();
+    let pack = "import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], 'w') as z: z.write(sys.argv[2], 'packed.py')";
+    let mut packing = Command::new("/usr/bin/python3");
+    packing.args(["-c", pack]).args([lib.join("packed.zip"), lib.join("app.py")]);
+    assert!(packing.status().unwrap().success());
+    for (program, arguments, variable) in OPTIONS.iter().filter(|(program, ..)| Path::new(program).exists()) {
+        let here = |text: &str| text.replace("ROOT", &host.root.to_string_lossy()).replace('\t', " ");
+        let mut command = Command::new(program);
+        command.args(arguments.split(' ').map(here)).env("PYTHONDONTWRITEBYTECODE", "1");
+        if let Some((name, value)) = variable.split_once('=') {
+            command.env(name, here(value));
+        }
+        let running = Talking::start(&mut command);
+        assert_counts(&host, &host.plain(), &format!("{program} {arguments} {variable}"));
+        running.end();
+    }
 }
 
 #[test]
@@ -397,6 +462,38 @@ fn whoever_listens_on_the_program_s_address_counts() {
         running.end();
         assert_eq!(look(&mut new(), &baseline).loaded, Loaded::NotRunning);
     }
+}
+
+/// A program whose main thread has ended while another one runs on.
+fn only_a_thread_runs(host: &Host) -> Talking {
+    let text = "#!/usr/bin/python3\nimport ctypes, platform, sys, threading\n\
+                def serve():\n    print('ready', flush=True)\n    sys.stdin.read()\n\
+                threading.Thread(target=serve).start()\n\
+                ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)\n";
+    let running = Talking::start(&mut Command::new(make(&host.root.join("bin/start"), text)));
+    let stat = || fs::read_to_string(format!("/proc/{}/stat", running.child.id())).unwrap();
+    wait(|| stat().contains(") Z "));
+    running
+}
+
+#[test]
+fn a_process_counts_whose_main_thread_has_ended() {
+    let host = Host::new();
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
+    let running = only_a_thread_runs(&host);
+    assert_counts(&host, &baseline, "its main thread had ended before");
+    running.end();
+    assert_eq!(look(&mut new(), &baseline).loaded, Loaded::NotRunning);
+}
+
+#[test]
+fn a_process_that_has_ended_and_was_not_asked_for_is_not_running() {
+    let host = Host::new();
+    let baseline = host.plain();
+    let mut running = Running(Command::new(host.exe()).arg("0").spawn().unwrap());
+    wait(|| fs::read_to_string(format!("/proc/{}/stat", running.0.id())).unwrap().contains(") Z "));
+    assert_eq!(look(&mut new(), &baseline).loaded, Loaded::NotRunning);
+    running.0.wait().unwrap();
 }
 
 #[test]
@@ -536,6 +633,63 @@ fn a_copy_counts_in_a_directory_that_was_moved_away() {
     }
 }
 
+/// A process that the kernel lays out alike whenever it executes the same, and that executes itself anew where
+/// it is told so.
+fn laid_out_alike(host: &Host) -> (Baseline, impl Fn() -> Talking, fn(&mut Talking)) {
+    let text = "#!/bin/sh\necho ready\nwhile read word; do exec \"$0\"; done\n";
+    let script = make(&host.root.join("bin/start"), text);
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/start\" }", "");
+    let start = move || Talking::start(Command::new("setarch").arg("-R").arg(&script));
+    let exec = |running: &mut Talking| {
+        writeln!(running.child.stdin.as_mut().unwrap(), "exec").unwrap();
+        running.hear("ready");
+    };
+    (baseline, start, exec)
+}
+
+#[test]
+fn a_content_put_back_may_have_been_read_where_no_layout_tells_an_exec() {
+    let host = Host::new();
+    let (baseline, start, exec) = laid_out_alike(&host);
+    let module = host.root.join("lib/module");
+    // Seen in between, and between two looks.
+    for is_seen in [true, false] {
+        let mut watched = Watched::new();
+        let mut running = start();
+        assert_eq!(watched.look(&baseline).loaded, Loaded::Current, "{is_seen}");
+        exec(&mut running);
+        assert_eq!(watched.look(&baseline).loaded, Loaded::Current, "{is_seen}: nothing was changed");
+        replace(&module, b"two");
+        if is_seen {
+            assert_eq!(watched.look(&baseline).loaded, older("lib/module"));
+        }
+        exec(&mut running);
+        replace(&module, b"one");
+        assert_eq!(watched.look(&baseline).loaded, older("lib/module"), "{is_seen}");
+        assert_eq!(look(&mut new(), &baseline).loaded, older("lib/module"), "{is_seen}");
+        running.end();
+        let running = start();
+        assert_eq!(watched.look(&baseline).loaded, Loaded::Current, "{is_seen}: it was started again");
+        running.end();
+    }
+}
+
+#[test]
+fn a_program_counts_that_a_known_process_executes_without_another_layout() {
+    let host = Host::new();
+    let (baseline, _, _) = laid_out_alike(&host);
+    let text = "echo ready; read line; exec /bin/sh \"$1\"";
+    let command = ["-R", "/bin/sh", "-c", text, "sh"];
+    let mut running = Talking::start(Command::new("setarch").args(command).arg(host.root.join("bin/start")));
+    let mut collector = new();
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::NotRunning);
+    writeln!(running.child.stdin.as_mut().unwrap(), "go").unwrap();
+    running.hear("ready");
+    assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+    replace(&host.root.join("lib/module"), b"two");
+    assert_eq!(look(&mut collector, &baseline).loaded, older("lib/module"));
+}
+
 #[test]
 fn a_process_counts_that_began_between_two_looks() {
     let (host, baseline, script) = scripted("#!/bin/sh", WAITS);
@@ -606,6 +760,12 @@ fn who_only_reads_a_file_of_the_tree_is_nobody() {
     kind("/bin/sh", &[Path::new("-c"), Path::new(&editor)]);
     kind("/usr/bin/python3", &[&python, &file]);
     kind("/usr/bin/perl", &[&perl, &script]);
+    kind("/usr/bin/perl", &[Path::new("-MData::Dumper"), &perl, &host.root]);
+    kind("/usr/bin/python3", &[Path::new("-u"), Path::new("-Xdev"), &python, &host.root]);
+    let node = make(&other.join("reader.js"), NODE_WAITS);
+    if Path::new("/usr/bin/node").exists() {
+        kind("/usr/bin/node", &[Path::new("--no-warnings"), &node, &script]);
+    }
     kind("/usr/bin/perl", &[Path::new("-e"), Path::new(&open), &script]);
     kind("/usr/bin/python3", &[Path::new("-c"), Path::new(PYTHON_WAITS), &script]);
     kind("/usr/bin/env", &[Path::new("sh"), &reader, Path::new("--config"), &file]);
@@ -747,5 +907,98 @@ fn not_running_is_said_only_where_every_process_can_be_seen() {
             .unwrap();
         let told = String::from_utf8_lossy(&inside.stdout);
         assert!(inside.status.success() && told.contains("1 passed"), "{place:?}: {told}");
+    }
+}
+
+/// A library of the tree, and another one of outside with other bytes.
+fn libraries(host: &Host) -> Option<(PathBuf, PathBuf)> {
+    let system = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6", "/lib64/libm.so.6"];
+    let Some(system) = system.into_iter().find(|path| Path::new(path).exists()) else {
+        eprintln!("skipped: no library to copy");
+        return None;
+    };
+    let (ours, other) = (host.root.join("lib/libprint.so"), beside(host, "other").join("libprint.so.1.0"));
+    fs::copy(system, &ours).unwrap();
+    fs::write(&other, [fs::read(system).unwrap(), b"older".to_vec()].concat()).unwrap();
+    symlink("libprint.so.1.0", other.with_file_name("libprint.so")).unwrap();
+    fs::copy("/usr/bin/python3", host.exe()).unwrap();
+    Some((ours, other))
+}
+
+#[test]
+fn a_library_is_shadowed_by_a_link_of_its_name_on_the_library_path() {
+    let host = Host::new();
+    let Some((ours, other)) = libraries(&host) else { return };
+    let link = other.with_file_name("libprint.so");
+    let load = format!("import ctypes\nctypes.CDLL('libprint.so')\n{PYTHON_WAITS}");
+    let mut command = Command::new(host.exe());
+    command.args(["-c", &load]).env("LD_LIBRARY_PATH", other.parent().unwrap());
+    let running = Talking::start(&mut command);
+    assert_eq!(look(&mut new(), &host.plain()).loaded, older(link.to_str().unwrap()));
+    running.end();
+    fs::copy(&ours, &other).unwrap();
+    let running = Talking::start(&mut command);
+    assert_eq!(look(&mut new(), &host.plain()).loaded, Loaded::Current, "the same bytes");
+    running.end();
+}
+
+#[test]
+fn a_library_that_lies_in_memory_is_shadowed_by_the_name_that_it_was_given() {
+    let host = Host::new();
+    let Some((ours, other)) = libraries(&host) else { return };
+    for (from, expected) in [(&other, older("/memfd:libprint.so")), (&ours, Loaded::Current)] {
+        let load = format!(
+            "import ctypes, os\nfd = os.memfd_create('libprint.so')\nos.write(fd, open({from:?}, 'rb').read())\n\
+             ctypes.CDLL('/proc/self/fd/%d' % fd)\nos.close(fd)\n{PYTHON_WAITS}"
+        );
+        let running = Talking::start(Command::new(host.exe()).args(["-c", &load]));
+        assert_eq!(look(&mut new(), &host.plain()).loaded, expected, "{from:?}");
+        running.end();
+    }
+}
+
+#[test]
+fn a_process_counts_as_a_copy_that_runs_the_executable_s_bytes_from_memory() {
+    let host = Host::new();
+    let text = "import os, sys\nfd = os.memfd_create('odd')\nos.write(fd, open(sys.argv[1], 'rb').read())\n\
+                os.execve(fd, ['odd', '1000'], {})";
+    let running = Running(
+        Command::new("/usr/bin/python3").args(["-c", text]).arg(host.exe()).stdin(Stdio::null()).spawn().unwrap(),
+    );
+    let exe = || fs::read_link(format!("/proc/{}/exe", running.0.id())).unwrap();
+    wait(|| exe().to_string_lossy().starts_with("/memfd:"));
+    next_tick();
+    assert_eq!(look(&mut new(), &host.plain()).loaded, older("/memfd:odd"));
+}
+
+#[test]
+fn a_process_is_older_whose_executable_s_link_was_switched_before_or_after_the_first_look() {
+    let host = Host::new();
+    let other = beside(&host, "other");
+    for version in ["v1", "v2"] {
+        fs::create_dir(other.join(version)).unwrap();
+        let bytes = [fs::read(host.exe()).unwrap(), version.into()].concat();
+        replace(&other.join(version).join("run"), &bytes);
+        fs::set_permissions(other.join(version).join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let link = other.join("run");
+    let lead = |to: &str| {
+        symlink(to, other.join("next")).unwrap();
+        fs::rename(other.join("next"), &link).unwrap();
+    };
+    let baseline = host.baseline(&host.root, &format!("{{ exe = {link:?}, args = \"*1000*\" }}"), "");
+    for is_known in [false, true] {
+        lead("v1/run");
+        let mut collector = new();
+        let running = host.start(&link);
+        if is_known {
+            assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current);
+        }
+        lead("v2/run");
+        let expected = older(other.join("v1/run").to_str().unwrap());
+        assert_eq!(look(&mut collector, &baseline).loaded, expected, "known: {is_known}");
+        drop(running);
+        let _running = host.start(&link);
+        assert_eq!(look(&mut collector, &baseline).loaded, Loaded::Current, "it was started again");
     }
 }

@@ -8,6 +8,10 @@
 //! content decides alone: `touch` and `chmod` change nothing, and putting the old content back makes it
 //! current again.
 //!
+//! Of an image that the layout does not tell from the next one of its process, all of this is asked in
+//! each pass, since the pass before: a content that was there for a while may have been read then, though it
+//! was put back.
+//!
 //! What an image maps or has open is what it has loaded, unless the content changed under it in that very
 //! file.
 //!
@@ -88,6 +92,8 @@ struct Loaded {
     /// Paths and patterns that were looked at: whether something may have gone unseen there.
     patterns: BTreeMap<PathBuf, Option<OlderWhy>>,
     trees: BTreeMap<PathBuf, LoadedTree>,
+    /// Boot clock of the newest look at each pattern and root, of an image that may begin anew unseen.
+    looked: BTreeMap<PathBuf, i128>,
     seen_pass: u32,
 }
 
@@ -128,6 +134,12 @@ pub(crate) struct Dates<'a> {
 }
 
 impl Dates<'_> {
+    /// Whether the process may have executed its program anew without anybody seeing that: it may have read
+    /// every content since it was started.
+    fn may_begin_anew(&self) -> bool {
+        matches!(self.key, Key::Process(..))
+    }
+
     /// Whether the image began after this moment.
     fn begin_after(&self, moment: &Moment) -> bool {
         moment.is_before(self.since_ns, self.first)
@@ -166,7 +178,7 @@ impl History {
 
     /// The dates of an image.
     pub(crate) fn dates<'a>(&self, image: &'a Image) -> Dates<'a> {
-        let pid = image.members.first().map(|member| member.pid);
+        let pid = image.members.first().map(|member| member.thread);
         let device = |name: &str| Some(rustix::fs::stat(format!("/proc/{}/{name}", pid?)).ok()?.st_dev);
         Dates {
             key: image.key,
@@ -218,14 +230,24 @@ impl History {
         for pattern in patterns {
             let is_new = !loaded.patterns.contains_key(pattern);
             let named = |path: &Path| names(pattern, path);
-            if is_new {
+            let dates = &self.later(dates, &loaded, pattern);
+            if is_new || dates.may_begin_anew() {
                 let gone = self.may_have_gone(dates, pattern, now.iter().any(|file| file.path == pattern));
+                let gone = gone.or(loaded.patterns.get(pattern).copied().flatten());
                 loaded.patterns.insert(pattern.clone(), gone);
+            }
+            if dates.may_begin_anew() {
+                loaded.looked.insert(pattern.clone(), self.began_ns);
             }
             for file in now.iter().filter(|file| named(file.path)) {
                 let first_look = || self.certainly_read(dates, file);
-                let read = match loaded.files.get(file.path) {
-                    Some(read) => *read,
+                let read = match loaded.files.get(file.path).copied() {
+                    Some(Ok(read)) if dates.may_begin_anew() => {
+                        let read = first_look().map(|_| read);
+                        loaded.files.insert(file.path.to_owned(), read);
+                        read
+                    }
+                    Some(read) => read,
                     None if is_new => *loaded.files.entry(file.path.to_owned()).or_insert_with(first_look),
                     // It came after the first look.
                     None => Err(OlderWhy::Changed),
@@ -271,6 +293,11 @@ impl History {
                 held: BTreeMap::new(),
             },
         };
+        if dates.may_begin_anew() {
+            let changed = self.uncertain(&self.later(dates, &all, root), now, |_| true);
+            loaded.uncertain.extend(changed);
+            all.looked.insert((*root).to_owned(), self.began_ns);
+        }
         let mut older = BTreeMap::new();
         for (path, HeldFile { file, is_settled }) in held {
             let is_outside = path.starts_with(b"/");
@@ -281,6 +308,11 @@ impl History {
                 Some(then) if then.file == *file => {
                     if then.content != content_now.copied() {
                         older.insert(path.clone(), OlderWhy::Changed);
+                    } else if let Some(why) = loaded.uncertain.get(path)
+                        && dates.may_begin_anew()
+                        && !is_settled
+                    {
+                        older.insert(path.clone(), *why);
                     }
                 }
                 // Opened since, or the first look.
@@ -528,6 +560,15 @@ impl History {
         self.may_have_lost(dates, &nearest, stamp.mtime_ns()).then_some(OlderWhy::MayHaveGone)
     }
 
+    /// The dates by which a pattern or a tree is looked at again: of an image that may have begun anew unseen,
+    /// as if it had begun at the look before. What is found is kept.
+    fn later<'a>(&self, dates: &Dates<'a>, loaded: &Loaded, path: &Path) -> Dates<'a> {
+        let looked = loaded.looked.get(path).copied().filter(|_| dates.may_begin_anew());
+        let since_ns = looked.unwrap_or(dates.since_ns).max(dates.since_ns);
+        let wall_ns = if since_ns == dates.since_ns { dates.wall_ns } else { self.offsets.wall(since_ns) };
+        Dates { since_ns, wall_ns, devices: dates.devices.clone(), ..*dates }
+    }
+
     /// What is known of an image, and whether it was known before.
     fn loaded(&mut self, dates: &Dates<'_>) -> (Loaded, bool) {
         let known = self.images.remove(&dates.key);
@@ -648,6 +689,7 @@ impl Loaded {
             files: record.files.into_iter().map(file).collect(),
             patterns: record.patterns.into_iter().map(|(name, why)| (name.path(), why)).collect(),
             trees: record.trees.into_iter().filter_map(tree).collect(),
+            looked: BTreeMap::new(),
             seen_pass: 0,
         }
     }

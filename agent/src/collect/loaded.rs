@@ -206,11 +206,25 @@ impl Looking<'_, '_> {
                 continue;
             }
             runs = true;
+            if let Some(exe) =
+                image.exe().filter(|_| image.inspected().is_some_and(|seen| self.spec.runs_another(seen)))
+            {
+                let path = process::without_deleted(&exe.path).0;
+                self.loaded.older(program::shown(path, self.disk.prefix), OlderWhy::Held);
+            }
             self.configurations(&dates, kept.history);
             self.loads(&dates, kept.history);
             if let Some(shadows) = &mut shadows {
                 for path in
                     image.inspected().map(|seen| process::shadowed(seen, shadows, kept.index)).unwrap_or_default()
+                {
+                    self.loaded.older(self.disk.prefix.shown(&path), OlderWhy::Shadowed);
+                }
+                let first = image.members.first();
+                let directories = first.map(|first| process::library_path(first, kept.probe)).unwrap_or_default();
+                let mapped = image.maps().filter(|_| !directories.is_empty());
+                for path in
+                    mapped.map(|mapped| process::called(&directories, mapped, shadows, kept.index)).unwrap_or_default()
                 {
                     self.loaded.older(self.disk.prefix.shown(&path), OlderWhy::Shadowed);
                 }

@@ -6,6 +6,7 @@
 mod command;
 mod held;
 mod image;
+mod java;
 mod maps;
 mod owner;
 mod probe;
@@ -22,10 +23,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use rustix::io::Errno;
 
 pub(crate) use held::{HeldFile, Outside, Target, digest, holding};
-pub(crate) use image::{Executed, Identity, Key, interpreters};
+pub(crate) use image::{Executed, Identity, Key, interpreters, library_path};
 pub(crate) use owner::{Executable, Owner, Spec, Tie};
 pub(crate) use probe::Probe;
-pub(crate) use shadow::{Names, Shadows, shadowed};
+pub(crate) use shadow::{Names, Shadows, called, shadowed};
 pub(crate) use sockets::{addresses, listening};
 pub(crate) use stat::Layout;
 pub(crate) use table::{Image, Member, Recalled, Sightings, Table};
@@ -57,6 +58,18 @@ pub(crate) fn link(path: &str) -> Result<Vec<u8>, Errno> {
 /// The path without the mark that the kernel puts behind names of removed files, and whether it was there.
 pub(crate) fn without_deleted(path: &[u8]) -> (&[u8], bool) {
     path.strip_suffix(b" (deleted)").map_or((path, false), |path| (path, true))
+}
+
+/// The last component of a path as the kernel tells it; of a file that lies in memory alone (memfd_create(2))
+/// the name that it was given.
+pub(crate) fn given_name(path: &[u8]) -> &[u8] {
+    let name = command::base_name(path);
+    if is_memory(path) { name.strip_prefix(b"memfd:").unwrap_or(name) } else { name }
+}
+
+/// Whether the kernel tells by this path that the file lies in memory alone.
+pub(crate) fn is_memory(path: &[u8]) -> bool {
+    path.starts_with(b"/memfd:")
 }
 
 /// What of `path` lies below `root`; nothing for the root itself.

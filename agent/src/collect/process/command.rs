@@ -4,9 +4,10 @@
 //! process itself would resolve it and compared with the files of a tree. Nothing is ever executed or
 //! imported to find out.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::java;
 
 /// The most files, modules and directories taken from one command line.
 const TOLD_MAX: usize = 256;
@@ -38,16 +39,24 @@ pub(crate) struct Told {
     pub(crate) modules: Vec<OsString>,
     /// Directories in which the program looks for code by name.
     pub(crate) search: Vec<OsString>,
+    /// Files that it executes if they are there.
+    pub(crate) perhaps: Vec<OsString>,
+    /// Whether a script is looked for in the directories of `PATH` too.
+    pub(crate) by_path: bool,
+    /// Whether it executes what it reads from its standard input.
+    pub(crate) from_input: bool,
+    /// What the interpreter puts behind a script's name that leads nowhere.
+    pub(crate) endings: &'static [&'static str],
 }
 
 impl Told {
-    fn file(&mut self, path: &[u8]) {
+    pub(super) fn file(&mut self, path: &[u8]) {
         if !path.is_empty() && path != b"-" && self.files.len() < TOLD_MAX {
             self.files.push(OsString::from_vec(path.to_vec()));
         }
     }
 
-    fn search(&mut self, list: &[u8]) {
+    pub(super) fn search(&mut self, list: &[u8]) {
         for path in list.split(|byte| *byte == b':').filter(|path| !path.is_empty()) {
             if self.search.len() < TOLD_MAX {
                 self.search.push(OsString::from_vec(path.to_vec()));
@@ -69,33 +78,92 @@ struct Grammar {
     text: &'static [u8],
     /// Letters whose value is a directory in which code is looked for.
     search: &'static [u8],
+    /// Letters behind which the rest of the argument is a value; the next argument never is.
+    attached: &'static [u8],
+    /// Beginnings of long options that take no value, where others may: behind one of these the next argument
+    /// is its value or the script. Nothing where no other takes one.
+    long_flags: Option<&'static [&'static str]>,
     /// Whether short options may stand together, as in `-uBE`.
     joins: bool,
     /// Whether the first argument that is no option is a script.
     has_script: bool,
 }
 
-const PLAIN: Grammar =
-    Grammar { valued: b"", long_valued: &[], file: b"", text: b"", search: b"", joins: true, has_script: true };
+const PLAIN: Grammar = Grammar {
+    valued: b"",
+    long_valued: &[],
+    file: b"",
+    text: b"",
+    search: b"",
+    attached: b"",
+    long_flags: Some(&[]),
+    joins: true,
+    has_script: true,
+};
 
-const SHELL: Grammar = Grammar { valued: b"oO", long_valued: &["--rcfile", "--init-file"], text: b"c", ..PLAIN };
-const PYTHON: Grammar = Grammar { valued: b"WXQm", long_valued: &["--check-hash-based-pycs"], text: b"c", ..PLAIN };
-const PERL: Grammar = Grammar { text: b"eE", search: b"I", ..PLAIN };
-const RUBY: Grammar = Grammar { valued: b"rCEF", text: b"e", search: b"I", ..PLAIN };
+const SHELL: Grammar =
+    Grammar { valued: b"oO", long_valued: &["--rcfile", "--init-file"], text: b"c", long_flags: None, ..PLAIN };
+const PYTHON: Grammar =
+    Grammar { valued: b"WXQm", long_valued: &["--check-hash-based-pycs"], text: b"c", long_flags: None, ..PLAIN };
+const PERL: Grammar = Grammar { text: b"eE", search: b"I", attached: b"MmixDCFV:", long_flags: None, ..PLAIN };
+const RUBY: Grammar = Grammar {
+    valued: b"rCE",
+    text: b"e",
+    search: b"I",
+    attached: b"FKxTWi",
+    long_flags: Some(&["--yjit", "--jit", "--rjit", "--verbose", "--debug"]),
+    ..PLAIN
+};
+/// Beginnings of options of Node.js without a value, by `node --help`.
+const NODE_FLAGS: &[&str] = &[
+    "--no-",
+    "--trace-",
+    "--enable-",
+    "--harmony",
+    "--inspect-brk",
+    "--inspect-wait",
+    "--inspect",
+    "--watch",
+    "--preserve-symlinks",
+    "--expose-gc",
+    "--expose_gc",
+    "--throw-deprecation",
+    "--pending-deprecation",
+    "--abort-on-uncaught-exception",
+    "--use-openssl-ca",
+    "--use-bundled-ca",
+    "--use-system-ca",
+    "--experimental-vm-modules",
+    "--experimental-strip-types",
+    "--verify-base-objects",
+    "--frozen-intrinsics",
+    "--interpreted-frames-native-stack",
+    "--jitless",
+    "--prof",
+];
+/// Options that begin like one without a value, and take one.
+const NODE_VALUED: &[&str] =
+    &["--inspect-port", "--watch-path", "--trace-event", "--trace-require-module", "--watch-kill-signal"];
 const NODE: Grammar = Grammar {
     valued: b"C",
     long_valued: &["--conditions", "--loader", "--experimental-loader", "--title", "--stack-trace-limit"],
     file: b"r",
     text: b"ep",
+    long_flags: Some(NODE_FLAGS),
     joins: false,
     ..PLAIN
 };
 const PHP: Grammar = Grammar { valued: b"cdzSt", file: b"f", text: b"rBRE", ..PLAIN };
 const LUA: Grammar = Grammar { valued: b"lW", text: b"e", ..PLAIN };
 const EXPECT: Grammar = Grammar { file: b"fb", text: b"c", ..PLAIN };
-const AWK: Grammar = Grammar { valued: b"vF", file: b"fE", has_script: false, ..PLAIN };
+const AWK: Grammar = Grammar { valued: b"vFlW", file: b"fEi", has_script: false, ..PLAIN };
 const SED: Grammar = Grammar { valued: b"lE", file: b"f", text: b"e", has_script: false, ..PLAIN };
-const R: Grammar = Grammar { file: b"f", text: b"e", ..PLAIN };
+const R: Grammar = Grammar {
+    file: b"f",
+    text: b"e",
+    long_flags: Some(&["--no-", "--vanilla", "--slave", "--quiet", "--silent", "--verbose", "--save", "--restore"]),
+    ..PLAIN
+};
 const GUILE: Grammar = Grammar { valued: b"x", file: b"sl", text: b"c", search: b"LC", ..PLAIN };
 
 /// Names of interpreters without the version behind them, and how they read their command line.
@@ -194,11 +262,15 @@ pub(crate) fn base_name(path: &[u8]) -> &[u8] {
 fn by_name(name: &[u8], arguments: &[&[u8]]) -> Option<Told> {
     let mut told = Told::default();
     if is_java(name) {
-        java(arguments, &mut told);
+        java::read(arguments, &mut told);
         return Some(told);
     }
     let (known, grammar) = family(name)?;
     read(grammar, arguments, &mut told);
+    told.by_path |= grammar == SHELL;
+    if grammar == NODE {
+        told.endings = &[".js", ".json", ".node", ".cjs", ".mjs"];
+    }
     if grammar == SHELL {
         sourced(arguments, &mut told);
     }
@@ -221,7 +293,7 @@ fn family(name: &[u8]) -> Option<(&'static str, Grammar)> {
     known(name).or_else(|| known(name.get(..end)?))
 }
 
-fn is_java(name: &[u8]) -> bool {
+pub(super) fn is_java(name: &[u8]) -> bool {
     matches!(name, b"java" | b"javaw")
 }
 
@@ -258,7 +330,10 @@ fn through_loader(arguments: &[&[u8]]) -> Told {
 fn read(grammar: Grammar, arguments: &[&[u8]], told: &mut Told) {
     let mut rest = arguments.iter();
     let mut has_text = false;
+    // Whether the argument before is an option that may take this one as its value.
+    let mut is_doubtful = false;
     while let Some(argument) = rest.next() {
+        let may_be_value = std::mem::take(&mut is_doubtful);
         if *argument == b"--" {
             if let (Some(script), false) = (rest.next(), has_text || !grammar.has_script) {
                 told.file(script);
@@ -268,28 +343,42 @@ fn read(grammar: Grammar, arguments: &[&[u8]], told: &mut Told) {
         if argument.starts_with(b"--") {
             let text = std::str::from_utf8(argument).unwrap_or_default();
             if let Some((name, value)) = text.split_once('=') {
-                if matches!(name, "--require" | "--import" | "--file") {
-                    told.file(value.as_bytes());
+                if matches!(name, "--require" | "--import" | "--file" | "--loader" | "--experimental-loader") {
+                    told.file(local(value.as_bytes()));
                 }
-            } else if matches!(text, "--require" | "--import" | "--file") {
-                rest.next().into_iter().for_each(|value| told.file(value));
+            } else if matches!(text, "--require" | "--import" | "--file" | "--loader" | "--experimental-loader") {
+                rest.next().into_iter().for_each(|value| told.file(local(value)));
             } else if matches!(text, "--eval" | "--print" | "--command") {
                 has_text = true;
                 rest.next();
             } else if grammar.long_valued.contains(&text) {
                 rest.next();
+            } else {
+                let begins = |flag: &&str| text.starts_with(flag);
+                is_doubtful =
+                    grammar.long_flags.is_some_and(|flags| !flags.iter().any(begins) || NODE_VALUED.iter().any(begins));
             }
             continue;
         }
         let option = argument.strip_prefix(b"-").or_else(|| argument.strip_prefix(b"+"));
         let Some(letters) = option.filter(|letters| !letters.is_empty()) else {
             if grammar.has_script && !has_text {
-                told.file(argument);
+                told.file(local(argument));
+                told.from_input = *argument == b"-";
+            }
+            if may_be_value {
+                continue;
             }
             return;
         };
+        // Of an interpreter of which nothing is known any option may take a value.
+        is_doubtful = grammar == PLAIN;
         let letters = if grammar.joins { letters } else { letters.get(..1).unwrap_or_default() };
         for (at, letter) in letters.iter().enumerate() {
+            told.by_path |= grammar == PERL && *letter == b'S';
+            if grammar.attached.contains(letter) {
+                break;
+            }
             let takes = [grammar.valued, grammar.file, grammar.text, grammar.search];
             if !takes.iter().any(|of| of.contains(letter)) {
                 continue;
@@ -320,6 +409,35 @@ fn read(grammar: Grammar, arguments: &[&[u8]], told: &mut Told) {
             break;
         }
     }
+    told.from_input = grammar.has_script && !has_text && grammar != PLAIN;
+}
+
+/// The path of a `file:` address; any other path as it is.
+fn local(path: &[u8]) -> &[u8] {
+    path.strip_prefix(b"file://").unwrap_or(path)
+}
+
+/// What an interpreter is told by its environment: options that it takes from there.
+pub(crate) fn told_by(exe: &[u8], variable: impl Fn(&str) -> Vec<u8>) -> Told {
+    let mut told = Told::default();
+    let name = base_name(exe);
+    let grammar = family(name).map(|(_, grammar)| grammar);
+    let (names, grammar): (&[&str], _) = match grammar {
+        _ if is_java(name) => (&java::VARIABLES, None),
+        Some(NODE) => (&["NODE_OPTIONS"], grammar),
+        Some(PERL) => (&["PERL5OPT"], grammar),
+        Some(RUBY) => (&["RUBYOPT"], grammar),
+        _ => return told,
+    };
+    for name in names {
+        let words = java::words(&variable(name));
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        match grammar {
+            Some(grammar) => read(Grammar { has_script: false, ..grammar }, &words, &mut told),
+            None => java::read(&words, &mut told),
+        }
+    }
+    told
 }
 
 /// `python -m module`.
@@ -333,9 +451,16 @@ fn module(arguments: &[&[u8]], told: &mut Told) {
                     let attached = letters.get(at + 1..).filter(|name| !name.is_empty());
                     let name = attached.or_else(|| rest.next().copied()).unwrap_or_default();
                     told.modules.push(OsString::from_vec(name.to_vec()));
+                    if RUNNERS.iter().any(|runner| runner.as_bytes() == name) {
+                        run_by_module(rest.as_slice(), told);
+                    }
                     return;
                 }
-                b'c' => return,
+                b'c' => {
+                    let attached = letters.get(at + 1..).filter(|text| !text.is_empty());
+                    imported(attached.or_else(|| rest.next().copied()).unwrap_or_default(), told);
+                    return;
+                }
                 b'W' | b'X' | b'Q' => {
                     if at + 1 == letters.len() {
                         rest.next();
@@ -345,6 +470,46 @@ fn module(arguments: &[&[u8]], told: &mut Told) {
                 _ => {}
             }
         }
+    }
+}
+
+/// Modules of Python that execute a script among their arguments.
+const RUNNERS: [&str; 12] = [
+    "cProfile",
+    "profile",
+    "trace",
+    "pdb",
+    "runpy",
+    "coverage",
+    "debugpy",
+    "viztracer",
+    "scalene",
+    "kernprof",
+    "memory_profiler",
+    "pyinstrument",
+];
+
+/// The script behind such a module and its options, of which any may take a value.
+fn run_by_module(arguments: &[&[u8]], told: &mut Told) {
+    for argument in arguments.iter().filter(|argument| !argument.starts_with(b"-")).take(BEHIND_MAX) {
+        told.file(argument);
+        if argument.ends_with(b".py") {
+            return;
+        }
+    }
+}
+
+/// Modules that the text of `python -c` imports at the beginning of a statement.
+fn imported(text: &[u8], told: &mut Told) {
+    for statement in text.split(|byte| matches!(byte, b'\n' | b';' | b':')) {
+        let mut words = statement.split(|byte| matches!(byte, b' ' | b'\t' | b',')).filter(|word| !word.is_empty());
+        let modules: Vec<&[u8]> = match words.next() {
+            Some(b"import") => words.collect(),
+            Some(b"from") => words.take(1).collect(),
+            _ => continue,
+        };
+        let room = TOLD_MAX.saturating_sub(told.modules.len());
+        told.modules.extend(modules.into_iter().take(room).map(|name| OsString::from_vec(name.to_vec())));
     }
 }
 
@@ -423,50 +588,6 @@ fn words(text: &[u8]) -> (Vec<Vec<Vec<u8>>>, bool) {
     (commands, is_single)
 }
 
-/// `java [options] -jar file`, `java -cp path class`, `java File.java`.
-fn java(arguments: &[&[u8]], told: &mut Told) {
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        match *argument {
-            b"-jar" => {
-                rest.next().into_iter().for_each(|file| told.file(file));
-                return;
-            }
-            b"-cp" | b"-classpath" | b"--class-path" | b"-p" | b"--module-path" | b"--upgrade-module-path" => {
-                rest.next().into_iter().for_each(|path| class_path(path, told));
-            }
-            b"-m" | b"--module" => return,
-            b"--add-modules" | b"--add-opens" | b"--add-exports" | b"--add-reads" | b"--patch-module" => {
-                rest.next();
-            }
-            option if option.starts_with(b"-") => {
-                let text = std::str::from_utf8(option).unwrap_or_default();
-                let path = ["--class-path=", "--module-path=", "-Xbootclasspath/a:", "-Xbootclasspath:", "-javaagent:"];
-                if let Some(path) = path.iter().find_map(|name| text.strip_prefix(name)) {
-                    class_path(path.split('=').next().unwrap_or_default().as_bytes(), told);
-                } else if let Some(path) = text.strip_prefix("-Djava.library.path=") {
-                    told.search(path.as_bytes());
-                }
-            }
-            main => {
-                if Path::new(OsStr::from_bytes(main)).extension().is_some_and(|ending| ending == "java") {
-                    told.file(main);
-                }
-                return;
-            }
-        }
-    }
-}
-
-/// Entries of a class path: archives are executed, directories are looked through.
-fn class_path(path: &[u8], told: &mut Told) {
-    for entry in path.split(|byte| *byte == b':').filter(|entry| !entry.is_empty()) {
-        let entry = entry.strip_suffix(b"/*").unwrap_or(entry);
-        told.file(entry);
-        told.search(entry);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -491,6 +612,20 @@ mod tests {
             ("/usr/bin/python3.11", &["python3", "-c", "import a", "a.py"], &[]),
             ("/usr/bin/perl", &["perl", "-w", "-I", "lib", "-MA", "app.pl", "x"], &["app.pl"]),
             ("/usr/bin/perl", &["perl", "-ne", "print", "app.pl"], &[]),
+            ("/usr/bin/perl", &["perl", "-MData::Dumper", "-mTest::More", "-d:NYTProf", "app.pl"], &["app.pl"]),
+            ("/usr/bin/perl", &["perl", "-wi.save", "-Imodules/e", "-0777", "app.pl", "x"], &["app.pl"]),
+            ("/usr/bin/perl", &["perl", "-MX", "-lne", "print", "x"], &[]),
+            ("/usr/bin/perl", &["perl", "/usr/local/bin/scan", "/opt/x"], &["/usr/local/bin/scan"]),
+            ("/usr/bin/python3", &["python3", "/usr/bin/backup.py", "/opt/x/app.py"], &["/usr/bin/backup.py"]),
+            ("/usr/bin/python3", &["python3", "-m", "trace", "--count", "-C", "/t", "a.py", "b"], &["/t", "a.py"]),
+            ("/usr/bin/node", &["node", "--env-file", "e.env", "b.js", "c.js"], &["e.env", "b.js"]),
+            ("/usr/bin/node", &["node", "--inspect-port", "0", "b.js", "c.js"], &["0", "b.js"]),
+            ("/usr/bin/node", &["node", "--no-warnings", "--inspect", "b.js", "c.js"], &["b.js"]),
+            ("/usr/bin/node", &["node", "/opt/other/app.js", "/opt/x/y"], &["/opt/other/app.js"]),
+            ("/usr/bin/node", &["node", "--import", "file:///opt/x/a.mjs", "-e", "0", "y"], &["/opt/x/a.mjs"]),
+            ("/usr/bin/node", &["node", "--require=./a.js", "-e", "0"], &["./a.js"]),
+            ("/usr/bin/gawk", &["gawk", "-i", "a.awk", "-l", "time", "-f", "b.awk", "c"], &["a.awk", "b.awk"]),
+            ("/usr/bin/tclsh", &["tclsh", "-encoding", "utf-8", "a.tcl", "b"], &["utf-8", "a.tcl"]),
             ("/usr/bin/node", &["node", "--require", "./a.js", "--max-old-space-size=9", "b.js"], &["./a.js", "b.js"]),
             ("/usr/bin/php8.2", &["php", "-d", "a=b", "-f", "x.php"], &["x.php"]),
             ("/usr/bin/java", &["java", "-Xmx1g", "-jar", "app.jar", "other.jar"], &["app.jar"]),
@@ -526,6 +661,7 @@ mod tests {
         assert_eq!(modules(&["python3", "-u", "-m", "app.main", "-m", "x"]), ["app.main"]);
         assert_eq!(modules(&["python3", "-Wonce", "-mapp"]), ["app"]);
         assert_eq!(modules(&["python3", "-c", "x", "-m", "app"]), [""; 0]);
+        assert_eq!(modules(&["python3", "-c", "import a.b, c; from d import e"]), ["a.b", "c", "d"]);
         assert_eq!(modules(&["python3", "a.py", "-m", "app"]), [""; 0]);
     }
 

@@ -12,7 +12,6 @@ use manifests::evidence::{OlderWhy, Why};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::command::base_name;
 use super::image::Identity;
 use super::maps::{self, Map};
 use super::owner::Spec;
@@ -20,7 +19,7 @@ use super::probe::Probe;
 use super::shadow::Names;
 use super::table::Member;
 use super::view::{Other, Views};
-use super::{below, link, stat, without_deleted};
+use super::{below, given_name, link, stat, without_deleted};
 use crate::collect::Limits;
 use crate::collect::index::{Index, Stamp};
 use crate::collect::read::{self, Bounds};
@@ -103,8 +102,8 @@ pub(crate) fn holding(
 ) -> Option<Holding> {
     let mut holding = Holding::default();
     // Asked anew: it, or a directory above it, may have been moved.
-    let exe = link(&format!("/proc/{}/exe", member.pid)).map_err(why);
-    match exe.and_then(|exe| Ok((held(member.pid, &exe, probe)?, exe))) {
+    let exe = link(&format!("/proc/{}/exe", member.thread)).map_err(why);
+    match exe.and_then(|exe| Ok((held(member.thread, &exe, probe)?, exe))) {
         Ok((files, exe)) => {
             let mut comparing = Comparing { target, index, holding: &mut holding };
             // A process started before a release was switched by a link holds files below the old one.
@@ -115,7 +114,7 @@ pub(crate) fn holding(
         }
         Err(why) => _ = holding.unknown.insert(why),
     }
-    match views.other(member.pid, target, index) {
+    match views.other(member.thread, target, index) {
         Ok(other) => holding.other = other,
         Err(why) => _ = holding.unknown.insert(why),
     }
@@ -278,7 +277,7 @@ impl Comparing<'_, '_> {
             return;
         }
         // A library that a fix requires, under another of its names or from another directory.
-        let stem = stem(base_name(path));
+        let stem = stem(given_name(path));
         let same_stem = |required: &&PathBuf| {
             let name = required.file_name().map(OsStr::as_bytes).unwrap_or_default();
             stem.is_some() && self::stem(name) == stem
@@ -287,7 +286,7 @@ impl Comparing<'_, '_> {
             let wanted = outside.files.get(required).copied();
             self.compare(file, required, wanted, OlderWhy::Held);
         }
-        if self.target.names.contains_key(base_name(path)) {
+        if self.target.names.contains_key(given_name(path)) {
             self.shadow(file, path);
         }
     }
@@ -320,7 +319,7 @@ impl Comparing<'_, '_> {
     fn shadow(&mut self, file: &Held, path: &[u8]) {
         let Ok(held) = self.stamp(file) else { return };
         match self.digest(Path::new(&file.content), &held) {
-            Ok(digest) if self.is_of_tree(base_name(path), &digest) => {}
+            Ok(digest) if self.is_of_tree(given_name(path), &digest) => {}
             Ok(_) => self.older(path, OlderWhy::Shadowed),
             Err(Why::FileAbsent) => {}
             Err(why) => _ = self.holding.unknown.insert(why),

@@ -14,9 +14,11 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::command::{self, Command, Told};
+use super::java;
 use super::maps::{self, Mapped};
 use super::probe::Probe;
 use super::stat::Layout;
+use super::table::Member;
 use super::{COMMAND_BYTES_MAX, link, read_proc};
 use crate::collect::read;
 
@@ -25,6 +27,10 @@ const ENVIRONMENT_BYTES_MAX: u64 = 256 << 10;
 /// The most that is read of an auxiliary vector, and of the path by which a process was executed.
 const VECTOR_BYTES_MAX: u64 = 4096;
 const PATH_BYTES_MAX: usize = 4096;
+/// The most that is read of a file of options of `java` (64 KiB).
+const OPTIONS_BYTES_MAX: usize = 64 << 10;
+/// The most directories of a library path that are looked through.
+const SEARCH_MAX: usize = 64;
 /// The most open files of a process that are looked through for its script.
 const OPEN_FILES_MAX: usize = 1024;
 
@@ -65,6 +71,9 @@ pub(crate) struct Inspected {
     pub(crate) lost: Vec<OsString>,
     /// Directories in which it looks for code by name.
     pub(crate) search: Vec<PathBuf>,
+    /// The path by which it was executed, where it has the name of an executable that a baseline names outside
+    /// of trees.
+    pub(crate) began_as: Option<OsString>,
     /// Its effective user.
     pub(crate) user: Option<u32>,
     /// The control group that it was started in.
@@ -75,7 +84,8 @@ impl Inspected {
     /// Looks at a process. `declared` are executables that a baseline names as interpreters.
     ///
     /// Nothing if it has ended.
-    pub(crate) fn of(pid: i32, declared: &[PathBuf], probe: &mut Probe) -> Option<Self> {
+    pub(crate) fn of(member: &Member, declared: &[PathBuf], probe: &mut Probe) -> Option<Self> {
+        let pid = member.thread;
         let about = |name: &str| format!("/proc/{pid}/{name}");
         let exe = match link(&about("exe")) {
             Ok(path) => Ok(Executed { path, file: identity(&about("exe")) }),
@@ -83,7 +93,8 @@ impl Inspected {
             Err(Errno::NOENT | Errno::SRCH) => return None,
             Err(errno) => Err(super::held::why(errno)),
         };
-        let name = read_proc(&about("comm"), 64).unwrap_or_default();
+        // A thread may have a name of its own.
+        let name = read_proc(&format!("/proc/{}/comm", member.pid), 64).unwrap_or_default();
         let name = name.strip_suffix(b"\n").unwrap_or(&name).to_vec();
         let path = about("cmdline");
         let command = probe.ask(move || read_proc(&path, COMMAND_BYTES_MAX).unwrap_or_default()).map(Command);
@@ -94,11 +105,44 @@ impl Inspected {
             scripts: Vec::new(),
             lost: Vec::new(),
             search: Vec::new(),
+            began_as: None,
             user: user(pid),
             group: read_proc(&about("cgroup"), 4096).unwrap_or_default(),
         };
         inspected.follow_command(pid, declared, probe);
         Some(inspected)
+    }
+
+    /// Notes the path by which it was executed, where its executable has the name of one of those that baselines
+    /// name outside of trees, but for a version. To be asked again with other baselines.
+    pub(crate) fn note_beginning(&mut self, member: &Member, declared: &[PathBuf], probe: &mut Probe) {
+        let family = |path: &[u8]| {
+            let name = command::base_name(path).iter().copied();
+            name.take_while(u8::is_ascii_alphabetic).collect::<Vec<u8>>()
+        };
+        let is_named =
+            |exe: &Executed| declared.iter().any(|path| family(path.as_os_str().as_bytes()) == family(&exe.path));
+        if self.began_as.is_none() && self.exe.as_ref().is_ok_and(is_named) {
+            self.began_as = executed_as(member.thread, probe);
+        }
+    }
+
+    /// Looks again at a process that may have executed something without another layout. What it was told to
+    /// execute before it told another title still counts.
+    pub(crate) fn look_again(&mut self, member: &Member, declared: &[PathBuf], probe: &mut Probe) {
+        let path = format!("/proc/{}/cmdline", member.thread);
+        let command = probe.ask(move || read_proc(&path, COMMAND_BYTES_MAX).unwrap_or_default()).map(Command);
+        let content = format!("/proc/{}/exe", member.thread);
+        let exe = link(&content).ok().map(|path| Executed { path, file: identity(&content) });
+        if command == self.command && exe == self.exe.as_ref().ok().cloned() {
+            return;
+        }
+        let Some(mut seen) = Self::of(member, declared, probe) else { return };
+        if seen.exe == self.exe {
+            seen.scripts.append(&mut self.scripts);
+            seen.search.append(&mut self.search);
+        }
+        *self = seen;
     }
 
     /// Whether its command line is a title that it has given itself, and nothing else tells what it executes:
@@ -112,7 +156,9 @@ impl Inspected {
     fn follow_command(&mut self, pid: i32, declared: &[PathBuf], probe: &mut Probe) {
         let (Ok(exe), Some(command)) = (&self.exe, &self.command) else { return };
         let is_declared = declared.iter().any(|path| path.as_os_str().as_bytes() == exe.path);
-        let told = command::told(&exe.path, command, is_declared);
+        let is_java = command::is_java(command::base_name(&exe.path));
+        let whole = is_java.then(|| with_files_of_options(command, &Places::of(pid, None)));
+        let mut told = command::told(&exe.path, whole.as_ref().unwrap_or(command), is_declared);
         let behind = command::behind_interpreter(command);
         let is_interpreter = command::is_interpreter(command::base_name(&exe.path)) || told != Told::default();
         // Only where the command line names nothing: it may have been rewritten.
@@ -124,9 +170,16 @@ impl Inspected {
         let environment = if is_interpreter { environment(pid, probe) } else { BTreeMap::new() };
         let places = Places::of(pid, environment.get(b"PWD".as_slice()));
         let variable = |name: &str| environment.get(name.as_bytes()).cloned().unwrap_or_default();
+        let by_environment = command::told_by(&exe.path, variable);
+        told.files.extend(by_environment.files);
+        told.search.extend(by_environment.search);
         let list = |value: Vec<u8>| value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect::<Vec<_>>();
         let named = ["LD_LIBRARY_PATH", "PYTHONPATH", "PERL5LIB", "RUBYLIB", "CLASSPATH", "NODE_PATH"];
         let searched = named.iter().flat_map(|name| list(variable(name)));
+        // To Python an empty entry is the working directory. Of the root, in which services begin, nothing is taken.
+        let has_empty = !variable("PYTHONPATH").is_empty() && list(variable("PYTHONPATH")).iter().any(Vec::is_empty);
+        let here = link(&format!("/proc/{pid}/cwd")).ok().filter(|here| has_empty && here != b"/");
+        let searched = searched.chain(here);
         let searched = told.search.iter().map(|path| path.as_bytes().to_vec()).chain(searched);
         self.search = searched
             .filter(|path| !path.is_empty())
@@ -134,8 +187,10 @@ impl Inspected {
             .map(|found| PathBuf::from(OsString::from_vec(found.path)))
             .collect();
         let mut written: Vec<OsString> = told.files.clone();
-        let classes = list(variable("CLASSPATH")).into_iter().filter(|_| command::base_name(&exe.path) == b"java");
+        let classes = list(variable("CLASSPATH")).into_iter().filter(|_| is_java);
+        let classes = classes.map(|path| path.strip_suffix(b"/*").map(<[u8]>::to_vec).unwrap_or(path));
         written.extend(classes.filter(|path| !path.is_empty()).map(OsString::from_vec));
+        written.extend(told.perhaps.iter().filter(|_| variable("CLASSPATH").is_empty()).cloned());
         for module in &told.modules {
             let file = String::from_utf8_lossy(module.as_bytes()).replace('.', "/");
             written.extend(
@@ -143,12 +198,31 @@ impl Inspected {
             );
         }
         for path in &written {
-            match places.find(path).or_else(|| self.search.iter().find_map(|at| places.find(at.join(path).as_os_str())))
-            {
+            let by_name = |path: &OsStr| {
+                let by_search = || self.search.iter().find_map(|at| places.find(at.join(path).as_os_str()));
+                places.find(path).or_else(by_search)
+            };
+            let with_ending = || {
+                let mut all = told.endings.iter().map(|ending| [path.as_bytes(), ending.as_bytes()].concat());
+                all.find_map(|path| by_name(OsStr::from_bytes(&path)))
+            };
+            let by_path = || {
+                let at = path.as_bytes();
+                let directories = list(variable("PATH")).into_iter().filter(|_| told.by_path && !at.contains(&b'/'));
+                let mut all = directories.map(|directory| [directory.as_slice(), b"/", at].concat());
+                all.find_map(|path| places.find(OsStr::from_bytes(&path)))
+            };
+            match by_name(path).or_else(with_ending).or_else(by_path) {
                 Some(found) => self.scripts.push(found),
                 None if told.files.contains(path) => self.lost.push(path.clone()),
                 None => {}
             }
+        }
+        // A module is also looked for in archives on the search path, which are files.
+        let archives = self.search.iter().filter(|at| !told.modules.is_empty() && at.is_file());
+        self.scripts.extend(archives.filter_map(|at| places.find(at.as_os_str())));
+        if told.from_input && told.files.is_empty() && told.modules.is_empty() {
+            self.scripts.extend(open_file(pid, "0"));
         }
         // An interpreter of any other name executes a file whose first line names it, with what stands before
         // the file: an argument behind another script is no more than data to that one.
@@ -203,6 +277,16 @@ impl Places {
             return self.open(path);
         }
         self.directories.iter().find_map(|directory| self.open(&directory.join(path)))
+    }
+
+    /// The beginning of a file of options, as the process would find it.
+    fn read(&self, path: &OsStr) -> Option<Vec<u8>> {
+        let found = self.find(path)?;
+        let file = read::open_file(Path::new(OsStr::from_bytes(&found.path))).ok()?;
+        let mut text = vec![0; OPTIONS_BYTES_MAX];
+        let count = rustix::io::read(&file, &mut text).ok()?;
+        text.truncate(count);
+        Some(text)
     }
 
     fn open(&self, path: &Path) -> Option<Executed> {
@@ -301,14 +385,38 @@ fn executed_at(vector: &[u8]) -> Option<u64> {
 
 fn open_files(pid: i32) -> Vec<Executed> {
     let listing = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().take(OPEN_FILES_MAX);
-    let file = |entry: std::fs::DirEntry| {
-        let content = format!("/proc/{pid}/fd/{}", entry.file_name().to_string_lossy());
-        let stat = rustix::fs::stat(&content).ok()?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        let path = link(&content).ok().filter(|_| is_file)?;
-        Some(Executed { path, file: Some((stat.st_dev, stat.st_ino)) })
-    };
-    listing.filter_map(file).collect()
+    listing.filter_map(|entry| open_file(pid, &entry.file_name().to_string_lossy())).collect()
+}
+
+fn open_file(pid: i32, number: &str) -> Option<Executed> {
+    let content = format!("/proc/{pid}/fd/{number}");
+    let stat = rustix::fs::stat(&content).ok()?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let path = link(&content).ok().filter(|_| is_file)?;
+    Some(Executed { path, file: Some((stat.st_dev, stat.st_ino)) })
+}
+
+/// The command line of a `java` with the words of files of options (`@file`) in their places.
+fn with_files_of_options(command: &Command, places: &Places) -> Command {
+    let mut whole = Vec::new();
+    for argument in command.arguments() {
+        let file = argument.strip_prefix(b"@").and_then(|path| places.read(OsStr::from_bytes(path)));
+        match file {
+            Some(text) => java::words(&text).iter().for_each(|word| whole.extend([word.as_slice(), b"\0"].concat())),
+            None => whole.extend([argument, b"\0"].concat()),
+        }
+    }
+    Command(whole)
+}
+
+/// Directories in which the dynamic linker looks first for what a process maps, by its environment.
+pub(crate) fn library_path(member: &Member, probe: &mut Probe) -> Vec<PathBuf> {
+    let environment = environment(member.thread, probe);
+    let Some(list) = environment.get(b"LD_LIBRARY_PATH".as_slice()) else { return Vec::new() };
+    let places = Places::of(member.thread, None);
+    let entries = list.split(|byte| matches!(byte, b':' | b';')).filter(|entry| !entry.is_empty());
+    let found = entries.take(SEARCH_MAX).filter_map(|entry| places.find(OsStr::from_bytes(entry)));
+    found.map(|found| PathBuf::from(OsString::from_vec(found.path))).collect()
 }
 
 /// What a process maps, in time.
@@ -346,7 +454,7 @@ mod tests {
             let (name, group) = (Vec::new(), Vec::new());
             let command = Some(Command(line.to_vec()));
             let (scripts, lost, search, user) = (Vec::new(), Vec::new(), Vec::new(), None);
-            Inspected { exe, name, command, scripts, lost, search, user, group }.is_renamed()
+            Inspected { exe, name, command, scripts, lost, search, began_as: None, user, group }.is_renamed()
         };
         assert!(renamed(b"idle worker 1\0") && renamed(b"server: idle\0\0\0"));
         assert!(!renamed(b"-bash\0") && !renamed(b"/usr/bin/python3.11\0-c\0x\0") && !renamed(b"sh\0-c\0x\0"));

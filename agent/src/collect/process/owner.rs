@@ -23,7 +23,7 @@ use manifests::id::ItemId;
 use super::command::{base_name, is_interpreter};
 use super::image::{Executed, Identity, Inspected};
 use super::maps::Mapped;
-use super::{below, without_deleted};
+use super::{below, is_memory, without_deleted};
 use crate::collect::tree::Scope;
 use crate::collect::wildcard;
 
@@ -173,7 +173,7 @@ impl Spec {
             return Some(Tie::Code);
         }
         let declared = self.exe.as_ref()?;
-        if declared.inside.is_none() && declared.is_file(exe) {
+        if declared.inside.is_none() && (declared.is_file(exe) || self.runs_another(image)) {
             return self.tie_interpreter(image, others);
         }
         let uses = declared.interpreters.contains(base_name(without_deleted(&exe.path).0));
@@ -182,6 +182,15 @@ impl Spec {
             return self.is_likely(image, others).then_some(Tie::Unknown(Why::ProcessUnreadable));
         }
         self.copy(image, exe, declared, others)
+    }
+
+    /// Whether an image was executed by the path of the executable that the baseline names outside of the tree, and
+    /// runs another file than that leads to now: a link on the way was switched since.
+    pub(crate) fn runs_another(&self, image: &Inspected) -> bool {
+        let (Ok(exe), Some(declared)) = (&image.exe, &self.exe) else { return false };
+        declared.inside.is_none()
+            && image.began_as.as_ref().is_some_and(|path| declared.written.as_os_str() == path)
+            && !declared.is_file(exe)
     }
 
     /// A script that is a file of the tree, or a directory of it that an interpreter executes.
@@ -265,11 +274,12 @@ impl Spec {
         let is_copy = |executed: &Executed| {
             let (path, _) = without_deleted(&executed.path);
             let in_system = SYSTEM_DIRECTORIES.iter().any(|at| path.starts_with(at.as_bytes()));
-            base_name(path) == name
-                && !in_system
-                && self.is_here(path)
-                && (self.is_beside(path, inside)
-                    || others.digest(executed).is_some_and(|digest| declared.contents.contains(&digest)))
+            let has_bytes = || others.digest(executed).is_some_and(|digest| declared.contents.contains(&digest));
+            if is_memory(path) {
+                // It may have been given any name.
+                return has_bytes();
+            }
+            base_name(path) == name && !in_system && self.is_here(path) && (self.is_beside(path, inside) || has_bytes())
         };
         // A bundled interpreter is the program's by the script that it executes, not by its name.
         let own = Some(exe).filter(|_| !is_interpreter(name));

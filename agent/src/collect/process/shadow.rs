@@ -13,6 +13,7 @@ use manifests::tree::FileList;
 use super::command::base_name;
 use super::held::digest;
 use super::image::{Executed, Inspected};
+use super::maps::Mapped;
 use crate::collect::index::{Index, Stamp};
 use crate::collect::read::Bounds;
 
@@ -65,6 +66,29 @@ pub(crate) fn shadowed(inspected: &Inspected, shadows: &mut Shadows<'_>, index: 
             && shadows.is_other(path, path.file_name().unwrap_or_default(), index)
         {
             found.push(path.to_owned());
+        }
+    }
+    found
+}
+
+/// Files outside of the tree that an image maps, and that a directory of its library path calls by a name of the
+/// tree: a link there that leads to the file of another name.
+pub(crate) fn called(
+    directories: &[PathBuf],
+    mapped: &Mapped,
+    shadows: &Shadows<'_>,
+    index: &mut Index,
+) -> Vec<PathBuf> {
+    let maps = |file: (u64, u64)| mapped.executable.iter().any(|(mapped, _)| *mapped == file);
+    let mut found = Vec::new();
+    for directory in directories.iter().filter(|directory| !shadows.is_in_tree(directory)) {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().take(ENTRIES_MAX);
+        for name in entries.map(|entry| entry.file_name()).filter(|name| shadows.names.contains_key(name.as_bytes())) {
+            let path = directory.join(&name);
+            let is_mapped = rustix::fs::stat(&path).is_ok_and(|stat| maps((stat.st_dev, stat.st_ino)));
+            if is_mapped && shadows.is_other(&path, &name, index) {
+                found.push(path);
+            }
         }
     }
     found

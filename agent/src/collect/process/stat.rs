@@ -1,6 +1,10 @@
 //! `/proc/PID/stat`: who a process is, and which image it runs.
 //!
 //! Field numbers are those of proc_pid_stat(5).
+//!
+//! The main thread of a process may end while others run. The process is then in state `Z` like one that has
+//! ended, and the kernel tells nothing of its memory and files under its own number, though it does under the
+//! number of any thread that lives.
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -9,6 +13,8 @@ use super::read_proc;
 
 /// The most that is read of one `stat` file.
 const STAT_BYTES_MAX: u64 = 4096;
+/// The most threads of a process among which one that lives is looked for.
+const THREADS_MAX: usize = 10_000;
 /// The process was forked and has not executed anything since (`PF_FORKNOEXEC` of the kernel).
 const FORKED_WITHOUT_EXEC: u64 = 0x40;
 /// A kernel thread (`PF_KTHREAD`).
@@ -19,12 +25,17 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 pub(crate) struct Stat {
     /// Its parent (field 4).
     pub(crate) parent: i32,
-    /// Whether it has ended and waits for its parent to ask (field 3: `Z`, `X`).
+    /// The number under which the kernel tells of its memory and its files: its own, or that of a thread which
+    /// lives where the main thread has ended.
+    pub(crate) thread: i32,
+    /// Whether it has ended, all of its threads, and waits for its parent to ask (field 3: `Z`, `X`).
     pub(crate) has_ended: bool,
     /// Whether it is a thread of the kernel (field 9).
     pub(crate) is_kernel: bool,
     /// Whether it has executed nothing since it was forked (field 9).
     pub(crate) is_fork: bool,
+    /// How many threads it has (field 20); one where it has ended.
+    threads: u64,
     /// Start in ticks since boot (field 22).
     pub(crate) start: u64,
     /// Bytes of address space (field 23): another number where something was mapped since.
@@ -46,7 +57,26 @@ pub(crate) struct Layout(pub(crate) [u64; 6]);
 /// # Errors
 /// As the kernel answers: `ENOENT` or `ESRCH` once it is gone; `EIO` for a text that is none.
 pub(crate) fn stat(pid: i32) -> Result<Stat, Errno> {
-    parse(&read_proc(&format!("/proc/{pid}/stat"), STAT_BYTES_MAX)?).ok_or(Errno::IO)
+    let told = Stat { thread: pid, ..one(pid)? };
+    if !told.has_ended || told.threads <= 1 {
+        return Ok(told);
+    }
+    let listing = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let threads = listing.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let mut told_of = threads.take(THREADS_MAX).filter_map(|thread| Some((thread, one(thread).ok()?)));
+    let living = told_of.find(|(_, stat)| !stat.has_ended);
+    Ok(living.map_or(told, |(thread, Stat { address_space, layout, .. })| Stat {
+        thread,
+        has_ended: false,
+        address_space,
+        layout,
+        ..told
+    }))
+}
+
+/// The `stat` of one thread, by its number.
+fn one(thread: i32) -> Result<Stat, Errno> {
+    parse(&read_proc(&format!("/proc/{thread}/stat"), STAT_BYTES_MAX)?).ok_or(Errno::IO)
 }
 
 fn parse(bytes: &[u8]) -> Option<Stat> {
@@ -63,6 +93,8 @@ fn parse(bytes: &[u8]) -> Option<Stat> {
     let layout = addresses.into_iter().collect::<Option<Vec<u64>>>().and_then(|all| all.try_into().ok());
     Some(Stat {
         parent: field(4)?.parse().ok()?,
+        thread: 0,
+        threads: number(20)?,
         has_ended: matches!(field(3)?, "Z" | "X" | "x"),
         is_kernel: flags & KERNEL_THREAD != 0,
         is_fork: flags & FORKED_WITHOUT_EXEC != 0,

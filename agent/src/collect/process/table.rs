@@ -50,6 +50,8 @@ impl Processes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) pid: i32,
+    /// The number under which it is looked into: that of a thread where its main thread has ended.
+    pub(crate) thread: i32,
     /// Ticks since boot.
     pub(crate) start: u64,
     parent: i32,
@@ -81,6 +83,11 @@ impl Image {
     /// Its executable.
     pub(crate) fn exe(&self) -> Option<&Executed> {
         self.inspected.as_ref().and_then(|inspected| inspected.exe.as_ref().ok())
+    }
+
+    /// What it maps, as far as that is known.
+    pub(crate) fn maps(&self) -> Option<&Mapped> {
+        self.mapped.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok())
     }
 
     pub(crate) fn tie(&self, owner: &Owner) -> Option<&Tie> {
@@ -125,7 +132,7 @@ pub(crate) struct Table {
     addresses: Vec<SocketAddr>,
 }
 
-/// Reads the content of a file that a process executes: its process id, the file, and whether it is the
+/// Reads the content of a file that a process executes: the number under which it is looked into, the file, and whether it is the
 /// executable.
 pub(crate) type Contents<'a> = dyn Fn(i32, &Executed, bool) -> Option<Digest> + 'a;
 
@@ -224,8 +231,8 @@ impl Table {
             // Gone meanwhile, if it cannot be read.
             let Ok(stat) = stat(pid) else { continue };
             if !stat.is_kernel && !stat.has_ended {
-                let Stat { start, parent, address_space, .. } = stat;
-                seen.push((Member { pid, start, parent, address_space }, stat));
+                let Stat { thread, start, parent, address_space, .. } = stat;
+                seen.push((Member { pid, thread, start, parent, address_space }, stat));
             }
         }
         Ok(seen)
@@ -319,7 +326,7 @@ impl Table {
         if self.not_random.contains(&process) {
             return process;
         }
-        if is_random(member.pid) {
+        if is_random(member.thread) {
             return key;
         }
         self.not_random.insert(process);
@@ -333,8 +340,16 @@ impl Table {
             // The kernel tells the executable a moment before the arguments.
             let is_whole =
                 image.inspected.as_ref().is_some_and(|seen| seen.command.as_ref().is_none_or(|c| !c.0.is_empty()));
-            if !is_whole && let Some(member) = image.members.first() {
-                image.inspected = Inspected::of(member.pid, &declared, &mut self.probe);
+            let Some(member) = image.members.first() else { continue };
+            if !is_whole {
+                image.inspected = Inspected::of(member, &declared, &mut self.probe);
+            } else if matches!(image.key, Key::Process(..))
+                && let Some(seen) = &mut image.inspected
+            {
+                seen.look_again(member, &declared, &mut self.probe);
+            }
+            if let Some(seen) = &mut image.inspected {
+                seen.note_beginning(member, &declared, &mut self.probe);
             }
         }
     }
@@ -347,7 +362,7 @@ impl Table {
             }
             let mut all = Ok(Mapped::default());
             for member in &image.members {
-                match (&mut all, image::mapped(member.pid, &mut self.probe)) {
+                match (&mut all, image::mapped(member.thread, &mut self.probe)) {
                     (Ok(all), Ok(mapped)) => {
                         all.executable.extend(mapped.executable);
                         all.writable.extend(mapped.writable);
@@ -375,8 +390,7 @@ impl Table {
                         continue;
                     }
                     let others = Surroundings { table: self, image, specs, shared, listeners: &listeners, digest };
-                    let mapped = image.mapped.as_ref().and_then(|(_, mapped)| mapped.as_ref().ok());
-                    let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, mapped, &others));
+                    let tie = image.inspected.as_ref().and_then(|seen| spec.tie(seen, image.maps(), &others));
                     // A copy stays one, unless it turns out to be the tree's own: a release that a link was
                     // switched to since the tree was read.
                     let is_settled = matches!(before, Some(Tie::Copy(_))) && tie != Some(Tie::Code);
@@ -409,7 +423,7 @@ impl Table {
                 if missing.is_empty() {
                     return found;
                 }
-                let held = sockets::held(member.pid, &missing);
+                let held = sockets::held(member.thread, &missing);
                 if !held.is_empty() {
                     missing.retain(|inode| !held.contains(inode));
                     found.entry(image.key).or_insert_with(BTreeSet::new).extend(held);
@@ -461,7 +475,7 @@ impl Others for Surroundings<'_> {
 
     fn digest(&self, file: &Executed) -> Option<Digest> {
         let is_exe = self.image.exe() == Some(file);
-        self.image.members.iter().find_map(|member| (self.digest)(member.pid, file, is_exe))
+        self.image.members.iter().find_map(|member| (self.digest)(member.thread, file, is_exe))
     }
 
     fn listens(&self, sockets: &BTreeSet<u64>) -> bool {
@@ -527,6 +541,6 @@ fn is_random(pid: i32) -> bool {
 /// The image that the process runs which was started at `start`.
 pub(super) fn key_of(pid: i32, start: u64) -> Option<Key> {
     let stat = stat(pid).ok().filter(|stat| stat.start == start && !stat.has_ended)?;
-    let layout = stat.layout.filter(|_| is_random(pid));
+    let layout = stat.layout.filter(|_| is_random(stat.thread));
     Some(layout.map_or(Key::Process(pid, start), Key::Layout))
 }
