@@ -26,7 +26,7 @@ async fn a_controller_whose_disk_was_full_for_a_moment_goes_on() -> Result<()> {
     let mut host = SimulatedHost::new(&id, PRODUCT, baseline)?;
     host.enrol(&fleet.controller, &token).await?;
     fleet.controller.kill()?;
-    let disk = fleet.controller.resume_on_small_disk(24).await?;
+    let disk = fleet.controller.resume_on_small_disk(96).await?;
     post(&fleet.controller, api::EVIDENCE, &host.evidence(SimulatedHost::state("0"))?).await?.receipt()?;
 
     let ballast = disk.join("ballast");

@@ -207,6 +207,8 @@ async fn a_damaged_state_holds_and_an_untouched_one_issues_without_a_controller(
     copy(&state, &kept)?;
     let mut truncated = Vec::new();
     let mut names = files_with_content(&kept)?;
+    // The controller's word for this host's key decides nothing here, and comes again with the next receipt.
+    names.retain(|name| name != "enrolment.json");
     // Written only now and then, so perhaps not yet.
     if !names.iter().any(|name| name == "clock.json") {
         names.push("clock.json".to_owned());

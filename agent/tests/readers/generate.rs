@@ -7,7 +7,7 @@ impl Random {
     /// From `SEKISHO_TEST_SEED`, else the same with every run, so that a change is judged by itself alone. The
     /// seed belongs into every failure.
     pub(crate) fn new() -> (Self, u64) {
-        let given = std::env::var("SEKISHO_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
+        let given = std::env::var("SEKISHO_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
         let seed = given.unwrap_or(2023);
         (Self(seed), seed)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use manifests::time::{Span, Time};
@@ -15,6 +16,9 @@ use crate::desk::{BASELINE, Desk, check, run};
 fn now() -> Time {
     Time::from(SystemTime::now())
 }
+
+/// The highest version of a snapshot or timestamp that was served.
+static VERSION: AtomicU64 = AtomicU64::new(0);
 
 /// What a controller would serve.
 #[derive(Debug)]
@@ -35,9 +39,12 @@ impl Served {
             }
             files.insert(metadata_path(role, version), bytes);
         }
-        let snapshot = repository::snapshot(now(), None, metas);
+        // Versions are seconds: two that are served within one must differ nevertheless.
+        let before = Some(VERSION.load(Ordering::Relaxed)).filter(|version| *version > 0);
+        let snapshot = repository::snapshot(now(), before, metas);
         let bytes = repository::sign(&repository::unsigned(&snapshot).unwrap(), &desk.online.snapshot).unwrap();
-        let timestamp = repository::timestamp(now(), None, snapshot.version, &bytes);
+        let timestamp = repository::timestamp(now(), before, snapshot.version, &bytes);
+        VERSION.fetch_max(snapshot.version.max(timestamp.version), Ordering::Relaxed);
         files.insert(metadata_path("snapshot", snapshot.version), bytes);
         let bytes = repository::sign(&repository::unsigned(&timestamp).unwrap(), &desk.online.timestamp).unwrap();
         files.insert("timestamp.json".to_owned(), bytes);

@@ -240,7 +240,7 @@ fn several_controllers_are_published_to_in_one_command_and_each_answer_is_shown(
     let nobody = "https://127.0.0.1:1";
     let remote = ["--controller", nobody, "--controller", &url, "--ca", &ca, "--token-file", &token];
     let output = run(&[&["publish", &directory][..], &remote].concat());
-    let said = check(&output, 69, &[nobody, &url, "cannot be reached", "published: 1.root.json", "1 of 2 have not"]);
+    let said = check(&output, 69, &[nobody, &url, "cannot be reached", "published: 1.lifts.json", "1 of 2 have not"]);
     assert!(said.find(nobody) < said.find(&url), "in their order: {said}");
     assert!(takes.asked().iter().any(|asked| asked.line.starts_with("POST ")), "the second one got it all the same");
     // Whose CA is whose must be clear.
