@@ -27,7 +27,7 @@ const LIMITS: AskLimits = AskLimits {
 #[derive(Debug, Default, clap::Args)]
 #[group(skip)] // A group would bear the name of the one of `serve`.
 pub struct Args {
-    /// Another controller to take over from, as https://main.example:8443: hosts' keys and stops are fetched from it
+    /// Another controller to take over from, as `https://main.example:8443`: hosts' keys and stops are fetched from it
     #[arg(long, value_name = "URL", requires_all = ["follow_ca", "follow_token_file"])]
     pub follow: Option<String>,
     /// PEM file with that controller's CA

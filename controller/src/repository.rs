@@ -230,11 +230,11 @@ impl Repository {
         Ok(bytes.ok_or_else(missing)?)
     }
 
-    /// Signs timestamp and snapshot anew, both together, once they are [`RENEW_AFTER`] old or half of their life is
+    /// Signs timestamp and snapshot anew, both together, once they are `RENEW_AFTER` old or half of their life is
     /// over. Says whether it did.
     ///
     /// Their versions are moments. A client that comes from another controller has seen that one's newest: this one
-    /// counts for it once its own are newer, and so after [`RENEW_AFTER`] at most.
+    /// counts for it once its own are newer, and so after `RENEW_AFTER` at most.
     ///
     /// Does not ask whether root and targets have expired: they have a grace, in which hosts must
     /// still be told that nothing newer was published.

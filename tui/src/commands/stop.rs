@@ -81,7 +81,7 @@ fn said(error: &ClientError) -> Try {
     }
 }
 
-/// Asks for the stop until it is taken, for [`TRY_FOR`]. Every try bears the same name, so that two that
+/// Asks for the stop until it is taken, for `TRY_FOR`. Every try bears the same name, so that two that
 /// were both heard make one stop.
 ///
 /// # Errors
