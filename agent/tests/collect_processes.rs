@@ -80,6 +80,19 @@ fn assert_counts(host: &Host, baseline: &Baseline, what: &str) {
     assert_eq!(look(&mut collector, baseline).loaded, Loaded::Current, "{what}");
 }
 
+#[test]
+fn a_script_counts_whose_interpreter_is_called_as_nobody_else_is() {
+    let host = Host::new();
+    let runner = beside(&host, "vendor").join("runner");
+    fs::copy("/bin/sh", &runner).unwrap();
+    let script = make(&host.root.join("bin/start"), "echo ready\nread line\n");
+    // The arguments that the baseline tells are none of this process's: its script ties it.
+    let baseline = host.baseline(&host.root, &format!("{{ exe = {runner:?}, args = \"* --other\" }}"), "");
+    let running = Talking::start(Command::new(&runner).arg(&script));
+    assert_counts(&host, &baseline, "started before the agent");
+    running.end();
+}
+
 /// Nobody of the program runs, whatever becomes of its files.
 fn assert_nobody(host: &Host, baseline: &Baseline, what: &str) {
     let mut collector = new();

@@ -74,6 +74,8 @@ pub(crate) struct Inspected {
     /// The path by which it was executed, where it has the name of an executable that a baseline names outside
     /// of trees.
     pub(crate) began_as: Option<OsString>,
+    /// Whether a baseline named its executable as an interpreter when its command line was read.
+    is_declared: bool,
     /// Its effective user.
     pub(crate) user: Option<u32>,
     /// The control group that it was started in.
@@ -106,6 +108,7 @@ impl Inspected {
             lost: Vec::new(),
             search: Vec::new(),
             began_as: None,
+            is_declared: false,
             user: user(pid),
             group: read_proc(&about("cgroup"), 4096).unwrap_or_default(),
         };
@@ -127,8 +130,31 @@ impl Inspected {
         }
     }
 
-    /// Looks again at a process that may have executed something without another layout. What it was told to
-    /// execute before it told another title still counts.
+    /// Reads its command line anew if a baseline names its executable as an interpreter only now: then its first
+    /// argument is a script, whatever the executable is called.
+    pub(crate) fn declare(&mut self, member: &Member, declared: &[PathBuf], probe: &mut Probe) {
+        if self.is_declared || !self.is_among(declared) {
+            return;
+        }
+        if let Some(seen) = Self::of(member, declared, probe) {
+            self.replace_with(seen);
+        }
+    }
+
+    fn is_among(&self, declared: &[PathBuf]) -> bool {
+        self.exe.as_ref().is_ok_and(|exe| declared.iter().any(|path| path.as_os_str().as_bytes() == exe.path))
+    }
+
+    /// What it was told to execute before it told another title still counts.
+    fn replace_with(&mut self, mut seen: Self) {
+        if seen.exe == self.exe {
+            seen.scripts.append(&mut self.scripts);
+            seen.search.append(&mut self.search);
+        }
+        *self = seen;
+    }
+
+    /// Looks again at a process that may have executed something without another layout.
     pub(crate) fn look_again(&mut self, member: &Member, declared: &[PathBuf], probe: &mut Probe) {
         let path = format!("/proc/{}/cmdline", member.thread);
         let command = probe.ask(move || read_proc(&path, COMMAND_BYTES_MAX).unwrap_or_default()).map(Command);
@@ -137,12 +163,9 @@ impl Inspected {
         if command == self.command && exe == self.exe.as_ref().ok().cloned() {
             return;
         }
-        let Some(mut seen) = Self::of(member, declared, probe) else { return };
-        if seen.exe == self.exe {
-            seen.scripts.append(&mut self.scripts);
-            seen.search.append(&mut self.search);
+        if let Some(seen) = Self::of(member, declared, probe) {
+            self.replace_with(seen);
         }
-        *self = seen;
     }
 
     /// Whether its command line is a title that it has given itself, and nothing else tells what it executes:
@@ -154,8 +177,9 @@ impl Inspected {
     }
 
     fn follow_command(&mut self, pid: i32, declared: &[PathBuf], probe: &mut Probe) {
+        self.is_declared = self.is_among(declared);
+        let is_declared = self.is_declared;
         let (Ok(exe), Some(command)) = (&self.exe, &self.command) else { return };
-        let is_declared = declared.iter().any(|path| path.as_os_str().as_bytes() == exe.path);
         let is_java = command::is_java(command::base_name(&exe.path));
         let whole = is_java.then(|| with_files_of_options(command, &Places::of(pid, None)));
         let mut told = command::told(&exe.path, whole.as_ref().unwrap_or(command), is_declared);

@@ -349,6 +349,7 @@ impl Table {
                 seen.look_again(member, &declared, &mut self.probe);
             }
             if let Some(seen) = &mut image.inspected {
+                seen.declare(member, &declared, &mut self.probe);
                 seen.note_beginning(member, &declared, &mut self.probe);
             }
         }
