@@ -206,12 +206,17 @@ impl Controller {
         self.get(api::HOSTS).await
     }
 
-    /// All stops.
+    /// All stops, newest first, each with all its hosts: the list itself names a few of each.
     ///
     /// # Errors
     /// If the controller does not answer, or not with 200.
     pub async fn stops(&self) -> Result<Vec<StopView>> {
-        self.get(api::STOPS).await
+        let listed: Vec<StopView> = self.get(api::STOPS).await?;
+        let mut stops = Vec::new();
+        for stop in listed {
+            stops.push(self.get(&format!("{}/{}", api::STOPS, stop.stop.digest)).await?);
+        }
+        Ok(stops)
     }
 
     /// Whether the controller can write its store.
