@@ -478,7 +478,8 @@ mod tests {
             let (name, group) = (Vec::new(), Vec::new());
             let command = Some(Command(line.to_vec()));
             let (scripts, lost, search, user) = (Vec::new(), Vec::new(), Vec::new(), None);
-            Inspected { exe, name, command, scripts, lost, search, began_as: None, user, group }.is_renamed()
+            Inspected { exe, name, command, scripts, lost, search, began_as: None, is_declared: false, user, group }
+                .is_renamed()
         };
         assert!(renamed(b"idle worker 1\0") && renamed(b"server: idle\0\0\0"));
         assert!(!renamed(b"-bash\0") && !renamed(b"/usr/bin/python3.11\0-c\0x\0") && !renamed(b"sh\0-c\0x\0"));
