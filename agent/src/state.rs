@@ -3,44 +3,40 @@
 //! forgotten also finds its place on a full disk, and in memory where the disk takes nothing at all.
 
 mod fallback;
+mod keys;
+mod processes;
 mod room;
+mod stops;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
 use manifests::enrolment::Enrolled;
 use manifests::envelope::{Document, Sealed, Verified};
 use manifests::gate::{Clocks, HeldPermit};
-use manifests::key::{KeyError, PublicKey, SigningKey};
+use manifests::key::{KeyError, PublicKey};
 use manifests::permit::SealedPermit;
 use manifests::stop::Stop;
 use manifests::time::Time;
-use manifests::tree::FileList;
-use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use fallback::{Fallback, StoredStop};
+use fallback::Fallback;
+pub use keys::random_key;
 
 /// The largest file of the state directory, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// What is known of running processes.
-const PROCESSES: &str = "processes.json";
 /// A controller's word for the host's key.
 const ENROLMENT: &str = "enrolment.json";
-/// The largest such file, and the largest file list, in bytes.
-const PROCESSES_BYTES_MAX: u64 = 256 << 20;
 /// The largest document by which a host resumes, in bytes: evidence in its envelope.
 const RESUMING_BYTES_MAX: u64 = 8 << 20;
-/// The most stops kept.
-const STOPS_MAX: usize = 100_000;
 
 /// An opened and locked state directory.
 #[derive(Debug)]
@@ -275,78 +271,6 @@ impl StateDirectory {
         self.write(name, &bytes)
     }
 
-    /// The host's key; none before enrolment.
-    ///
-    /// # Errors
-    /// [`StateError::Damaged`], [`StateError::Io`].
-    pub fn host_key(&self) -> Result<Option<SigningKey>, StateError> {
-        self.key("host.key")
-    }
-
-    fn key(&self, name: &str) -> Result<Option<SigningKey>, StateError> {
-        let Some(bytes) = self.read(name)? else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes).map_err(|_| self.damaged(name, "not a PEM file"))?;
-        SigningKey::from_pkcs8_pem(text).map(Some).map_err(|error| self.damaged(name, &error.to_string()))
-    }
-
-    /// The key of an enrolment that was begun and not answered.
-    ///
-    /// # Errors
-    /// As [`StateDirectory::host_key`].
-    pub fn enrolling_key(&self) -> Result<Option<SigningKey>, StateError> {
-        self.key("enrolling.key")
-    }
-
-    /// Makes the key of a new enrolment and stores it beside the host's key.
-    ///
-    /// # Errors
-    /// [`StateError::Key`], [`StateError::Io`].
-    pub fn make_enrolling_key(&self) -> Result<SigningKey, StateError> {
-        let key = SigningKey::generate().map_err(StateError::Key)?;
-        self.write("enrolling.key", key.to_pkcs8_v1_pem().as_bytes())?;
-        Ok(key)
-    }
-
-    /// The enrolment was accepted: its key is the host's from now on.
-    ///
-    /// What was permitted and acknowledged with the key before does not count for it: the permit goes, and every
-    /// stop on disk is acknowledged again. First of all that, so that a crash in between leaves no such thing
-    /// behind.
-    ///
-    /// # Errors
-    /// [`StateError::Open`], [`StateError::Io`].
-    pub fn adopt_enrolling_key(&self) -> Result<(), StateError> {
-        durable::remove(&self.path.join("permit.json")).map_err(StateError::Io)?;
-        self.fallback().forget_permit()?;
-        durable::remove(&self.path.join(ENROLMENT)).map_err(StateError::Io)?;
-        for kept in self.stops()?.stops.iter().filter(|kept| kept.acknowledged) {
-            self.store_stop(&kept.stop, &kept.key, false)?;
-        }
-        let open = |source| StateError::Open { path: self.path.clone(), source };
-        std::fs::rename(self.path.join("enrolling.key"), self.path.join("host.key")).map_err(open)?;
-        durable::sync_directory(&self.path).map_err(open)
-    }
-
-    /// The key under which sensitive values leave the host as digests; none before its first use.
-    ///
-    /// # Errors
-    /// [`StateError::Damaged`], [`StateError::Io`].
-    pub fn sealing_key(&self) -> Result<Option<[u8; 32]>, StateError> {
-        let name = "sealing.key";
-        let damaged = |_| self.damaged(name, "it does not have 32 bytes");
-        self.read(name)?.map(|bytes| bytes.try_into().map_err(damaged)).transpose()
-    }
-
-    /// Makes that key, in place of one that is not there or damaged, and stores it.
-    ///
-    /// # Errors
-    /// [`StateError::Random`], [`StateError::Io`].
-    pub fn make_sealing_key(&self) -> Result<[u8; 32], StateError> {
-        let key = random_key()?;
-        self.write("sealing.key", &key)?;
-        Ok(key)
-    }
-
     /// What documents may have said; zeros before the first.
     ///
     /// # Errors
@@ -408,53 +332,6 @@ impl StateDirectory {
             // Best effort: the error is told in any case.
             let _ = room::replace_in_memory(&self.resuming, document);
         })
-    }
-
-    /// What was known of running processes; none if nothing was kept. See [`crate::collect::Collector::recall`].
-    ///
-    /// # Errors
-    /// [`StateError::Io`].
-    pub fn processes(&self) -> Result<Option<Vec<u8>>, StateError> {
-        read_if_there(&self.path.join(PROCESSES), PROCESSES_BYTES_MAX)
-    }
-
-    /// A file list that [`StateDirectory::processes`] names.
-    ///
-    /// # Errors
-    /// [`StateError::Io`].
-    pub fn loaded_list(&self, digest: &Digest) -> Result<Vec<u8>, StateError> {
-        durable::read_limited(&self.loaded_path(digest), PROCESSES_BYTES_MAX).map_err(StateError::Io)
-    }
-
-    fn loaded_path(&self, digest: &Digest) -> PathBuf {
-        self.path.join("loaded").join(digest.hex())
-    }
-
-    /// Keeps what is known of running processes, and the file lists that it names; others go. A list that
-    /// was there when this agent started is written anew, for it may be damaged.
-    ///
-    /// # Errors
-    /// [`StateError::Io`]; what was kept before still is.
-    pub fn store_processes(&self, json: &[u8], lists: &BTreeMap<Digest, Arc<FileList>>) -> Result<(), StateError> {
-        durable::create_directory(&self.path.join("loaded")).map_err(StateError::Io)?;
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        for (digest, list) in lists {
-            let path = self.loaded_path(digest);
-            if !written.contains(digest) || !path.exists() {
-                durable::replace(&path, &list.to_bytes(), durable::PRIVATE).map_err(StateError::Io)?;
-                written.insert(*digest);
-            }
-        }
-        written.retain(|digest| lists.contains_key(digest));
-        self.write(PROCESSES, json)?;
-        // Room is all that is lost if this fails, and the next change tries again.
-        for entry in std::fs::read_dir(self.path.join("loaded")).into_iter().flatten().flatten() {
-            let is_used = |name: &str| lists.keys().any(|digest| digest.hex() == name);
-            if !entry.file_name().to_str().is_some_and(is_used) {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-        Ok(())
     }
 
     /// It was answered.
@@ -532,85 +409,6 @@ impl StateDirectory {
         }
         kept.and(fallback.save_notes())
     }
-
-    /// All stops kept, by number.
-    ///
-    /// # Errors
-    /// [`StateError::Io`].
-    pub fn stops(&self) -> Result<KeptStops, StateError> {
-        let mut kept = self.stops_in_files()?;
-        for (stored, on_disk) in self.fallback().kept_stops() {
-            match stored.clone().verified(on_disk) {
-                Ok(stop) if kept.stops.iter().any(|other| other.stop.digest() == stop.stop.digest()) => {}
-                Ok(stop) => kept.stops.push(stop),
-                Err(error) => kept.damaged.push(self.damaged("room", &error.to_string())),
-            }
-        }
-        kept.stops.sort_by_key(|kept| kept.stop.number);
-        Ok(kept)
-    }
-
-    fn stops_in_files(&self) -> Result<KeptStops, StateError> {
-        let directory = self.path.join("stops");
-        let mut kept = KeptStops::default();
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(kept),
-            Err(source) => return Err(StateError::Open { path: directory, source }),
-        };
-        for entry in entries {
-            let entry = entry.map_err(|source| StateError::Open { path: directory.clone(), source })?;
-            let file = entry.file_name();
-            let Some(file) = file.to_str().filter(|name| name.ends_with(".json")) else { continue };
-            let name = format!("stops/{file}");
-            if kept.stops.len() >= STOPS_MAX {
-                // A stop that is not read would not stop.
-                kept.damaged.push(self.damaged(&name, "there are more stops than an agent keeps"));
-                break;
-            }
-            let read = self.read_json::<StoredStop>(&name).and_then(|stored| {
-                let stored = stored.ok_or_else(|| self.damaged(&name, "it is gone"))?;
-                stored.verified(true).map_err(|error| self.damaged(&name, &error.to_string()))
-            });
-            match read {
-                Ok(stop) => kept.stops.push(stop),
-                Err(error @ StateError::Damaged { .. }) => kept.damaged.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(kept)
-    }
-
-    /// Stores a stop.
-    ///
-    /// # Errors
-    /// [`StateError::NotOnDisk`]: it may be in the runtime directory, and may not be acknowledged.
-    pub fn store_stop(&self, stop: &Verified<Stop>, key: &PublicKey, acknowledged: bool) -> Result<(), StateError> {
-        let stored = StoredStop { key: key.clone(), stop: stop.sealed().clone(), acknowledged };
-        let written = self.write_stop(&stored);
-        let mut fallback = self.fallback();
-        match written {
-            Ok(()) => fallback.has_file(&stored),
-            Err(_) => fallback.save_stop(stored),
-        }
-    }
-
-    fn write_stop(&self, stored: &StoredStop) -> Result<(), StateError> {
-        durable::create_directory(&self.path.join("stops")).map_err(StateError::Io)?;
-        let (number, digest) = stored.reference()?;
-        // The digest keeps apart two stops that claim one number.
-        self.write_json(&format!("stops/{number:010}-{}.json", &digest.hex()[..16]), stored)
-    }
-}
-
-/// 32 random bytes.
-///
-/// # Errors
-/// [`StateError::Random`].
-pub fn random_key() -> Result<[u8; 32], StateError> {
-    let mut key = [0; 32];
-    SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
-    Ok(key)
 }
 
 fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>, StateError> {
@@ -667,67 +465,6 @@ mod tests {
         assert!(matches!(state.permits(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.host_key(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.sealing_key(), Err(StateError::Damaged { .. })));
-    }
-
-    #[test]
-    fn a_kept_file_list_that_is_damaged_is_written_anew_under_its_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut list = FileList::new();
-        list.insert_file(b"lib/module", Digest::of(b"one"));
-        let (digest, list) = (list.digest(), Arc::new(list));
-        let lists = BTreeMap::from([(digest, Arc::clone(&list))]);
-        let path = directory.path().join("loaded").join(digest.hex());
-        for damage in [None, Some("damaged"), Some("")] {
-            let state = open(directory.path()).unwrap();
-            if let Some(damage) = damage {
-                std::fs::write(&path, damage).unwrap();
-            }
-            state.store_processes(b"{}", &lists).unwrap();
-            assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
-            // Not again and again: a list may be large, and processes come and go.
-            let before = std::fs::metadata(&path).unwrap();
-            state.store_processes(b"{ }", &lists).unwrap();
-            use std::os::unix::fs::MetadataExt;
-            assert_eq!(std::fs::metadata(&path).unwrap().ino(), before.ino());
-            std::fs::remove_file(&path).unwrap();
-            state.store_processes(b"{}", &lists).unwrap();
-            assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
-        }
-        // What is no longer named goes, and comes back whole.
-        let state = open(directory.path()).unwrap();
-        state.store_processes(b"{}", &BTreeMap::new()).unwrap();
-        assert!(!path.exists());
-        state.store_processes(b"{}", &lists).unwrap();
-        assert_eq!(state.loaded_list(&digest).unwrap(), list.to_bytes());
-    }
-
-    #[test]
-    fn a_new_key_has_no_permit_and_has_acknowledged_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = open(directory.path()).unwrap();
-        state.take_room(Sent::default()).unwrap();
-        let controller = SigningKey::generate().unwrap();
-        let stop = Stop {
-            product: "p".parse().unwrap(),
-            number: 1,
-            previous: None,
-            scope: manifests::stop::Scope::All,
-            reason: "drill".to_owned(),
-            operator: "duty".to_owned(),
-            time: Time::MIN,
-        };
-        let stop = Sealed::seal(&stop, &controller).unwrap().verify([controller.public()]).unwrap();
-        state.store_stop(&stop, controller.public(), true).unwrap();
-        state.write("permit.json", b"{}").unwrap();
-        state.store_sequence(7).unwrap();
-        state.fallback().notes.permit = 3;
-        state.fallback().save_notes().unwrap();
-        let key = state.make_enrolling_key().unwrap();
-        state.adopt_enrolling_key().unwrap();
-        assert_eq!(state.host_key().unwrap().unwrap().public(), key.public());
-        assert!(state.permits().unwrap().is_empty());
-        let kept = state.stops().unwrap().stops;
-        assert_eq!(kept.iter().map(|kept| kept.acknowledged).collect::<Vec<_>>(), [false], "it still stops");
     }
 
     #[test]

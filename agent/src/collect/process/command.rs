@@ -4,10 +4,15 @@
 //! process itself would resolve it and compared with the files of a tree. Nothing is ever executed or
 //! imported to find out.
 
+mod grammar;
+mod python;
+mod shell;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::java;
+use grammar::{Grammar, NODE, NODE_VALUED, PERL, PLAIN, PYTHON, RUBY, SHELL, family};
 
 /// The most files, modules and directories taken from one command line.
 const TOLD_MAX: usize = 256;
@@ -65,157 +70,6 @@ impl Told {
     }
 }
 
-/// How a family of interpreters reads its command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Grammar {
-    /// Letters of short options that take a value, attached or as the next argument.
-    valued: &'static [u8],
-    /// Long options that take the next argument as their value.
-    long_valued: &'static [&'static str],
-    /// Letters whose value is a file that is executed.
-    file: &'static [u8],
-    /// Letters whose value is program text: no script follows.
-    text: &'static [u8],
-    /// Letters whose value is a directory in which code is looked for.
-    search: &'static [u8],
-    /// Letters behind which the rest of the argument is a value; the next argument never is.
-    attached: &'static [u8],
-    /// Beginnings of long options that take no value, where others may: behind one of these the next argument
-    /// is its value or the script. Nothing where no other takes one.
-    long_flags: Option<&'static [&'static str]>,
-    /// Whether short options may stand together, as in `-uBE`.
-    joins: bool,
-    /// Whether the first argument that is no option is a script.
-    has_script: bool,
-}
-
-const PLAIN: Grammar = Grammar {
-    valued: b"",
-    long_valued: &[],
-    file: b"",
-    text: b"",
-    search: b"",
-    attached: b"",
-    long_flags: Some(&[]),
-    joins: true,
-    has_script: true,
-};
-
-const SHELL: Grammar =
-    Grammar { valued: b"oO", long_valued: &["--rcfile", "--init-file"], text: b"c", long_flags: None, ..PLAIN };
-const PYTHON: Grammar =
-    Grammar { valued: b"WXQm", long_valued: &["--check-hash-based-pycs"], text: b"c", long_flags: None, ..PLAIN };
-const PERL: Grammar = Grammar { text: b"eE", search: b"I", attached: b"MmixDCFV:", long_flags: None, ..PLAIN };
-const RUBY: Grammar = Grammar {
-    valued: b"rCE",
-    text: b"e",
-    search: b"I",
-    attached: b"FKxTWi",
-    long_flags: Some(&["--yjit", "--jit", "--rjit", "--verbose", "--debug"]),
-    ..PLAIN
-};
-/// Beginnings of options of Node.js without a value, by `node --help`.
-const NODE_FLAGS: &[&str] = &[
-    "--no-",
-    "--trace-",
-    "--enable-",
-    "--harmony",
-    "--inspect-brk",
-    "--inspect-wait",
-    "--inspect",
-    "--watch",
-    "--preserve-symlinks",
-    "--expose-gc",
-    "--expose_gc",
-    "--throw-deprecation",
-    "--pending-deprecation",
-    "--abort-on-uncaught-exception",
-    "--use-openssl-ca",
-    "--use-bundled-ca",
-    "--use-system-ca",
-    "--experimental-vm-modules",
-    "--experimental-strip-types",
-    "--verify-base-objects",
-    "--frozen-intrinsics",
-    "--interpreted-frames-native-stack",
-    "--jitless",
-    "--prof",
-];
-/// Options that begin like one without a value, and take one.
-const NODE_VALUED: &[&str] =
-    &["--inspect-port", "--watch-path", "--trace-event", "--trace-require-module", "--watch-kill-signal"];
-const NODE: Grammar = Grammar {
-    valued: b"C",
-    long_valued: &["--conditions", "--loader", "--experimental-loader", "--title", "--stack-trace-limit"],
-    file: b"r",
-    text: b"ep",
-    long_flags: Some(NODE_FLAGS),
-    joins: false,
-    ..PLAIN
-};
-const PHP: Grammar = Grammar { valued: b"cdzSt", file: b"f", text: b"rBRE", ..PLAIN };
-const LUA: Grammar = Grammar { valued: b"lW", text: b"e", ..PLAIN };
-const EXPECT: Grammar = Grammar { file: b"fb", text: b"c", ..PLAIN };
-const AWK: Grammar = Grammar { valued: b"vFlW", file: b"fEi", has_script: false, ..PLAIN };
-const SED: Grammar = Grammar { valued: b"lE", file: b"f", text: b"e", has_script: false, ..PLAIN };
-const R: Grammar = Grammar {
-    file: b"f",
-    text: b"e",
-    long_flags: Some(&["--no-", "--vanilla", "--slave", "--quiet", "--silent", "--verbose", "--save", "--restore"]),
-    ..PLAIN
-};
-const GUILE: Grammar = Grammar { valued: b"x", file: b"sl", text: b"c", search: b"LC", ..PLAIN };
-
-/// Names of interpreters without the version behind them, and how they read their command line.
-const FAMILIES: &[(&str, Grammar)] = &[
-    ("sh", SHELL),
-    ("bash", SHELL),
-    ("rbash", SHELL),
-    ("dash", SHELL),
-    ("ash", SHELL),
-    ("ksh", SHELL),
-    ("ksh93", SHELL),
-    ("mksh", SHELL),
-    ("zsh", SHELL),
-    ("yash", SHELL),
-    ("fish", SHELL),
-    ("csh", SHELL),
-    ("tcsh", SHELL),
-    ("python", PYTHON),
-    ("pypy", PYTHON),
-    ("perl", PERL),
-    ("ruby", RUBY),
-    ("jruby", RUBY),
-    ("node", NODE),
-    ("nodejs", NODE),
-    ("deno", PLAIN),
-    ("bun", PLAIN),
-    ("php", PHP),
-    ("php-cgi", PHP),
-    ("lua", LUA),
-    ("luajit", LUA),
-    ("tclsh", PLAIN),
-    ("wish", PLAIN),
-    ("expect", EXPECT),
-    ("awk", AWK),
-    ("gawk", AWK),
-    ("mawk", AWK),
-    ("nawk", AWK),
-    ("sed", SED),
-    ("R", R),
-    ("Rscript", R),
-    ("guile", GUILE),
-    ("mono", PLAIN),
-    ("dotnet", PLAIN),
-    ("escript", PLAIN),
-    ("groovy", PLAIN),
-    ("julia", PLAIN),
-    ("ocaml", PLAIN),
-    ("swipl", PLAIN),
-    ("gforth", PLAIN),
-    ("pwsh", PLAIN),
-];
-
 /// Whether a file of this name is an interpreter: of what it executes its name says nothing.
 pub(crate) fn is_interpreter(name: &[u8]) -> bool {
     family(name).is_some() || is_java(name) || is_loader(name) || name == b"busybox"
@@ -272,10 +126,10 @@ fn by_name(name: &[u8], arguments: &[&[u8]]) -> Option<Told> {
         told.endings = &[".js", ".json", ".node", ".cjs", ".mjs"];
     }
     if grammar == SHELL {
-        sourced(arguments, &mut told);
+        shell::sourced(arguments, &mut told);
     }
     if grammar == PYTHON {
-        module(arguments, &mut told);
+        python::module(arguments, &mut told);
     }
     if matches!(known, "dotnet" | "deno" | "bun") {
         // `dotnet exec app.dll`, `deno run app.ts`: the script stands behind the word.
@@ -284,13 +138,6 @@ fn by_name(name: &[u8], arguments: &[&[u8]]) -> Option<Told> {
         }
     }
     Some(told)
-}
-
-fn family(name: &[u8]) -> Option<(&'static str, Grammar)> {
-    let known = |name: &[u8]| FAMILIES.iter().find(|(family, _)| family.as_bytes() == name).copied();
-    // python3.11, perl5.36.0, php8.2, lua5.4
-    let end = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(0, |at| at + 1);
-    known(name).or_else(|| known(name.get(..end)?))
 }
 
 pub(super) fn is_java(name: &[u8]) -> bool {
@@ -438,154 +285,6 @@ pub(crate) fn told_by(exe: &[u8], variable: impl Fn(&str) -> Vec<u8>) -> Told {
         }
     }
     told
-}
-
-/// `python -m module`.
-fn module(arguments: &[&[u8]], told: &mut Told) {
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let Some(letters) = argument.strip_prefix(b"-").filter(|letters| !letters.starts_with(b"-")) else { return };
-        for (at, letter) in letters.iter().enumerate() {
-            match letter {
-                b'm' => {
-                    let attached = letters.get(at + 1..).filter(|name| !name.is_empty());
-                    let name = attached.or_else(|| rest.next().copied()).unwrap_or_default();
-                    told.modules.push(OsString::from_vec(name.to_vec()));
-                    if RUNNERS.iter().any(|runner| runner.as_bytes() == name) {
-                        run_by_module(rest.as_slice(), told);
-                    }
-                    return;
-                }
-                b'c' => {
-                    let attached = letters.get(at + 1..).filter(|text| !text.is_empty());
-                    imported(attached.or_else(|| rest.next().copied()).unwrap_or_default(), told);
-                    return;
-                }
-                b'W' | b'X' | b'Q' => {
-                    if at + 1 == letters.len() {
-                        rest.next();
-                    }
-                    break;
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Modules of Python that execute a script among their arguments.
-const RUNNERS: [&str; 12] = [
-    "cProfile",
-    "profile",
-    "trace",
-    "pdb",
-    "runpy",
-    "coverage",
-    "debugpy",
-    "viztracer",
-    "scalene",
-    "kernprof",
-    "memory_profiler",
-    "pyinstrument",
-];
-
-/// The script behind such a module and its options, of which any may take a value.
-fn run_by_module(arguments: &[&[u8]], told: &mut Told) {
-    for argument in arguments.iter().filter(|argument| !argument.starts_with(b"-")).take(BEHIND_MAX) {
-        told.file(argument);
-        if argument.ends_with(b".py") {
-            return;
-        }
-    }
-}
-
-/// Modules that the text of `python -c` imports at the beginning of a statement.
-fn imported(text: &[u8], told: &mut Told) {
-    for statement in text.split(|byte| matches!(byte, b'\n' | b';' | b':')) {
-        let mut words = statement.split(|byte| matches!(byte, b' ' | b'\t' | b',')).filter(|word| !word.is_empty());
-        let modules: Vec<&[u8]> = match words.next() {
-            Some(b"import") => words.collect(),
-            Some(b"from") => words.take(1).collect(),
-            _ => continue,
-        };
-        let room = TOLD_MAX.saturating_sub(told.modules.len());
-        told.modules.extend(modules.into_iter().take(room).map(|name| OsString::from_vec(name.to_vec())));
-    }
-}
-
-/// Files that the text of `sh -c` reads into the shell itself (`.` and `source`), and the file that it
-/// executes where it is a single command. What it starts besides is a process of its own.
-fn sourced(arguments: &[&[u8]], told: &mut Told) {
-    let is_command = |argument: &&[u8]| argument.starts_with(b"-") && !argument.starts_with(b"--");
-    let mut rest = arguments.iter();
-    let mut text = None;
-    while let Some(argument) = rest.next() {
-        if !is_command(argument) {
-            return;
-        }
-        if argument.contains(&b'c') {
-            text = rest.find(|argument| !argument.starts_with(b"-") && !argument.starts_with(b"+"));
-            break;
-        }
-        if argument.ends_with(b"o") || argument.ends_with(b"O") {
-            rest.next();
-        }
-    }
-    let Some(text) = text else { return };
-    let (commands, is_single) = words(text);
-    for command in commands {
-        let mut words = command.iter().skip_while(|word| is_assignment(word) || word.as_slice() == b"exec");
-        match words.next().map(Vec::as_slice) {
-            Some(b"." | b"source") => words.next().into_iter().for_each(|file| told.file(file)),
-            Some(word) if is_single => {
-                let rest: Vec<&[u8]> = words.map(Vec::as_slice).collect();
-                told.file(word);
-                if let Some(more) = by_name(base_name(word), &rest) {
-                    told.files.extend(more.files.into_iter().take(TOLD_MAX));
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn is_assignment(word: &[u8]) -> bool {
-    word.iter()
-        .position(|byte| *byte == b'=')
-        .is_some_and(|at| at > 0 && word.iter().take(at).all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_'))
-}
-
-/// The words of each simple command, quotes taken off, and whether there is one command alone. Nothing is
-/// expanded: a word with a `$` stays as it stands and resolves to no file.
-fn words(text: &[u8]) -> (Vec<Vec<Vec<u8>>>, bool) {
-    let mut commands = vec![Vec::new()];
-    let mut word: Option<Vec<u8>> = None;
-    let mut quote = None;
-    let mut is_single = true;
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match (quote, byte) {
-            (Some(open), close) if open == close => quote = None,
-            (Some(b'"') | None, b'\\') => word.get_or_insert_default().extend(bytes.next()),
-            (Some(_), other) => word.get_or_insert_default().push(other),
-            (None, b'\'' | b'"') => {
-                word.get_or_insert_default();
-                quote = Some(byte);
-            }
-            (None, b' ' | b'\t') => commands.last_mut().into_iter().for_each(|last| last.extend(word.take())),
-            (None, b'\n' | b';' | b'&' | b'|' | b'(' | b')' | b'{' | b'}' | b'<' | b'>' | b'`') => {
-                commands.last_mut().into_iter().for_each(|last| last.extend(word.take()));
-                is_single = false;
-                commands.push(Vec::new());
-            }
-            (None, other) => word.get_or_insert_default().push(other),
-        }
-        if commands.len() > TOLD_MAX {
-            break;
-        }
-    }
-    commands.last_mut().into_iter().for_each(|last| last.extend(word.take()));
-    (commands, is_single)
 }
 
 #[cfg(test)]

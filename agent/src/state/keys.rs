@@ -1,0 +1,136 @@
+//! The host's own keys: the one it speaks with, the next one while it enrols, and the one that seals values.
+
+use manifests::durable;
+use manifests::key::SigningKey;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::{ENROLMENT, StateDirectory, StateError};
+
+impl StateDirectory {
+    /// The host's key; none before enrolment.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn host_key(&self) -> Result<Option<SigningKey>, StateError> {
+        self.key("host.key")
+    }
+
+    fn key(&self, name: &str) -> Result<Option<SigningKey>, StateError> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let text = std::str::from_utf8(&bytes).map_err(|_| self.damaged(name, "not a PEM file"))?;
+        SigningKey::from_pkcs8_pem(text).map(Some).map_err(|error| self.damaged(name, &error.to_string()))
+    }
+
+    /// The key of an enrolment that was begun and not answered.
+    ///
+    /// # Errors
+    /// As [`StateDirectory::host_key`].
+    pub fn enrolling_key(&self) -> Result<Option<SigningKey>, StateError> {
+        self.key("enrolling.key")
+    }
+
+    /// Makes the key of a new enrolment and stores it beside the host's key.
+    ///
+    /// # Errors
+    /// [`StateError::Key`], [`StateError::Io`].
+    pub fn make_enrolling_key(&self) -> Result<SigningKey, StateError> {
+        let key = SigningKey::generate().map_err(StateError::Key)?;
+        self.write("enrolling.key", key.to_pkcs8_v1_pem().as_bytes())?;
+        Ok(key)
+    }
+
+    /// The enrolment was accepted: its key is the host's from now on.
+    ///
+    /// What was permitted and acknowledged with the key before does not count for it: the permit goes, and every
+    /// stop on disk is acknowledged again. First of all that, so that a crash in between leaves no such thing
+    /// behind.
+    ///
+    /// # Errors
+    /// [`StateError::Open`], [`StateError::Io`].
+    pub fn adopt_enrolling_key(&self) -> Result<(), StateError> {
+        durable::remove(&self.path.join("permit.json")).map_err(StateError::Io)?;
+        self.fallback().forget_permit()?;
+        durable::remove(&self.path.join(ENROLMENT)).map_err(StateError::Io)?;
+        for kept in self.stops()?.stops.iter().filter(|kept| kept.acknowledged) {
+            self.store_stop(&kept.stop, &kept.key, false)?;
+        }
+        let open = |source| StateError::Open { path: self.path.clone(), source };
+        std::fs::rename(self.path.join("enrolling.key"), self.path.join("host.key")).map_err(open)?;
+        durable::sync_directory(&self.path).map_err(open)
+    }
+
+    /// The key under which sensitive values leave the host as digests; none before its first use.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`], [`StateError::Io`].
+    pub fn sealing_key(&self) -> Result<Option<[u8; 32]>, StateError> {
+        let name = "sealing.key";
+        let damaged = |_| self.damaged(name, "it does not have 32 bytes");
+        self.read(name)?.map(|bytes| bytes.try_into().map_err(damaged)).transpose()
+    }
+
+    /// Makes that key, in place of one that is not there or damaged, and stores it.
+    ///
+    /// # Errors
+    /// [`StateError::Random`], [`StateError::Io`].
+    pub fn make_sealing_key(&self) -> Result<[u8; 32], StateError> {
+        let key = random_key()?;
+        self.write("sealing.key", &key)?;
+        Ok(key)
+    }
+}
+
+/// 32 random bytes.
+///
+/// # Errors
+/// [`StateError::Random`].
+pub fn random_key() -> Result<[u8; 32], StateError> {
+    let mut key = [0; 32];
+    SystemRandom::new().fill(&mut key).map_err(|_| StateError::Random)?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use manifests::envelope::Sealed;
+    use manifests::stop::Stop;
+    use manifests::time::Time;
+
+    use super::*;
+    use crate::state::Sent;
+
+    fn open(path: &Path) -> Result<StateDirectory, StateError> {
+        StateDirectory::open(path, &path.join("gate.sock"))
+    }
+
+    #[test]
+    fn a_new_key_has_no_permit_and_has_acknowledged_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = open(directory.path()).unwrap();
+        state.take_room(Sent::default()).unwrap();
+        let controller = SigningKey::generate().unwrap();
+        let stop = Stop {
+            product: "p".parse().unwrap(),
+            number: 1,
+            previous: None,
+            scope: manifests::stop::Scope::All,
+            reason: "drill".to_owned(),
+            operator: "duty".to_owned(),
+            time: Time::MIN,
+        };
+        let stop = Sealed::seal(&stop, &controller).unwrap().verify([controller.public()]).unwrap();
+        state.store_stop(&stop, controller.public(), true).unwrap();
+        state.write("permit.json", b"{}").unwrap();
+        state.store_sequence(7).unwrap();
+        state.fallback().notes.permit = 3;
+        state.fallback().save_notes().unwrap();
+        let key = state.make_enrolling_key().unwrap();
+        state.adopt_enrolling_key().unwrap();
+        assert_eq!(state.host_key().unwrap().unwrap().public(), key.public());
+        assert!(state.permits().unwrap().is_empty());
+        let kept = state.stops().unwrap().stops;
+        assert_eq!(kept.iter().map(|kept| kept.acknowledged).collect::<Vec<_>>(), [false], "it still stops");
+    }
+}
