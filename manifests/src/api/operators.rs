@@ -102,7 +102,7 @@ impl SetBackProof {
     }
 }
 
-/// What [`SET_BACK`] answers.
+/// What [`SET_BACK`](super::SET_BACK) answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetBackView {
     /// What was noticed; null if nothing, or an operator has looked since.
