@@ -57,6 +57,8 @@ struct Live {
     talking: Talking,
     input: ChildStdin,
     record: PathBuf,
+    /// Its first process has ended, or is about to.
+    has_forked: bool,
 }
 
 impl Live {
@@ -186,7 +188,7 @@ impl World {
         let record = self.at(&format!("seen/{}", self.started));
         let mut talking = Talking::start_now(Command::new(self.at("current/start")).arg(&record));
         let input = talking.child.stdin.take().unwrap();
-        self.live.push(Live { talking, input, record });
+        self.live.push(Live { talking, input, record, has_forked: false });
     }
 
     fn any_live(&mut self, random: &mut Random) -> Option<usize> {
@@ -211,9 +213,8 @@ impl World {
             },
             4 => match self.any_live(random) {
                 Some(at) => {
-                    let record = self.live[at].record.clone();
                     // A second fork of the same line is told as any word.
-                    if record.exists() && self.live[at].talking.child.try_wait().unwrap().is_none() {
+                    if !std::mem::replace(&mut self.live[at].has_forked, true) {
                         self.live[at].say("fork", "forked");
                     }
                     format!("fork {at}")
