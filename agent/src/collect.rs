@@ -64,7 +64,7 @@ pub use tree::Scope;
 pub use unclear::{Cause, Unclear, unclear};
 use wanted::{Wanted, concerns};
 pub use watch_set::WatchSet;
-use way::Mount;
+use way::{Mount, Mounts};
 
 /// What one pass may take. Beyond it things are `unknown`, never left out.
 #[derive(Clone, Copy, Debug)]
@@ -176,16 +176,19 @@ impl Collector {
         });
         let images = images.collect();
         let (mounts, offsets) = self.history.surroundings();
+        let whole = |ns: i128| i64::try_from(ns).unwrap_or(i64::MAX);
+        let (gone, gone_lost) = mounts.gone();
         let mounts = mounts.known().map(|(mount, since_ns)| {
             let (id, device, root, point) = mount.parts();
-            (id, device, Name(root.to_vec()), Name::of(point), i64::try_from(since_ns).unwrap_or(i64::MAX))
+            (id, device, Name(root.to_vec()), Name::of(point), whole(since_ns))
         });
-        let whole = |ns: i128| i64::try_from(ns).unwrap_or(i64::MAX);
         let remembered = Remembered {
             version: VERSION,
             boot_id: boot_id.to_owned(),
             images,
             mounts: mounts.collect(),
+            gone: gone.map(|(point, gone_ns)| (Name::of(point), whole(gone_ns))).collect(),
+            gone_lost: whole(gone_lost),
             offsets: offsets.into_iter().map(|(at, offset)| (whole(at), whole(offset))).collect(),
         };
         let named = remembered.lists();
@@ -229,6 +232,8 @@ impl Collector {
             (Mount::from_parts(id, device, root.0, point.path()), i128::from(since_ns))
         });
         let offsets = remembered.offsets.into_iter().map(|(at, offset)| (i128::from(at), i128::from(offset)));
+        let gone = remembered.gone.into_iter().map(|(point, gone_ns)| (point.path(), i128::from(gone_ns)));
+        let mounts = Mounts::recalled(mounts, gone, i128::from(remembered.gone_lost));
         self.history.recall_surroundings(mounts, offsets.collect());
         Ok(())
     }

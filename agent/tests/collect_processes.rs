@@ -332,8 +332,13 @@ fn a_java_program_counts_by_its_archives_and_classes() {
     fs::write(lib.join("jvm.args"), format!("-Xmx64m -cp \"{}\"\nMain\n", jar.display())).unwrap();
     let all = format!("{}/*", lib.display());
     let option = format!("-cp {}", lib.display());
-    let kinds: [(&[&str], &str, &str, &str); 5] = [
+    // Outside of the tree, whose files stay as they are.
+    let options = beside(&host, "options").join("options.args");
+    fs::write(&options, format!("-Xmx64m -cp \"{}\"\n", jar.display())).unwrap();
+    let file = format!("@{}", options.display());
+    let kinds: [(&[&str], &str, &str, &str); 6] = [
         (&["@lib/jvm.args"], "A", "", ""),
+        (&["Main"], "JDK_JAVA_OPTIONS", &file, ""),
         (&["-Djava.class.path=lib", "Main"], "A", "", ""),
         (&["Main"], "CLASSPATH", &all, ""),
         (&["Main"], "JDK_JAVA_OPTIONS", &option, ""),
@@ -346,6 +351,14 @@ fn a_java_program_counts_by_its_archives_and_classes() {
         assert_counts(&host, &host.plain(), &format!("{arguments:?} {name}={value} {directory}"));
         running.end();
     }
+    // What it was told stood in a file that is gone: that may have been the program.
+    let launcher = make(&host.root.join("bin/launcher"), "#!/usr/bin/java --source 17\n");
+    let baseline = host.baseline(&host.root, "{ exe = \"bin/launcher\" }", "");
+    assert!(launcher.exists());
+    let running = Talking::start(Command::new("/usr/bin/java").args([&*file, "Main"]).current_dir("/"));
+    fs::remove_file(&options).unwrap();
+    assert_eq!(look(&mut new(), &baseline).loaded, Loaded::Unknown);
+    running.end();
 }
 
 /// What is told to an interpreter besides a script of the tree, with `ROOT` for the tree's.
@@ -943,11 +956,18 @@ fn a_library_is_shadowed_by_a_link_of_its_name_on_the_library_path() {
     let host = Host::new();
     let Some((ours, other)) = libraries(&host) else { return };
     let link = other.with_file_name("libprint.so");
-    let load = format!("import ctypes\nctypes.CDLL('libprint.so')\n{PYTHON_WAITS}");
+    // It overwrites its environment once it is told to, as whoever gives itself a title does.
+    let load = "import ctypes, sys\nctypes.CDLL('libprint.so')\nprint('ready', flush=True)\nsys.stdin.readline()\n\
+                at = [int(field) for field in open('/proc/self/stat').read().rsplit(')', 1)[1].split()[-3:-1]]\n\
+                ctypes.memset(at[0], 0, at[1] - at[0])\nprint('titled', flush=True)\nsys.stdin.read()\n";
     let mut command = Command::new(host.exe());
-    command.args(["-c", &load]).env("LD_LIBRARY_PATH", other.parent().unwrap());
-    let running = Talking::start(&mut command);
-    assert_eq!(look(&mut new(), &host.plain()).loaded, older(link.to_str().unwrap()));
+    command.args(["-c", load]).env("LD_LIBRARY_PATH", other.parent().unwrap());
+    let mut running = Talking::start(&mut command);
+    let mut collector = new();
+    assert_eq!(look(&mut collector, &host.plain()).loaded, older(link.to_str().unwrap()));
+    std::io::Write::write_all(running.child.stdin.as_mut().unwrap(), b"go\n").unwrap();
+    running.hear("titled");
+    assert_eq!(look(&mut collector, &host.plain()).loaded, older(link.to_str().unwrap()), "it has another title");
     running.end();
     fs::copy(&ours, &other).unwrap();
     let running = Talking::start(&mut command);

@@ -4,7 +4,8 @@
 //! every live process has read is what the disk has. Its twin: once everything is right and the program is
 //! started again, a look says so, always.
 //!
-//! `COLLECT_PROPERTY_SECONDS` says for how long sequences are tried (default: 15), `COLLECT_PROPERTY_SEED`
+//! Every run tries the same sequences, so that a change is judged by itself alone. `COLLECT_PROPERTY_SECONDS` says
+//! for how long (default: 15), `COLLECT_PROPERTY_FROM=$RANDOM` begins with others, and `COLLECT_PROPERTY_SEED`
 //! names one sequence to be tried alone.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
@@ -408,8 +409,7 @@ fn what_is_said_to_be_current_is_what_every_process_has_read() {
         return;
     }
     let until = Instant::now() + Duration::from_secs(number("COLLECT_PROPERTY_SECONDS").unwrap_or(15));
-    let first = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    let first = u64::try_from(first % 1_000_000_000_000).unwrap();
+    let first = number("COLLECT_PROPERTY_FROM").unwrap_or(1);
     let (mut sequences, mut current) = (0, 0);
     for seed in first.. {
         current += try_one(seed);

@@ -107,6 +107,8 @@ struct LoadedTree {
     list: Arc<FileList>,
     /// Ways to exclude under which it was looked at.
     scopes: Vec<Scope>,
+    /// Boot clock of the newest look under each, of an image that may have begun anew unseen.
+    looked: Vec<(Scope, i128)>,
     /// Files and directories of which it is not known what was read.
     uncertain: BTreeMap<Vec<u8>, OlderWhy>,
     /// Files that it holds.
@@ -230,7 +232,7 @@ impl History {
         for pattern in patterns {
             let is_new = !loaded.patterns.contains_key(pattern);
             let named = |path: &Path| names(pattern, path);
-            let dates = &self.later(dates, &loaded, pattern);
+            let dates = &self.later(dates, loaded.looked.get(pattern).copied());
             if is_new || dates.may_begin_anew() {
                 let gone = self.may_have_gone(dates, pattern, now.iter().any(|file| file.path == pattern));
                 let gone = gone.or(loaded.patterns.get(pattern).copied().flatten());
@@ -289,14 +291,21 @@ impl History {
             None => LoadedTree {
                 list: Arc::clone(list),
                 scopes: vec![(*scope).clone()],
+                looked: Vec::new(),
                 uncertain: self.uncertain(dates, now, |_| true),
                 held: BTreeMap::new(),
             },
         };
         if dates.may_begin_anew() {
-            let changed = self.uncertain(&self.later(dates, &all, root), now, |_| true);
+            // What another scope left out was not looked at under it.
+            let looked = loaded.looked.iter().position(|(looked, _)| looked == *scope);
+            let looked = looked.map(|at| loaded.looked.remove(at).1);
+            let changed = self.uncertain(&self.later(dates, looked), now, |_| true);
             loaded.uncertain.extend(changed);
-            all.looked.insert((*root).to_owned(), self.began_ns);
+            loaded.looked.push(((*scope).clone(), self.began_ns));
+            if loaded.looked.len() > SCOPES_MAX {
+                loaded.looked.remove(0);
+            }
         }
         let mut older = BTreeMap::new();
         for (path, HeldFile { file, is_settled }) in held {
@@ -562,8 +571,8 @@ impl History {
 
     /// The dates by which a pattern or a tree is looked at again: of an image that may have begun anew unseen,
     /// as if it had begun at the look before. What is found is kept.
-    fn later<'a>(&self, dates: &Dates<'a>, loaded: &Loaded, path: &Path) -> Dates<'a> {
-        let looked = loaded.looked.get(path).copied().filter(|_| dates.may_begin_anew());
+    fn later<'a>(&self, dates: &Dates<'a>, looked: Option<i128>) -> Dates<'a> {
+        let looked = looked.filter(|_| dates.may_begin_anew());
         let since_ns = looked.unwrap_or(dates.since_ns).max(dates.since_ns);
         let wall_ns = if since_ns == dates.since_ns { dates.wall_ns } else { self.offsets.wall(since_ns) };
         Dates { since_ns, wall_ns, devices: dates.devices.clone(), ..*dates }
@@ -604,12 +613,8 @@ impl History {
     }
 
     /// Takes up what was kept of mounts and clocks.
-    pub(crate) fn recall_surroundings(
-        &mut self,
-        mounts: impl IntoIterator<Item = (crate::collect::way::Mount, i128)>,
-        offsets: Vec<(i128, i128)>,
-    ) {
-        self.mounts.recall(mounts);
+    pub(crate) fn recall_surroundings(&mut self, mounts: Mounts, offsets: Vec<(i128, i128)>) {
+        self.mounts = mounts;
         self.offsets.recall(offsets);
     }
 
@@ -680,6 +685,7 @@ impl Loaded {
             let loaded = LoadedTree {
                 list,
                 scopes: tree.scopes.into_iter().filter_map(scope).collect(),
+                looked: Vec::new(),
                 uncertain: tree.uncertain.into_iter().map(|(name, why)| (name.0, why)).collect(),
                 held: tree.held.into_iter().map(held).collect(),
             };

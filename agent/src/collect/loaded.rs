@@ -220,14 +220,14 @@ impl Looking<'_, '_> {
                 {
                     self.loaded.older(self.disk.prefix.shown(&path), OlderWhy::Shadowed);
                 }
-                let first = image.members.first();
-                let directories = first.map(|first| process::library_path(first, kept.probe)).unwrap_or_default();
-                let mapped = image.maps().filter(|_| !directories.is_empty());
-                for path in
-                    mapped.map(|mapped| process::called(&directories, mapped, shadows, kept.index)).unwrap_or_default()
-                {
-                    self.loaded.older(self.disk.prefix.shown(&path), OlderWhy::Shadowed);
+                if let (Some(seen), Some(mapped)) = (image.inspected(), image.maps()) {
+                    for path in process::called(&seen.libraries, mapped, shadows, kept.index) {
+                        self.loaded.older(self.disk.prefix.shown(&path), OlderWhy::Shadowed);
+                    }
                 }
+            }
+            if let Some(why) = image.inspected().and_then(process::Inspected::libraries_unread) {
+                self.not_seen(why);
             }
             trees.extend(kept.history.loaded_tree(&dates, &self.tree.written, &self.tree.scope));
         }

@@ -23,7 +23,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use rustix::io::Errno;
 
 pub(crate) use held::{HeldFile, Outside, Target, digest, holding};
-pub(crate) use image::{Executed, Identity, Key, interpreters, library_path};
+pub(crate) use image::{Executed, Identity, Inspected, Key, interpreters};
 pub(crate) use owner::{Executable, Owner, Spec, Tie};
 pub(crate) use probe::Probe;
 pub(crate) use shadow::{Names, Shadows, called, shadowed};

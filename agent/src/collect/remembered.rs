@@ -29,6 +29,12 @@ pub(crate) struct Remembered {
     pub(crate) images: Vec<KnownImage>,
     /// Mounts: id, device, root, point, and boot clock since when they are known.
     pub(crate) mounts: Vec<(u32, u64, Name, Name, i64)>,
+    /// Where something was mounted that has gone, and boot clock by which it had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gone: Vec<(Name, i64)>,
+    /// Boot clock by which others had gone of which the place is not known any more.
+    #[serde(default)]
+    pub(crate) gone_lost: i64,
     /// Boot clock and wall clock minus boot clock, at each step of the wall clock.
     pub(crate) offsets: Vec<(i64, i64)>,
 }

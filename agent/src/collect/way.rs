@@ -16,8 +16,8 @@ use crate::collect::read;
 
 /// Symbolic links followed on one way, as the kernel bounds them.
 const LINKS_MAX: usize = 40;
-/// The most places remembered at which something was mounted.
-const GONE_MAX: usize = 1024;
+/// The most places remembered at which something was mounted: beyond it nothing is known of the time before.
+const GONE_MAX: usize = 4096;
 /// The most that is read of the table of file systems to mount at boot.
 const FSTAB_BYTES_MAX: usize = 1 << 20;
 
@@ -117,8 +117,10 @@ pub(crate) struct Mount {
 #[derive(Debug, Default)]
 pub(crate) struct Mounts {
     known: BTreeMap<Mount, i128>,
-    /// Where something was mounted that is not there any more, and boot clock by which it had gone.
-    gone: Vec<(PathBuf, i128)>,
+    /// Where something was mounted that is not there any more, and boot clock by which the last of it had gone.
+    gone: BTreeMap<PathBuf, i128>,
+    /// Of mounts that had gone by then not every place is known.
+    lost_ns: i128,
     at_boot: Vec<PathBuf>,
 }
 
@@ -131,8 +133,12 @@ impl Mounts {
             mounts.map(|mount| (mount.clone(), self.known.get(&mount).copied().unwrap_or(now_ns))).collect();
         let gone = self.known.keys().filter(|mount| !now.contains_key(*mount)).map(|mount| mount.point.clone());
         self.gone.extend(gone.map(|point| (point, now_ns)));
-        let beyond = self.gone.len().saturating_sub(GONE_MAX);
-        self.gone.drain(..beyond);
+        while self.gone.len() > GONE_MAX {
+            let Some(oldest) = self.gone.iter().min_by_key(|(_, gone_ns)| **gone_ns) else { break };
+            let (point, gone_ns) = (oldest.0.clone(), *oldest.1);
+            self.gone.remove(&point);
+            self.lost_ns = self.lost_ns.max(gone_ns);
+        }
         self.known = now;
         if self.at_boot.is_empty() {
             let table = std::fs::read("/etc/fstab").unwrap_or_default();
@@ -149,7 +155,7 @@ impl Mounts {
     pub(crate) fn were_there(&self, way: &Way, since_ns: i128, devices: &[u64]) -> bool {
         let lies_on = |point: &Path| way.steps.iter().any(|step| step.place.starts_with(point));
         // What was mounted there when the process began may have been what it has read.
-        if self.gone.iter().any(|(point, gone_ns)| *gone_ns > since_ns && lies_on(point)) {
+        if self.lost_ns > since_ns || self.gone.iter().any(|(point, gone_ns)| *gone_ns > since_ns && lies_on(point)) {
             return false;
         }
         self.known.iter().filter(|(mount, _)| lies_on(&mount.point)).all(|(mount, known_ns)| {
@@ -163,9 +169,20 @@ impl Mounts {
         self.known.iter().map(|(mount, since_ns)| (mount, *since_ns))
     }
 
-    /// Takes up what was kept.
-    pub(crate) fn recall(&mut self, known: impl IntoIterator<Item = (Mount, i128)>) {
-        self.known = known.into_iter().collect();
+    /// Where something was mounted that has gone, and by when; and by when others had gone of which that is not
+    /// known. To be kept.
+    pub(crate) fn gone(&self) -> (impl Iterator<Item = (&Path, i128)>, i128) {
+        (self.gone.iter().map(|(point, gone_ns)| (point.as_path(), *gone_ns)), self.lost_ns)
+    }
+
+    /// What was kept.
+    pub(crate) fn recalled(
+        known: impl IntoIterator<Item = (Mount, i128)>,
+        gone: impl IntoIterator<Item = (PathBuf, i128)>,
+        lost_ns: i128,
+    ) -> Self {
+        let (known, gone) = (known.into_iter().collect(), gone.into_iter().collect());
+        Self { known, gone, lost_ns, at_boot: Vec::new() }
     }
 }
 

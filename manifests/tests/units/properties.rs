@@ -1,8 +1,6 @@
 //! Random histories of people, with hosts that are awake and hosts that sleep, and one unit after the
 //! other that tries all it can, the controller's keys in hand.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use manifests::tuf::{Root, metadata_path};
 use manifests::units::{Units, only_unit};
 
@@ -141,7 +139,7 @@ fn two_units(people: &[Person]) -> Vec<u8> {
 #[test]
 fn one_unit_alone_changes_nothing_and_whoever_slept_decides_alike() {
     let chosen = std::env::var("UNITS_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    let start = chosen.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+    let start = chosen.unwrap_or(1);
     for seed in (start..).take(if chosen.is_some() { 1 } else { usize::try_from(HISTORIES).unwrap() }) {
         let mut history = History::new(seed);
         for _ in 0..ROUNDS {

@@ -302,6 +302,12 @@ mod tests {
 
     #[test]
     fn the_script_stands_behind_the_interpreter_s_options() {
+        // Of a shell's long options some take a value that nobody has listed.
+        assert!(
+            files("fish", &["fish", "--init-command", "set x 1", "/opt/x/start"]).contains(&"/opt/x/start".to_owned())
+        );
+        assert!(files("zsh", &["zsh", "--emulate", "sh", "/opt/x/start"]).contains(&"/opt/x/start".to_owned()));
+        assert_eq!(files("bash", &["bash", "--norc", "/opt/x/start", "/opt/x/data"]), ["/opt/x/start"]);
         let cases: &[(&str, &[&str], &[&str])] = &[
             ("/bin/dash", &["/bin/sh", "./start"], &["./start"]),
             ("/bin/bash", &["bash", "-eu", "-o", "pipefail", "/opt/x/start", "now"], &["/opt/x/start"]),

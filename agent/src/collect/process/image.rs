@@ -76,6 +76,13 @@ pub(crate) struct Inspected {
     pub(crate) began_as: Option<OsString>,
     /// Whether a baseline named its executable as an interpreter when its command line was read.
     is_declared: bool,
+    /// Why not all could be read that tells what it executes: it is read again with the next refresh.
+    pub(crate) unread: Option<Why>,
+    /// Directories in which the dynamic linker looks first, once they were asked for; a title that a process gives
+    /// itself may overwrite them.
+    pub(crate) libraries: Vec<PathBuf>,
+    /// Whether they were asked for, and why they could not be read.
+    libraries_read: Option<Result<(), Why>>,
     /// Its effective user.
     pub(crate) user: Option<u32>,
     /// The control group that it was started in.
@@ -109,6 +116,9 @@ impl Inspected {
             search: Vec::new(),
             began_as: None,
             is_declared: false,
+            unread: None,
+            libraries: Vec::new(),
+            libraries_read: None,
             user: user(pid),
             group: read_proc(&about("cgroup"), 4096).unwrap_or_default(),
         };
@@ -146,12 +156,34 @@ impl Inspected {
     }
 
     /// What it was told to execute before it told another title still counts.
-    fn replace_with(&mut self, mut seen: Self) {
+    pub(crate) fn replace_with(&mut self, mut seen: Self) {
         if seen.exe == self.exe {
-            seen.scripts.append(&mut self.scripts);
-            seen.search.append(&mut self.search);
+            add(&mut seen.scripts, &mut self.scripts);
+            add(&mut seen.search, &mut self.search);
+            add(&mut seen.libraries, &mut self.libraries);
         }
         *self = seen;
+    }
+
+    /// Asks once in which directories the dynamic linker looks first for what it maps, by its environment.
+    pub(crate) fn ask_libraries(&mut self, member: &Member, probe: &mut Probe) {
+        if matches!(self.libraries_read, Some(Ok(()))) {
+            return;
+        }
+        self.libraries_read = Some(library_path(member, probe).map(|found| {
+            add(&mut self.libraries, &mut { found });
+        }));
+    }
+
+    /// Why it is not known in which directories the dynamic linker looks first.
+    pub(crate) fn libraries_unread(&self) -> Option<Why> {
+        self.libraries_read.and_then(Result::err)
+    }
+
+    /// Whether all could be read that tells what it executes.
+    pub(crate) fn is_whole(&self) -> bool {
+        // The kernel tells the executable a moment before the arguments.
+        self.unread.is_none() && self.command.as_ref().is_none_or(|command| !command.0.is_empty())
     }
 
     /// Looks again at a process that may have executed something without another layout.
@@ -181,7 +213,7 @@ impl Inspected {
         let is_declared = self.is_declared;
         let (Ok(exe), Some(command)) = (&self.exe, &self.command) else { return };
         let is_java = command::is_java(command::base_name(&exe.path));
-        let whole = is_java.then(|| with_files_of_options(command, &Places::of(pid, None)));
+        let whole = is_java.then(|| with_files_of_options(command, &Places::of(pid, None), &mut self.unread));
         let mut told = command::told(&exe.path, whole.as_ref().unwrap_or(command), is_declared);
         let behind = command::behind_interpreter(command);
         let is_interpreter = command::is_interpreter(command::base_name(&exe.path)) || told != Told::default();
@@ -191,10 +223,17 @@ impl Inspected {
             return;
         }
         // Only an interpreter's environment says where code is looked for and where it began.
-        let environment = if is_interpreter { environment(pid, probe) } else { BTreeMap::new() };
+        let environment = if is_interpreter { environment(pid, probe) } else { Ok(BTreeMap::new()) };
+        self.unread = self.unread.or(environment.as_ref().err().copied());
+        let environment = environment.unwrap_or_default();
         let places = Places::of(pid, environment.get(b"PWD".as_slice()));
         let variable = |name: &str| environment.get(name.as_bytes()).cloned().unwrap_or_default();
-        let by_environment = command::told_by(&exe.path, variable);
+        // Java takes files of options from this variable, and from it alone.
+        let options = with_files_in_variable(&variable("JDK_JAVA_OPTIONS"), &places, &mut self.unread);
+        let by_environment = command::told_by(&exe.path, |name| match name {
+            "JDK_JAVA_OPTIONS" => options.clone(),
+            name => variable(name),
+        });
         told.files.extend(by_environment.files);
         told.search.extend(by_environment.search);
         let list = |value: Vec<u8>| value.split(|byte| *byte == b':').map(<[u8]>::to_vec).collect::<Vec<_>>();
@@ -277,6 +316,15 @@ impl Inspected {
     }
 }
 
+/// Adds what is not there yet.
+fn add<T: PartialEq>(to: &mut Vec<T>, more: &mut Vec<T>) {
+    for one in more.drain(..) {
+        if !to.contains(&one) {
+            to.push(one);
+        }
+    }
+}
+
 /// Where a process's relative and absolute paths begin.
 struct Places {
     root: Option<std::os::fd::OwnedFd>,
@@ -303,14 +351,14 @@ impl Places {
         self.directories.iter().find_map(|directory| self.open(&directory.join(path)))
     }
 
-    /// The beginning of a file of options, as the process would find it.
-    fn read(&self, path: &OsStr) -> Option<Vec<u8>> {
-        let found = self.find(path)?;
-        let file = read::open_file(Path::new(OsStr::from_bytes(&found.path))).ok()?;
-        let mut text = vec![0; OPTIONS_BYTES_MAX];
-        let count = rustix::io::read(&file, &mut text).ok()?;
+    /// A file of options, as the process would find it now.
+    fn read(&self, path: &OsStr) -> Result<Vec<u8>, Why> {
+        let found = self.find(path).ok_or(Why::FileAbsent)?;
+        let file = read::open_file(Path::new(OsStr::from_bytes(&found.path)))?;
+        let mut text = vec![0; OPTIONS_BYTES_MAX + 1];
+        let count = rustix::io::read(&file, &mut text).map_err(read::why)?;
         text.truncate(count);
-        Some(text)
+        if count > OPTIONS_BYTES_MAX { Err(Why::TooLarge) } else { Ok(text) }
     }
 
     fn open(&self, path: &Path) -> Option<Executed> {
@@ -370,15 +418,20 @@ fn user(pid: i32) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Variables of the environment that a process was started with.
-fn environment(pid: i32, probe: &mut Probe) -> BTreeMap<Vec<u8>, Vec<u8>> {
+/// Variables of the environment that a process was started with; none once it has ended.
+fn environment(pid: i32, probe: &mut Probe) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Why> {
     let path = format!("/proc/{pid}/environ");
-    let bytes = probe.ask(move || read_proc(&path, ENVIRONMENT_BYTES_MAX).unwrap_or_default()).unwrap_or_default();
+    let bytes = match probe.ask(move || read_proc(&path, ENVIRONMENT_BYTES_MAX)) {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(Errno::NOENT | Errno::SRCH)) => Vec::new(),
+        Some(Err(errno)) => return Err(super::held::why(errno)),
+        None => return Err(Why::TimedOut),
+    };
     let pair = |entry: &[u8]| {
         let at = entry.iter().position(|byte| *byte == b'=')?;
         Some((entry.get(..at)?.to_vec(), entry.get(at + 1..)?.to_vec()))
     };
-    bytes.split(|byte| *byte == 0).filter_map(pair).collect()
+    Ok(bytes.split(|byte| *byte == 0).filter_map(pair).collect())
 }
 
 /// The path by which the process was executed, of a script its own: the kernel puts it above arguments and
@@ -420,27 +473,51 @@ fn open_file(pid: i32, number: &str) -> Option<Executed> {
     Some(Executed { path, file: Some((stat.st_dev, stat.st_ino)) })
 }
 
-/// The command line of a `java` with the words of files of options (`@file`) in their places.
-fn with_files_of_options(command: &Command, places: &Places) -> Command {
+/// The command line of a `java` with the words of files of options (`@file`) in their places. What stands behind
+/// `-jar` is the program's own.
+fn with_files_of_options(command: &Command, places: &Places, unread: &mut Option<Why>) -> Command {
     let mut whole = Vec::new();
+    let mut is_own = false;
     for argument in command.arguments() {
-        let file = argument.strip_prefix(b"@").and_then(|path| places.read(OsStr::from_bytes(path)));
-        match file {
-            Some(text) => java::words(&text).iter().for_each(|word| whole.extend([word.as_slice(), b"\0"].concat())),
-            None => whole.extend([argument, b"\0"].concat()),
+        is_own |= argument == b"-jar";
+        for word in with_file(argument, places, unread).iter().filter(|_| !is_own) {
+            whole.extend([word.as_slice(), b"\0"].concat());
+        }
+        if is_own {
+            whole.extend([argument, b"\0"].concat());
         }
     }
     Command(whole)
 }
 
+/// The value of a variable of options, with the words of files of options in their places: words in quotes.
+fn with_files_in_variable(value: &[u8], places: &Places, unread: &mut Option<Why>) -> Vec<u8> {
+    let words = java::words(value).into_iter().flat_map(|word| with_file(&word, places, unread));
+    words.flat_map(|word| java::quoted(&word)).collect()
+}
+
+/// The words of a file of options, or the argument itself, if it names none.
+fn with_file(argument: &[u8], places: &Places, unread: &mut Option<Why>) -> Vec<Vec<u8>> {
+    let Some(path) = argument.strip_prefix(b"@").filter(|path| !path.is_empty() && !path.starts_with(b"@")) else {
+        return vec![argument.to_vec()];
+    };
+    match places.read(OsStr::from_bytes(path)) {
+        Ok(text) => java::words(&text),
+        Err(why) => {
+            unread.get_or_insert(why);
+            vec![argument.to_vec()]
+        }
+    }
+}
+
 /// Directories in which the dynamic linker looks first for what a process maps, by its environment.
-pub(crate) fn library_path(member: &Member, probe: &mut Probe) -> Vec<PathBuf> {
-    let environment = environment(member.thread, probe);
-    let Some(list) = environment.get(b"LD_LIBRARY_PATH".as_slice()) else { return Vec::new() };
+fn library_path(member: &Member, probe: &mut Probe) -> Result<Vec<PathBuf>, Why> {
+    let environment = environment(member.thread, probe)?;
+    let Some(list) = environment.get(b"LD_LIBRARY_PATH".as_slice()) else { return Ok(Vec::new()) };
     let places = Places::of(member.thread, None);
     let entries = list.split(|byte| matches!(byte, b':' | b';')).filter(|entry| !entry.is_empty());
     let found = entries.take(SEARCH_MAX).filter_map(|entry| places.find(OsStr::from_bytes(entry)));
-    found.map(|found| PathBuf::from(OsString::from_vec(found.path))).collect()
+    Ok(found.map(|found| PathBuf::from(OsString::from_vec(found.path))).collect())
 }
 
 /// What a process maps, in time.
@@ -478,8 +555,22 @@ mod tests {
             let (name, group) = (Vec::new(), Vec::new());
             let command = Some(Command(line.to_vec()));
             let (scripts, lost, search, user) = (Vec::new(), Vec::new(), Vec::new(), None);
-            Inspected { exe, name, command, scripts, lost, search, began_as: None, is_declared: false, user, group }
-                .is_renamed()
+            Inspected {
+                exe,
+                name,
+                command,
+                scripts,
+                lost,
+                search,
+                began_as: None,
+                is_declared: false,
+                unread: None,
+                libraries: Vec::new(),
+                libraries_read: None,
+                user,
+                group,
+            }
+            .is_renamed()
         };
         assert!(renamed(b"idle worker 1\0") && renamed(b"server: idle\0\0\0"));
         assert!(!renamed(b"-bash\0") && !renamed(b"/usr/bin/python3.11\0-c\0x\0") && !renamed(b"sh\0-c\0x\0"));

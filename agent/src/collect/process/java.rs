@@ -117,6 +117,15 @@ pub(super) fn words(text: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
+/// A word as [`words`] reads it again.
+pub(super) fn quoted(word: &[u8]) -> Vec<u8> {
+    let escaped = word.iter().flat_map(|byte| match byte {
+        b'"' | b'\\' => vec![b'\\', *byte],
+        byte => vec![*byte],
+    });
+    [b"\"".to_vec(), escaped.collect(), b"\" ".to_vec()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

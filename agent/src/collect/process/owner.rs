@@ -178,7 +178,7 @@ impl Spec {
         }
         let uses = declared.interpreters.contains(base_name(without_deleted(&exe.path).0));
         let is_lost = || !image.lost.is_empty() && self.has_name_of(&image.lost);
-        if uses && (image.command.is_none() || image.is_renamed() || is_lost()) {
+        if uses && (image.command.is_none() || image.unread.is_some() || image.is_renamed() || is_lost()) {
             return self.is_likely(image, others).then_some(Tie::Unknown(Why::ProcessUnreadable));
         }
         self.copy(image, exe, declared, others)

@@ -55,23 +55,43 @@ pub(crate) struct Layout(pub(crate) [u64; 6]);
 /// Reads the `stat` of a process.
 ///
 /// # Errors
-/// As the kernel answers: `ENOENT` or `ESRCH` once it is gone; `EIO` for a text that is none.
+/// As the kernel answers: `ENOENT` or `ESRCH` once it is gone; `EIO` for a text that is none, and for threads that
+/// cannot be looked at.
 pub(crate) fn stat(pid: i32) -> Result<Stat, Errno> {
     let told = Stat { thread: pid, ..one(pid)? };
     if !told.has_ended || told.threads <= 1 {
         return Ok(told);
     }
-    let listing = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let threads = listing.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let mut told_of = threads.take(THREADS_MAX).filter_map(|thread| Some((thread, one(thread).ok()?)));
-    let living = told_of.find(|(_, stat)| !stat.has_ended);
-    Ok(living.map_or(told, |(thread, Stat { address_space, layout, .. })| Stat {
+    // Threads come and go while they are listed: that none lives is said only of the same answer twice.
+    let living = match living_thread(pid)? {
+        Some(living) => Some(living),
+        None => living_thread(pid)?,
+    };
+    Ok(living.map_or(told, |Stat { thread, address_space, layout, .. }| Stat {
         thread,
         has_ended: false,
         address_space,
         layout,
         ..told
     }))
+}
+
+/// A thread of the process that has not ended.
+fn living_thread(pid: i32) -> Result<Option<Stat>, Errno> {
+    let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    let listing = std::fs::read_dir(format!("/proc/{pid}/task")).map_err(failed)?;
+    for (count, entry) in listing.enumerate() {
+        let entry = entry.map_err(failed)?;
+        let Some(thread) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        match one(thread) {
+            Ok(stat) if !stat.has_ended => return Ok(Some(Stat { thread, ..stat })),
+            Ok(_) if count < THREADS_MAX => {}
+            Err(Errno::NOENT | Errno::SRCH) => {}
+            Ok(_) => return Err(Errno::IO),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(None)
 }
 
 /// The `stat` of one thread, by its number.

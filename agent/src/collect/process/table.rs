@@ -191,6 +191,7 @@ impl Table {
             self.map();
         }
         self.tie_all(specs, shared, digest);
+        self.ask_libraries();
         self.refreshed_ns = Some(began);
         Ok(())
     }
@@ -228,8 +229,12 @@ impl Table {
         for entry in std::fs::read_dir("/proc").map_err(error)? {
             let name = entry.map_err(error)?.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            // Gone meanwhile, if it cannot be read.
-            let Ok(stat) = stat(pid) else { continue };
+            let stat = match stat(pid) {
+                Ok(stat) => stat,
+                // Gone meanwhile.
+                Err(Errno::NOENT | Errno::SRCH) => continue,
+                Err(errno) => return Err(errno),
+            };
             if !stat.is_kernel && !stat.has_ended {
                 let Stat { thread, start, parent, address_space, .. } = stat;
                 seen.push((Member { pid, thread, start, parent, address_space }, stat));
@@ -337,12 +342,14 @@ impl Table {
         let declared = specs.iter().filter_map(|spec| spec.exe.as_ref()).filter(|exe| exe.inside.is_none());
         let declared: Vec<PathBuf> = declared.flat_map(|exe| [exe.written.clone(), exe.resolved.clone()]).collect();
         for image in self.images.values_mut() {
-            // The kernel tells the executable a moment before the arguments.
-            let is_whole =
-                image.inspected.as_ref().is_some_and(|seen| seen.command.as_ref().is_none_or(|c| !c.0.is_empty()));
+            let is_whole = image.inspected.as_ref().is_some_and(Inspected::is_whole);
             let Some(member) = image.members.first() else { continue };
             if !is_whole {
-                image.inspected = Inspected::of(member, &declared, &mut self.probe);
+                let seen = Inspected::of(member, &declared, &mut self.probe);
+                match (&mut image.inspected, seen) {
+                    (Some(known), Some(seen)) => known.replace_with(seen),
+                    (inspected, seen) => *inspected = seen,
+                }
             } else if matches!(image.key, Key::Process(..))
                 && let Some(seen) = &mut image.inspected
             {
@@ -351,6 +358,16 @@ impl Table {
             if let Some(seen) = &mut image.inspected {
                 seen.declare(member, &declared, &mut self.probe);
                 seen.note_beginning(member, &declared, &mut self.probe);
+            }
+        }
+    }
+
+    /// Of programs' images it is asked at once what their processes may overwrite later.
+    fn ask_libraries(&mut self) {
+        for image in self.images.values_mut() {
+            let is_tied = image.ties.iter().any(|(_, tie)| matches!(tie, Tie::Code | Tie::Copy(_)));
+            if let (true, Some(member), Some(seen)) = (is_tied, image.members.first(), &mut image.inspected) {
+                seen.ask_libraries(member, &mut self.probe);
             }
         }
     }
@@ -519,7 +536,7 @@ fn sees_all() -> Result<(), Unseen> {
     if capabilities.is_some_and(|capabilities| capabilities & MAY_TRACE != 0) {
         return Ok(());
     }
-    let mounts = read_proc("/proc/self/mountinfo", super::PROC_BYTES_MAX).unwrap_or_default();
+    let Ok(mounts) = read_proc("/proc/self/mountinfo", super::PROC_BYTES_MAX) else { return Err(Unseen::Hidden) };
     let hides = mounts.split(|byte| *byte == b'\n').any(|line| {
         let text = String::from_utf8_lossy(line);
         let is_proc = text.split(' ').nth(4) == Some("/proc") && text.contains(" - proc ");

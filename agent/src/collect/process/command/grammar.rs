@@ -36,8 +36,34 @@ pub(super) const PLAIN: Grammar = Grammar {
     has_script: true,
 };
 
+const SHELL_VALUED: &[&str] = &["--rcfile", "--init-file"];
+/// Long options of `bash` and `fish` that take no value.
+const SHELL_FLAGS: &[&str] = &[
+    "--debugger",
+    "--dump-po-strings",
+    "--dump-strings",
+    "--help",
+    "--interactive",
+    "--login",
+    "--no-config",
+    "--no-execute",
+    "--noediting",
+    "--noprofile",
+    "--norc",
+    "--posix",
+    "--pretty-print",
+    "--print-debug-levels",
+    "--print-rusage-self",
+    "--private",
+    "--protected",
+    "--restricted",
+    "--verbose",
+    "--version",
+    "--wordexp",
+];
+
 pub(super) const SHELL: Grammar =
-    Grammar { valued: b"oO", long_valued: &["--rcfile", "--init-file"], text: b"c", long_flags: None, ..PLAIN };
+    Grammar { valued: b"oO", long_valued: SHELL_VALUED, text: b"c", long_flags: Some(SHELL_FLAGS), ..PLAIN };
 pub(super) const PYTHON: Grammar =
     Grammar { valued: b"WXQm", long_valued: &["--check-hash-based-pycs"], text: b"c", long_flags: None, ..PLAIN };
 pub(super) const PERL: Grammar =
