@@ -8,6 +8,7 @@ pub mod between;
 pub mod demo;
 pub mod disks;
 pub mod fleet;
+pub mod flood;
 pub mod host;
 pub mod http;
 pub mod limits;

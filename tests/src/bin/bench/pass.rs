@@ -1,5 +1,4 @@
-//! `tests/bench/NAME`: how fast it is. One line a figure, tab-separated: name, value, unit, target, what is
-//! measured beside it in the same run, its value, and `ok` or `short`.
+//! What a complete pass of an agent costs.
 
 use std::error::Error;
 use std::fs;
@@ -8,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use agent::collect::{Collector, Limits};
-use clap::{Parser, Subcommand};
 use manifests::baseline::Baseline;
 use rustix::time::ClockId;
 
@@ -19,24 +17,6 @@ const PROCESSES: usize = 100;
 /// Passes that are measured, behind some that warm up.
 const PASSES: usize = 40;
 const WARM: usize = 5;
-
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Subcommand)]
-enum What {
-    /// What a complete pass of an agent costs, and each process of the program in it.
-    Pass,
-}
-
-fn main() -> Result<(), Box<dyn Error>> {
-    match Arguments::parse().what {
-        What::Pass => pass(),
-    }
-}
 
 /// A program of the system that waits, started from the tree.
 struct Waiting(Child);
@@ -49,7 +29,7 @@ impl Drop for Waiting {
 }
 
 /// Nothing has changed between two passes: what every look costs.
-fn pass() -> Result<(), Box<dyn Error>> {
+pub(super) fn pass() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let root = directory.path().canonicalize()?.join("program");
     fs::create_dir_all(root.join("lib"))?;
