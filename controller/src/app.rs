@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::Budgets;
 use crate::health::Health;
+use crate::origins::Origins;
 use crate::queue::{WriteError, Writer};
 use crate::repository::Repository;
 use crate::session::Sessions;
@@ -64,6 +65,8 @@ pub struct App {
     stops: RwLock<Stops>,
     /// Stops under keys that the registry does not list.
     pub unlisted: Unlisted,
+    /// Where hosts' documents come from.
+    pub origins: Origins,
     /// Tokens of operators and hosts.
     pub tokens: Tokens,
     /// Its id in the registry.
@@ -115,6 +118,7 @@ impl App {
             keys: RwLock::new(keys),
             stops: RwLock::new(stops),
             unlisted: Unlisted::default(),
+            origins: Origins::default(),
             tokens,
             permit_key,
             id: repository.id().clone(),

@@ -21,6 +21,7 @@ pub mod handlers;
 pub mod health;
 pub mod init;
 pub mod load;
+pub mod origins;
 pub mod queue;
 pub mod repository;
 mod reserve;

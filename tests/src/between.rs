@@ -2,7 +2,6 @@
 //! everything on, but for what a test wants answered otherwise.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -41,11 +40,15 @@ pub struct Script {
     pub serve: BTreeMap<String, Vec<u8>>,
     /// Nothing is answered at all.
     pub cut: bool,
+    /// What the controller answers to documents is lost on its way.
+    pub lose: bool,
     /// It stands for a controller of before, which takes evidence up to this version: what it does not know it
     /// refuses. One of before version 2 does not say what it takes.
     pub takes: Option<u64>,
     /// Questions that reached it.
     pub asked: u64,
+    /// What the controller answered to each document, oldest first.
+    pub answered: Vec<u16>,
     /// Payload types of the documents that were taken, oldest first.
     pub taken: Vec<String>,
 }
@@ -98,7 +101,7 @@ impl Between {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let service = hyper::service::service_fn(|request| {
                         let shared = Arc::clone(&shared);
-                        async move { Ok::<_, Infallible>(shared.answer(request).await) }
+                        async move { shared.answer(request).await.ok_or_else(|| std::io::Error::other("lost")) }
                     });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -140,11 +143,12 @@ impl Drop for Between {
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.pass_on(request).await.unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, Bytes::new()))
+    /// Nothing where the answer is lost on its way, as if the connection had broken.
+    async fn answer(&self, request: Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+        self.pass_on(request).await.unwrap_or_else(|_| Some(plain(StatusCode::BAD_GATEWAY, Bytes::new())))
     }
 
-    async fn pass_on(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+    async fn pass_on(&self, request: Request<Incoming>) -> Result<Option<Response<Full<Bytes>>>> {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
         let served = {
@@ -152,27 +156,27 @@ impl Shared {
             script.asked += 1;
             // Streams are not passed on: what is pushed would go round the script.
             if script.cut || path == api::STREAM {
-                return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, Bytes::new()));
+                return Ok(Some(plain(StatusCode::SERVICE_UNAVAILABLE, Bytes::new())));
             }
             match script.takes.filter(|_| path == api::VERSIONS) {
-                Some(..=1) => return Ok(refusal(StatusCode::NOT_FOUND, "not-found")),
+                Some(..=1) => return Ok(Some(refusal(StatusCode::NOT_FOUND, "not-found"))),
                 Some(evidence) => {
                     let versions = serde_json::to_vec(&DocumentVersions { evidence })?;
-                    return Ok(plain(StatusCode::OK, versions.into()));
+                    return Ok(Some(plain(StatusCode::OK, versions.into())));
                 }
                 None => {}
             }
             script.serve.get(&path).cloned()
         };
         if let Some(bytes) = served {
-            return Ok(plain(StatusCode::OK, bytes.into()));
+            return Ok(Some(plain(StatusCode::OK, bytes.into())));
         }
         let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
         let kind = payload_type(&body);
         let takes = self.script.lock().map_err(|_| anyhow!("poisoned"))?.takes;
         let is_of = |version: u64| kind.ends_with(&format!(".v{version}+json"));
         if path != api::ACKNOWLEDGEMENTS && takes.is_some_and(|newest| (newest + 1..=EVIDENCE_VERSION).any(is_of)) {
-            return Ok(refusal(StatusCode::BAD_REQUEST, "malformed"));
+            return Ok(Some(refusal(StatusCode::BAD_REQUEST, "malformed")));
         }
         let mut onward = self.client.request(head.method, format!("{}{path}", self.controller)).body(body);
         for name in [AUTHORIZATION, CONTENT_TYPE] {
@@ -182,10 +186,18 @@ impl Shared {
         }
         let answer = onward.send().await?;
         let (status, bytes) = (answer.status(), answer.bytes().await?);
-        if status == StatusCode::OK && (path == api::EVIDENCE || path == api::HEARTBEATS) {
-            return Ok(plain(status, self.receipt(&bytes, kind)?.into()));
+        let is_document = path == api::EVIDENCE || path == api::HEARTBEATS;
+        if is_document {
+            let mut script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
+            script.answered.push(status.as_u16());
+            if script.lose {
+                return Ok(None);
+            }
         }
-        Ok(plain(status, bytes))
+        if status == StatusCode::OK && is_document {
+            return Ok(Some(plain(status, self.receipt(&bytes, kind)?.into())));
+        }
+        Ok(Some(plain(status, bytes)))
     }
 
     fn receipt(&self, bytes: &[u8], taken: String) -> Result<Vec<u8>> {

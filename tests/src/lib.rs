@@ -5,6 +5,8 @@
 
 pub mod baseline_text;
 pub mod between;
+pub mod case;
+pub mod clock;
 pub mod demo;
 pub mod disks;
 pub mod fleet;

@@ -77,12 +77,26 @@ impl Controller {
     /// # Errors
     /// If it does not come up.
     pub async fn resume(&mut self) -> Result<()> {
+        self.resume_under(&[]).await
+    }
+
+    /// The same as the last arguments of `env`, if there are others: `NAME=VALUE`, or a program that starts it.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn resume_under(&mut self, outer: &[String]) -> Result<()> {
         let (data, root) = (text(&self.data)?, text(&self.root)?);
-        let mut args = vec!["serve", "--data", data, "--root", root, "--listen", &self.address];
+        let controller = self.world.program("sekisho-controller");
+        let mut args: Vec<&str> = outer.iter().map(String::as_str).collect();
+        if !args.is_empty() {
+            args.push(text(&controller)?);
+        }
+        args.extend(["serve", "--data", data, "--root", root, "--listen", &self.address]);
         args.extend(self.more.iter().map(String::as_str));
         let name = self.data.file_name().and_then(|name| name.to_str()).unwrap_or("main");
         let name = if name == "main" { "controller".to_owned() } else { format!("controller-{name}") };
-        let mut process = self.world.start(&name, &self.world.program("sekisho-controller"), &args)?;
+        let program = if outer.is_empty() { controller.as_path() } else { Path::new("/usr/bin/env") };
+        let mut process = self.world.start(&name, program, &args)?;
         let address = process.line("listening on https://", START_DEADLINE).await?;
         self.address = address.trim_end_matches('/').to_owned();
         self.process = Some(process);

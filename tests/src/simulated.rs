@@ -76,6 +76,18 @@ impl SimulatedHost {
     /// # Errors
     /// If it is refused.
     pub async fn enrol(&self, controller: &Controller, token: &str) -> Result<()> {
+        let answer = self.try_enrol(controller, token).await?;
+        if answer.status != StatusCode::CREATED {
+            bail!("{} is not enrolled: {} {}", self.id, answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        Ok(())
+    }
+
+    /// The same, whatever is answered.
+    ///
+    /// # Errors
+    /// If the controller does not answer.
+    pub async fn try_enrol(&self, controller: &Controller, token: &str) -> Result<Raw> {
         let enrolment = Enrolment {
             product: self.product.clone(),
             host: self.id.clone(),
@@ -83,17 +95,10 @@ impl SimulatedHost {
             token: Digest::of(token.as_bytes()),
             time: now(),
         };
-        let answer = controller
-            .client()
-            .post(format!("{}{}", controller.url(), api::ENROLMENTS))
-            .bearer_auth(token)
-            .json(&Sealed::seal(&enrolment, &self.key)?)
-            .send()
-            .await?;
-        if answer.status() != StatusCode::CREATED {
-            bail!("{} is not enrolled: {} {}", self.id, answer.status(), answer.text().await?);
-        }
-        Ok(())
+        let url = format!("{}{}", controller.url(), api::ENROLMENTS);
+        let request = controller.client().post(url).bearer_auth(token).json(&Sealed::seal(&enrolment, &self.key)?);
+        let answer = request.send().await?;
+        Ok(Raw { status: answer.status(), body: answer.bytes().await?.to_vec() })
     }
 
     /// A state that no other note gives.

@@ -15,108 +15,11 @@ use manifests::key::SigningKey;
 use manifests::permit::Permit;
 use manifests::time::Time;
 use serde_json::{Value, json};
-use tests::between::{Between, Change};
-use tests::fleet::{Faults, Fleet, Part, small};
+use tests::between::Change;
+use tests::case::{Case, DEADLINE};
 use tests::host::Issued;
 use tests::operator::Controller;
 use tests::world::until;
-
-const DEADLINE: Duration = Duration::from_secs(30);
-const NO_FAULTS: Faults = Faults { planted: false, wrong_variant: false };
-
-/// One issuing host of a small fleet, with somebody between it and the controller.
-struct Case {
-    fleet: Fleet,
-    between: Between,
-    ap: HostId,
-}
-
-impl Case {
-    async fn new() -> Result<Self> {
-        let mut fleet = small(6).await?;
-        let between = Between::start(&fleet.world, &fleet.controller).await?;
-        fleet.controllers.urls = vec![between.url()];
-        fleet.controllers.ca = between.ca();
-        let ap = fleet.part(Part::Munakata)?.ap()?;
-        Ok(Self { fleet, between, ap })
-    }
-
-    /// Enrols and starts the agent, beside its issuing program.
-    async fn start(&mut self) -> Result<()> {
-        self.fleet.start_hosts(std::slice::from_ref(&self.ap), NO_FAULTS, |_| {}).await
-    }
-
-    fn state(&self) -> Result<PathBuf> {
-        Ok(self.fleet.host(&self.ap)?.own().join("state"))
-    }
-
-    /// Changes the state directory while the agent is down.
-    async fn restart(&mut self, change: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let state = self.state()?;
-        let host = self.fleet.host_mut(&self.ap)?;
-        if host.agent().is_ok() {
-            host.kill_agent()?;
-        }
-        change(&state)?;
-        host.start_agent().await
-    }
-
-    async fn issues(&self) -> Result<()> {
-        until("the gate to open", DEADLINE, async || {
-            let answer = self.fleet.host(&self.ap)?.ask_gate().await?;
-            ensure!(answer == Issued::Certificate, "{answer}");
-            Ok(())
-        })
-        .await
-    }
-
-    /// A permit opens the gate as it arrives and is on disk a moment later.
-    async fn permit_on_disk(&self) -> Result<()> {
-        let path = self.state()?.join("permit.json");
-        until("the permit to be on disk", DEADLINE, async || {
-            ensure!(path.exists(), "it is not");
-            Ok(())
-        })
-        .await
-    }
-
-    /// The baseline under which the controller sees the agent.
-    async fn under(&self) -> Result<Option<Digest>> {
-        let rows = self.fleet.controller.hosts().await?;
-        Ok(rows.into_iter().find(|row| row.host == self.ap).context("not shown")?.baseline)
-    }
-
-    /// Publishes a newer baseline that changes nothing for the host; its digest.
-    async fn publish_newer(&self) -> Result<Digest> {
-        let other = self.fleet.good(true).next().context("no split site")?.site.code.clone();
-        let managers = &self.fleet.managers;
-        managers.edit("baseline.toml", |text| tests::baseline_text::next_baseline(&text, other.as_str()))?;
-        managers.sign_by_two().await?;
-        managers.publish(&self.fleet.controller).await?;
-        Ok(self.fleet.controller.fleet().await?.baseline.context("no baseline")?.digest)
-    }
-
-    /// Waits until the agent runs under that baseline, and issues.
-    async fn is_under(&self, baseline: Digest) -> Result<()> {
-        until("the agent to run under the newer baseline", DEADLINE, async || {
-            ensure!(self.under().await? == Some(baseline), "not yet");
-            Ok(())
-        })
-        .await?;
-        self.issues().await
-    }
-
-    /// Waits until the gate holds for `code`, and sees no 200 on the way.
-    async fn holds(&self, what: &str, code: &str, deadline: Duration) -> Result<()> {
-        until(&format!("{what}: {code}"), deadline, async || {
-            let answer = self.fleet.host(&self.ap)?.ask_gate().await?;
-            assert_ne!(answer, Issued::Certificate, "{what} opened the gate");
-            ensure!(matches!(&answer, Issued::Refused(codes) if codes.iter().any(|found| found == code)), "{answer}");
-            Ok(())
-        })
-        .await
-    }
-}
 
 #[tokio::test]
 async fn a_permit_that_does_not_fit_opens_nothing() -> Result<()> {

@@ -212,7 +212,7 @@ pub async fn evidence(State(app): State<Arc<App>>, request: Request) -> Result<J
             Report { envelope: Some(envelope), ..report(received) }
         }
     };
-    answer(&app, report).await
+    answer(&app, &from, report).await
 }
 
 /// `POST /v1/heartbeats`, of any version
@@ -233,7 +233,7 @@ pub async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> Result<
             report(verify::<Heartbeat>(&app, &from, sealed, |h| (&h.cover.host, &h.cover.product))?)
         }
     };
-    answer(&app, report).await
+    answer(&app, &from, report).await
 }
 
 fn report<T: Document + Into<HostDocument>>(received: Received<T>) -> Report {
@@ -242,11 +242,13 @@ fn report<T: Document + Into<HostDocument>>(received: Received<T>) -> Report {
     Report { host: received.host, key: received.key, document, digest, envelope: None }
 }
 
-async fn answer(app: &App, report: Report) -> Result<Json<Receipt>, HttpError> {
+async fn answer(app: &App, from: &From, report: Report) -> Result<Json<Receipt>, HttpError> {
     let (host, key, version) = (report.host.clone(), report.key.clone(), report.document.version());
-    let kept = report.document.cover().enrolment;
-    let ReportAnswer { sequence, next, permit, stops, mut unknown, unknown_permit, wanted } =
+    let (kept, boot_id) = (report.document.cover().enrolment, report.document.cover().boot_id.clone());
+    let ReportAnswer { sequence, next, permit, stops, mut unknown, unknown_permit, wanted, clone_suspected } =
         app.writer.report(report).await?;
+    let network = from.connection.as_ref().map(|connection| connection.network());
+    app.origins.heard(&host, &boot_id, network, clone_suspected);
     // Who speaks an earlier version has no way to hand them in; and once is enough.
     unknown.retain(|stop| version >= PERMIT_V2_SINCE && !app.unlisted.has(&stop.digest));
     // Signed here, not by the writer: requests come on many cores.

@@ -145,6 +145,8 @@ pub struct ReportAnswer {
     pub unknown_permit: Option<u64>,
     /// File lists to be sent.
     pub wanted: Vec<Digest>,
+    /// Two machines seem to use its key.
+    pub clone_suspected: bool,
 }
 
 /// Why no permit is signed.
@@ -242,6 +244,7 @@ impl Fleet {
             unknown: self.unknown_to_us(id),
             unknown_permit: self.unknown_permit_of(id),
             wanted: lists.iter().filter(|list| !self.lists.contains(list)).take(WANTED_MAX).copied().collect(),
+            clone_suspected: host.is_some_and(|host| host.record.clone_suspected),
         }
     }
 

@@ -1,0 +1,151 @@
+//! Half of what is said between a host and its controller is lost, or one of them stands still.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use manifests::api::{self, Standing};
+use manifests::outcome::Verdict;
+use rustix::process::Signal;
+use tests::case::{Case, DEADLINE, NO_FAULTS};
+use tests::clock::Clock;
+use tests::fleet::{Part, small};
+use tests::host::Issued;
+use tests::world::until;
+
+#[tokio::test]
+async fn a_document_whose_answer_was_lost_is_sent_again_and_counts_once() -> Result<()> {
+    let mut case = Case::new().await?;
+    case.between.script(|script| script.lose = true)?;
+    case.start().await?;
+    until("a document to be sent more than once", DEADLINE, async || {
+        let answered = case.between.script(|script| script.answered.len())?;
+        ensure!(answered >= 3, "{answered} times");
+        Ok(())
+    })
+    .await?;
+    let answered = case.between.script(|script| std::mem::take(&mut script.answered))?;
+    ensure!(answered.iter().all(|status| *status == 200), "the same bytes were answered with {answered:?}");
+    case.between.script(|script| script.lose = false)?;
+    case.issues().await?;
+    let answered = case.between.script(|script| script.answered.clone())?;
+    ensure!(answered.iter().all(|status| *status == 200), "then with {answered:?}");
+    ensure!(case.row().await?.verdict == Verdict::Issue, "{:?}", case.row().await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_whose_permits_do_not_arrive_holds_and_the_controller_shows_that_they_did_not() -> Result<()> {
+    let mut case = Case::new().await?;
+    case.start().await?;
+    case.issues().await?;
+    case.between.script(|script| script.lose = true)?;
+    case.holds_at_last("permit-expired", case.permit_ttl() + DEADLINE).await?;
+    // The evidence arrived all the time: only that its permit was never named tells.
+    let row = case.row().await?;
+    ensure!(row.verdict == Verdict::Issue, "{row:?}");
+    ensure!(row.permit.as_ref().is_some_and(|permit| permit.overdue && !permit.received), "{row:?}");
+    let fleet = case.fleet.controller.fleet().await?;
+    let site = fleet.sites.iter().find(|site| site.code == *case.ap.site()).context("the site is not shown")?;
+    ensure!(site.standing != Standing::Verified, "{site:?}");
+    case.between.script(|script| script.lose = false)?;
+    case.issues().await
+}
+
+#[tokio::test]
+async fn a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end() -> Result<()> {
+    let mut case = Case::new().await?;
+    case.start().await?;
+    // The others know the controller itself.
+    case.fleet.controllers.urls = vec![case.fleet.controller.url()];
+    case.fleet.controllers.ca = case.fleet.controller.ca();
+    let other = case.fleet.part(Part::LockShared)?.ap()?;
+    case.fleet.start_hosts(std::slice::from_ref(&other), NO_FAULTS, |_| {}).await?;
+    case.issues().await?;
+    until("the other's gate to open", DEADLINE, async || {
+        let answer = case.fleet.host(&other)?.ask_gate().await?;
+        ensure!(answer == Issued::Certificate, "{answer}");
+        Ok(())
+    })
+    .await?;
+    case.between.script(|script| script.cut = true)?;
+    let until_ms = case.row().await?.permit.context("no permit")?.until;
+    let output = case.fleet.controller.sekisho(&["stop", "--all", "--reason", "a drill"]).await?;
+    ensure!(output.success(), "{output:?}");
+    let view = case.fleet.controller.stops().await?.pop().context("no stop")?;
+    ensure!(view.acknowledged.contains(&other), "{view:?}");
+    let outstanding = view.outstanding.iter().find(|(host, _)| *host == case.ap).context("it is not outstanding")?;
+    ensure!(outstanding.1.is_some_and(|end| end >= until_ms), "{outstanding:?}");
+    let named = output.stdout.lines().any(|line| line.contains(case.ap.as_str()));
+    ensure!(named, "it is not named:\n{}", output.stdout);
+    let refused = case.fleet.host(&other)?.ask_gate().await?;
+    ensure!(matches!(&refused, Issued::Refused(codes) if codes.iter().any(|code| code == "stopped")), "{refused}");
+    case.holds_at_last("permit-expired", case.permit_ttl() + DEADLINE).await?;
+    case.between.script(|script| script.cut = false)?;
+    case.holds_at_last("stopped", DEADLINE).await
+}
+
+#[tokio::test]
+async fn gates_hold_while_a_controller_stands_still_and_it_goes_on_with_the_time_that_it_is() -> Result<()> {
+    let mut fleet = small(6).await?;
+    let ap = fleet.part(Part::Munakata)?.ap()?;
+    fleet.start_hosts(std::slice::from_ref(&ap), NO_FAULTS, |_| {}).await?;
+    let ttl = Duration::from_secs(fleet.rhythm.permit_ttl_s);
+    let opens = async |fleet: &tests::fleet::Fleet| {
+        until("the gate to open", DEADLINE, async || {
+            let answer = fleet.host(&ap)?.ask_gate().await?;
+            ensure!(answer == Issued::Certificate, "{answer}");
+            Ok(())
+        })
+        .await
+    };
+    opens(&fleet).await?;
+    fleet.controller.process()?.signal(Signal::STOP)?;
+    until("the gate to hold at its permit's end", ttl + DEADLINE, async || {
+        let answer = fleet.host(&ap)?.ask_gate().await?;
+        let is_over = |codes: &Vec<String>| codes.iter().any(|code| code == "permit-expired");
+        ensure!(matches!(&answer, Issued::Refused(codes) if is_over(codes)), "{answer}");
+        Ok(())
+    })
+    .await?;
+    // A stop that was asked for while it stood still is in force when it goes on, before anything is signed.
+    let stop = ["stop", "--all", "--reason", "while it stood still"];
+    let (output, resumed) = tokio::join!(fleet.controller.sekisho(&stop), async {
+        // The command has to have sent it: it waits for an answer then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let id = fleet.controller.process_id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?));
+        rustix::process::kill_process(id.context("no controller")?, Signal::CONT)?;
+        anyhow::Ok(())
+    });
+    resumed?;
+    let output = output?;
+    ensure!(output.success(), "{output:?}");
+    until("the gate to hold for the stop", DEADLINE, async || {
+        let answer = fleet.host(&ap)?.ask_gate().await?;
+        ensure!(answer != Issued::Certificate, "it issues");
+        ensure!(matches!(&answer, Issued::Refused(codes) if codes.iter().any(|code| code == "stopped")), "{answer}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_controller_whose_clock_is_a_day_ahead_opens_nothing_and_says_so() -> Result<()> {
+    let mut case = Case::new().await?;
+    let clock = Clock::new(&case.fleet.world)?;
+    case.fleet.controller.kill()?;
+    case.fleet.controller.resume_under(&clock.environment()?).await?;
+    case.start().await?;
+    case.issues().await?;
+    clock.set_ahead(Duration::from_secs(86_400))?;
+    case.holds_at_last("clock-skew", case.permit_ttl() + DEADLINE).await?;
+    // Whoever looks is told whose clock differs, and by how much.
+    let rows = case.fleet.controller.sekisho(&["hosts"]).await?;
+    ensure!(rows.stdout.contains("clock"), "{}", rows.stdout);
+    let row = case.row().await?;
+    ensure!(row.allowed.reasons.iter().any(|reason| reason.code.as_str() == "clock-skew"), "{row:?}");
+    clock.set_ahead(Duration::ZERO)?;
+    case.issues().await?;
+    let health = case.fleet.controller.client().get(format!("{}{}", case.fleet.controller.url(), api::HEALTH));
+    ensure!(health.send().await?.status().is_success(), "it is not well");
+    Ok(())
+}
