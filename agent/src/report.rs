@@ -26,6 +26,8 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// How often an agent that reports to another controller tries the first one of its configuration again.
 const TRY_FIRST: Duration = Duration::from_secs(30);
+/// How often one file list is handed in to a controller that asks for patience, before it waits for the next receipt.
+const LIST_TRIES: u32 = 5;
 /// How many sequences are taken at once. Documents go out without waiting for a disk as long as there are some
 /// left; a process that is killed leaves out those that it did not use, and a controller lets a host leave out
 /// [`manifests::evidence::SEQUENCE_JUMP_MAX`] in all.
@@ -56,6 +58,12 @@ impl ReportError {
 /// must be able to silence a host by a header.
 fn again_after(backoff: Duration, asked: Option<Duration>, heartbeat: Duration) -> Duration {
     backoff.max(asked.unwrap_or_default()).min(heartbeat)
+}
+
+/// How often an unchanged host reports.
+fn heartbeat(parts: &Parts) -> Duration {
+    let said = parts.keeper.read(|gate| gate.active().map(|set| set.rules.heartbeat.to_std()));
+    said.flatten().unwrap_or(HEARTBEAT)
 }
 
 /// What the task remembers between two documents.
@@ -114,11 +122,7 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
             () = parts.report.notified() => {}
             () = tokio::time::sleep_until(next) => {}
         }
-        let heartbeat = parts
-            .keeper
-            .read(|gate| gate.active().map(|set| set.rules.heartbeat.to_std()))
-            .flatten()
-            .unwrap_or(HEARTBEAT);
+        let heartbeat = heartbeat(&parts);
         // Hosts of one site that ask different controllers hold each other: as soon as the first one answers again,
         // all of them are back.
         let away = (parts.client.is_away() && tried_first.elapsed() >= TRY_FIRST).then(|| {
@@ -150,9 +154,12 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
                     retried = true;
                     next = Instant::now();
                 } else {
+                    let before = parts.client.address().to_owned();
                     parts.client.prefer_next();
                     tried_first = Instant::now();
-                    reporter.accepted = None; // Another controller has not seen what this one has.
+                    if parts.client.address() != before {
+                        reporter.accepted = None; // Another controller has not seen what this one has.
+                    }
                     next = Instant::now() + again_after(backoff.wait(), error.asked_wait(), heartbeat);
                 }
             }
@@ -241,7 +248,7 @@ impl Reporter {
                 self.work_off(parts, receipt, None);
             }
             // Refused is answered, too.
-            Err(error) if error.refusal().is_some() => {
+            Err(error) if error.refusal().is_some() && !says_nothing_of_it(&error) => {
                 parts.trouble("resuming was refused", &error);
                 parts.client.forget_evidence_version();
                 // By a controller that does not take the version: once more, in the one that it takes.
@@ -316,11 +323,21 @@ impl Reporter {
                 true
             }
             _ => {
-                self.accepted = None;
+                if !says_nothing_of_it(error) {
+                    self.accepted = None;
+                }
                 false
             }
         }
     }
+}
+
+/// Whether a refusal says nothing of the document: its controller is in trouble, does not know this host, or is not
+/// who answers. What was sent is sent again as it was.
+fn says_nothing_of_it(error: &ClientError) -> bool {
+    let is_by_somebody_else =
+        || error.refusal().is_some_and(|refusal| matches!(refusal.code.as_str(), "no-code" | "not-enrolled"));
+    matches!(error.status(), Some(408 | 429 | 502..=504)) || is_by_somebody_else()
 }
 
 /// Whether the controller does not know this host's key, which another one enrolled.
@@ -344,13 +361,26 @@ fn is_newer(envelope: &[u8], version: u64) -> bool {
 
 async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: String) {
     for list in wanted {
-        if let Some(bytes) = seen.lists.get(&list)
-            && let Err(error) = parts.client.put_list(&list.to_string(), bytes.clone(), &session).await
-        {
+        let Some(bytes) = seen.lists.get(&list) else { continue };
+        if let Err(error) = hand_in_list(&parts, &list, bytes, &session).await {
             parts.trouble("a file list was not handed in", &error); // Asked for again with the next receipt.
             return;
         }
     }
+}
+
+/// A controller that asks to be left alone for a while is asked again then, with the same list.
+async fn hand_in_list(parts: &Parts, list: &Digest, bytes: &[u8], session: &str) -> Result<(), ClientError> {
+    for _ in 1..LIST_TRIES {
+        match parts.client.put_list(&list.to_string(), bytes.to_vec(), session).await {
+            Err(error) if error.retry_after().is_some() => {
+                let wait = again_after(Duration::ZERO, error.retry_after(), heartbeat(parts));
+                tokio::time::sleep(wait).await;
+            }
+            answered => return answered,
+        }
+    }
+    parts.client.put_list(&list.to_string(), bytes.to_vec(), session).await
 }
 
 #[cfg(test)]

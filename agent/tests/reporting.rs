@@ -1,0 +1,112 @@
+//! A real agent, and controllers that answer as each test says.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+#[path = "support/controller.rs"]
+mod controller;
+#[path = "../../manifests/tests/common/keys.rs"]
+mod keys;
+#[path = "../../manifests/tests/common/signed_set.rs"]
+mod signed_set;
+
+use std::path::{Path, PathBuf};
+
+use agent::config::Config;
+use agent::run::StartError;
+use agent::state::StateDirectory;
+use controller::{Asked, Certificate, Controller, Said, receipt};
+use manifests::time::Time;
+use signed_set::{PRODUCT, Served, SignedSet};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const HOST: &str = "402206-ap1";
+
+/// One host's files, and what its controllers serve.
+struct Site {
+    directory: TempDir,
+    certificate: Certificate,
+    served: Served,
+}
+
+/// Ends when dropped.
+struct Agent {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), StartError>>,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.task.abort();
+    }
+}
+
+impl Site {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut set = SignedSet::new();
+        set.now = Time::from(std::time::SystemTime::now());
+        set.baseline += "\n[gate]\nheartbeat = \"1s\"\n";
+        let (served, root) = set.publish();
+        std::fs::write(directory.path().join("root.json"), root).unwrap();
+        std::fs::create_dir(directory.path().join("host")).unwrap();
+        let certificate = Certificate::new();
+        certificate.write(&directory.path().join("ca.pem"));
+        let site = Self { directory, certificate, served };
+        let state = StateDirectory::open(&site.state(), &site.path().join("gate.sock")).unwrap();
+        state.make_enrolling_key().unwrap();
+        state.adopt_enrolling_key().unwrap();
+        site
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
+    async fn controller(&self, answers: impl FnMut(&Asked) -> Said + Send + 'static) -> Controller {
+        Controller::start(&self.certificate, self.served.clone(), answers).await
+    }
+
+    fn agent(&self, controllers: &[&Controller]) -> Agent {
+        let urls: Vec<String> = controllers.iter().map(|controller| format!("{:?}", controller.url())).collect();
+        let text = format!(
+            "product = \"{PRODUCT}\"\nhost = \"{HOST}\"\ncontrollers = [{}]\nca = \"ca.pem\"\nroot = \"root.json\"\n\
+             state = \"state\"\nprefix = \"host\"\n[gate]\nlisten = \"127.0.0.1:0\"\nsocket = \"gate.sock\"\n",
+            urls.join(", ")
+        );
+        let path = self.path().join("agent.toml");
+        std::fs::write(&path, text).unwrap();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(agent::run::run(Config::read(&path).unwrap(), shutdown.clone(), |_| ()));
+        Agent { shutdown, task }
+    }
+}
+
+#[tokio::test]
+async fn what_a_host_resumes_with_is_kept_while_its_controller_is_in_trouble() {
+    let site = Site::new();
+    let mut in_trouble = vec![429, 503, 502];
+    let mut main = site
+        .controller(move |asked| match asked.cover() {
+            Some(cover) if !cover.resumed && cover.sequence < 1000 => Said::refusal(409, "sequence", Some(1000)),
+            Some(cover) => match in_trouble.pop().filter(|_| cover.resumed) {
+                Some(status) => Said::refusal(status, "unavailable", None).retry_after("0"),
+                None => Said::receipt(&receipt(&cover, "session")),
+            },
+            None => Said::nothing(),
+        })
+        .await;
+    let _agent = site.agent(&[&main]);
+    let first = main.hears("a resumption", |asked| asked.cover().is_some_and(|cover| cover.resumed)).await;
+    for _ in 0..3 {
+        let (again, _) = main.hears_document().await;
+        assert!(again.body == first.body, "the same bytes, or it looks like a second machine");
+    }
+    let (_, next) = main.hears_document().await;
+    assert!(!next.resumed && next.sequence > 1001, "{next:?}");
+}
