@@ -23,7 +23,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                     shutdown.cancelled().await; // Without a key there is nothing to acknowledge with.
                     return;
                 };
-                match parts.client.post::<()>(api::ACKNOWLEDGEMENTS, envelope_json(&document), None).await {
+                match parts.client.post::<()>(api::ACKNOWLEDGEMENTS, envelope_json(&document)).await {
                     Ok(()) => {
                         backoff.reset();
                         let done = kept.stop.digest();

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::client::AskLimits;
 pub use ::client::ClientError;
+use ::client::{AskLimits, Request, Token};
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, DocumentVersions, HostEvent};
@@ -46,7 +46,7 @@ pub struct Controllers {
     key: Option<KeyId>,
 }
 
-/// What opens a controller's stream.
+/// What opens a controller's stream, and says who hands something in. Shown to that controller alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The controller that gave it.
@@ -110,10 +110,6 @@ impl Controllers {
         self.nth(self.preferred.load(Ordering::Relaxed).wrapping_add(further))
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.address())
-    }
-
     /// The next question goes to the next address.
     pub fn prefer_next(&self) {
         self.preferred.fetch_add(1, Ordering::Relaxed);
@@ -145,24 +141,41 @@ impl Controllers {
         self.followed.store(0, Ordering::Relaxed);
     }
 
-    /// Sends JSON and reads a JSON answer.
+    /// Sends JSON to the controller asked next, and reads a JSON answer.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn post<R: DeserializeOwned>(
+    pub async fn post<R: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<R, ClientError> {
+        self.client.ask(self.posting(self.address(), path, body)).await
+    }
+
+    /// The same with a one-time token of an operator's.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_with<R: DeserializeOwned>(
         &self,
+        token: &Token,
         path: &str,
         body: Vec<u8>,
-        bearer: Option<&str>,
     ) -> Result<R, ClientError> {
-        let mut request = self.client.post(self.url(path)).json_bytes(body);
-        if let Some(token) = bearer {
-            request = request.bearer(token);
+        self.client.ask(self.posting(self.address(), path, body).token(token)).await
+    }
+
+    /// Sends JSON to the controller that gave `session`, whichever is asked next.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_in(&self, session: &Session, path: &str, body: Vec<u8>) -> Result<(), ClientError> {
+        self.client.ask(self.posting(&session.address, path, body).bearer(&session.bearer)).await
+    }
+
+    fn posting(&self, address: &str, path: &str, body: Vec<u8>) -> Request {
+        let request = self.client.post(format!("{address}{path}")).json_bytes(body);
+        match &self.key {
+            Some(key) => request.header(api::KEY_HEADER, key),
+            None => request,
         }
-        if let Some(key) = &self.key {
-            request = request.header(api::KEY_HEADER, key);
-        }
-        self.client.ask(request).await
     }
 
     /// The newest version of evidence that the controller asked next takes. Asked once for each address,
@@ -199,13 +212,13 @@ impl Controllers {
         self.versions.lock().remove(self.address());
     }
 
-    /// Hands in a file list.
+    /// Hands in a file list to the controller that gave `session`.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn put_list(&self, digest: &str, bytes: Vec<u8>, session: &str) -> Result<(), ClientError> {
-        let url = self.url(&format!("{}/{digest}", api::FILES));
-        self.client.bytes(self.client.put(url).bearer(session).bytes(bytes), LIMITS.answer_bytes).await?;
+    pub async fn put_list(&self, session: &Session, digest: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
+        let url = format!("{}{}/{digest}", session.address, api::FILES);
+        self.client.bytes(self.client.put(url).bearer(&session.bearer).bytes(bytes), LIMITS.answer_bytes).await?;
         Ok(())
     }
 

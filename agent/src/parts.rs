@@ -287,7 +287,7 @@ impl Parts {
     /// Shows the word to the controller asked next, which does not know this host's key. Says whether it counts there.
     pub async fn show_enrolment(&self) -> bool {
         let Some(word) = self.shared().enrolment.clone() else { return false };
-        match self.client.post::<()>(api::CARRIED, envelope_json(&word), None).await {
+        match self.client.post::<()>(api::CARRIED, envelope_json(&word)).await {
             Ok(()) => {
                 info!("this host's key is carried over to another controller");
                 true

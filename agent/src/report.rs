@@ -19,7 +19,7 @@ use crate::client::{ClientError, Session};
 use crate::clock;
 use crate::hand_in::Unknown;
 use crate::parts::{Parts, Seen};
-use crate::state::{Sent, StateError, envelope_json};
+use crate::state::{Sent, envelope_json};
 
 /// How often an unchanged host reports before a baseline says it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -36,8 +36,6 @@ pub const SEQUENCES: u64 = 64;
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
 enum ReportError {
-    #[error("cannot keep by what this host resumes")]
-    State(#[source] StateError),
     #[error("cannot seal the document")]
     Seal(#[source] manifests::envelope::EnvelopeError),
     #[error("not handed in")]
@@ -45,11 +43,19 @@ enum ReportError {
 }
 
 impl ReportError {
+    /// Whether another controller may do better. What goes wrong on this host does so with every one of them.
+    fn is_of_controller(&self) -> bool {
+        match self {
+            ReportError::Client(_) => true,
+            ReportError::Seal(_) => false,
+        }
+    }
+
     /// How long the controller asks to be left alone.
     fn asked_wait(&self) -> Option<Duration> {
         match self {
             ReportError::Client(error) => error.retry_after(),
-            ReportError::State(_) | ReportError::Seal(_) => None,
+            ReportError::Seal(_) => None,
         }
     }
 }
@@ -131,9 +137,18 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
         });
         let mut reported = reporter.report(&parts).await;
         if let Some(before) = away.filter(|_| !matches!(reported, Ok(true))) {
-            parts.client.prefer(before);
-            reporter.accepted = None;
-            reported = reporter.report(&parts).await;
+            // Heard as from any other controller: it may be ahead, or not know this host, and would never have it back.
+            if let Err(error) = &reported {
+                parts.trouble("the first controller takes no report", error);
+                if reporter.can_mend(&parts, error).await {
+                    reported = reporter.report(&parts).await;
+                }
+            }
+            if !matches!(reported, Ok(true)) {
+                parts.client.prefer(before);
+                reporter.accepted = None;
+                reported = reporter.report(&parts).await;
+            }
         }
         match reported {
             Ok(true) => {
@@ -144,21 +159,14 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
             Ok(false) => next = Instant::now() + heartbeat, // Nothing seen yet: a look will ask for it.
             Err(error) => {
                 parts.trouble("a report failed", &error);
-                let again = match &error {
-                    ReportError::Client(error) if is_unknown_there(error) && !retried => parts.show_enrolment().await,
-                    ReportError::Client(error) => reporter.heed(&parts, error),
-                    ReportError::State(_) | ReportError::Seal(_) => false,
-                };
                 // Once: two that refuse each other must not do so without a pause.
-                if again && !retried {
+                if reporter.can_mend(&parts, &error).await && !retried {
                     retried = true;
                     next = Instant::now();
                 } else {
-                    let before = parts.client.address().to_owned();
-                    parts.client.prefer_next();
-                    tried_first = Instant::now();
-                    if parts.client.address() != before {
-                        reporter.accepted = None; // Another controller has not seen what this one has.
+                    if error.is_of_controller() {
+                        reporter.go_on(&parts);
+                        tried_first = Instant::now();
                     }
                     next = Instant::now() + again_after(backoff.wait(), error.asked_wait(), heartbeat);
                 }
@@ -214,7 +222,7 @@ impl Reporter {
             parts.report.notify_one();
             return Ok(true);
         }
-        let receipt: Receipt = parts.client.post(path, body, None).await.map_err(ReportError::Client)?;
+        let receipt: Receipt = parts.client.post(path, body).await.map_err(ReportError::Client)?;
         if full {
             info!(sequence, version, state = %state, "evidence accepted");
             self.accepted = Some((baseline, state));
@@ -242,7 +250,7 @@ impl Reporter {
     /// Sends the document by which this host resumes until it is answered, the same bytes each time.
     async fn resume(&mut self, parts: &Arc<Parts>, document: Vec<u8>) -> Result<(), ReportError> {
         let sent = document.clone();
-        match parts.client.post::<Receipt>(api::EVIDENCE, document, None).await {
+        match parts.client.post::<Receipt>(api::EVIDENCE, document).await {
             Ok(receipt) => {
                 info!(sequence = receipt.sequence, "resumed");
                 self.work_off(parts, receipt, None);
@@ -260,13 +268,36 @@ impl Reporter {
             Err(error) => return Err(ReportError::Client(error)),
         }
         self.resuming = None;
-        parts.writer.resuming(None).await.map_err(ReportError::State)
+        // It would be sent once more after a restart, and refused as old.
+        if let Err(error) = parts.writer.resuming(None).await {
+            parts.trouble("the document by which this host resumed cannot be removed", &error);
+        }
+        Ok(())
+    }
+
+    /// The next document goes to the next address.
+    fn go_on(&mut self, parts: &Parts) {
+        let before = parts.client.address().to_owned();
+        parts.client.prefer_next();
+        if parts.client.address() != before {
+            self.accepted = None; // Another controller has not seen what this one has.
+        }
+    }
+
+    /// Does what an error asks for. True if the next document may go at once, to the same controller.
+    async fn can_mend(&mut self, parts: &Parts, error: &ReportError) -> bool {
+        match error {
+            ReportError::Client(error) if is_unknown_there(error) => parts.show_enrolment().await,
+            ReportError::Client(error) => self.heed(parts, error),
+            ReportError::Seal(_) => false,
+        }
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
+        let session = Session { address: parts.client.address().to_owned(), bearer: receipt.session };
         if !receipt.unknown_stops.is_empty() || receipt.unknown_permit.is_some() {
             let unknown = Unknown { stops: receipt.unknown_stops, permit: receipt.unknown_permit };
-            parts.hand_in(unknown, receipt.session.clone());
+            parts.hand_in(unknown, session.clone());
         }
         parts.shared().contact = Some(clock::now().wall);
         parts.client.note_evidence_version(receipt.evidence);
@@ -294,10 +325,9 @@ impl Reporter {
         if let Some(seen) = seen.filter(|_| !receipt.wanted.is_empty()) {
             // Beside the heartbeats, which must not wait for a slow line.
             let (parts, seen) = (Arc::clone(parts), Arc::clone(seen));
-            tokio::spawn(hand_in_lists(parts, seen, receipt.wanted, receipt.session.clone()));
+            tokio::spawn(hand_in_lists(parts, seen, receipt.wanted, session.clone()));
         }
-        let address = parts.client.address().to_owned();
-        parts.session.send_replace(Some(Session { address, bearer: receipt.session }));
+        parts.session.send_replace(Some(session));
         if receipt.next == Next::SendFull {
             self.accepted = None;
             parts.report.notify_one();
@@ -359,7 +389,7 @@ fn is_newer(envelope: &[u8], version: u64) -> bool {
     is_of.is_some_and(|(of, _)| of > version)
 }
 
-async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: String) {
+async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: Session) {
     for list in wanted {
         let Some(bytes) = seen.lists.get(&list) else { continue };
         if let Err(error) = hand_in_list(&parts, &list, bytes, &session).await {
@@ -370,9 +400,9 @@ async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, 
 }
 
 /// A controller that asks to be left alone for a while is asked again then, with the same list.
-async fn hand_in_list(parts: &Parts, list: &Digest, bytes: &[u8], session: &str) -> Result<(), ClientError> {
+async fn hand_in_list(parts: &Parts, list: &Digest, bytes: &[u8], session: &Session) -> Result<(), ClientError> {
     for _ in 1..LIST_TRIES {
-        match parts.client.put_list(&list.to_string(), bytes.to_vec(), session).await {
+        match parts.client.put_list(session, &list.to_string(), bytes.to_vec()).await {
             Err(error) if error.retry_after().is_some() => {
                 let wait = again_after(Duration::ZERO, error.retry_after(), heartbeat(parts));
                 tokio::time::sleep(wait).await;
@@ -380,7 +410,7 @@ async fn hand_in_list(parts: &Parts, list: &Digest, bytes: &[u8], session: &str)
             answered => return answered,
         }
     }
-    parts.client.put_list(&list.to_string(), bytes.to_vec(), session).await
+    parts.client.put_list(session, &list.to_string(), bytes.to_vec()).await
 }
 
 #[cfg(test)]

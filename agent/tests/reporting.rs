@@ -10,10 +10,12 @@ mod signed_set;
 
 use std::path::{Path, PathBuf};
 
+use agent::client::{Controllers, Session};
 use agent::config::Config;
 use agent::run::StartError;
 use agent::state::StateDirectory;
 use controller::{Asked, Certificate, Controller, Said, receipt};
+use manifests::api;
 use manifests::time::Time;
 use signed_set::{PRODUCT, Served, SignedSet};
 use tempfile::TempDir;
@@ -87,6 +89,14 @@ impl Site {
     }
 }
 
+/// Takes every document, and everything else.
+fn takes(session: &'static str) -> impl FnMut(&Asked) -> Said + Send {
+    move |asked| match asked.cover() {
+        Some(cover) => Said::receipt(&receipt(&cover, session)),
+        None => Said::nothing(),
+    }
+}
+
 #[tokio::test]
 async fn what_a_host_resumes_with_is_kept_while_its_controller_is_in_trouble() {
     let site = Site::new();
@@ -109,4 +119,66 @@ async fn what_a_host_resumes_with_is_kept_while_its_controller_is_in_trouble() {
     }
     let (_, next) = main.hears_document().await;
     assert!(!next.resumed && next.sequence > 1001, "{next:?}");
+}
+
+#[tokio::test]
+async fn a_first_controller_that_is_ahead_gets_a_host_back_that_went_away() {
+    let site = Site::new();
+    let mut first = site.controller(|_| Said::refusal(503, "unavailable", None)).await;
+    let mut second = site.controller(takes("of the second")).await;
+    let _agent = site.agent(&[&first, &second]);
+    second.hears_document().await;
+    // Restored or not, it has heard more of this host than the host knows.
+    first.answers(|asked| match asked.cover() {
+        Some(cover) if cover.sequence <= 1000 => Said::refusal(409, "sequence", Some(1000)),
+        Some(cover) => Said::receipt(&receipt(&cover, "of the first")),
+        None => Said::nothing(),
+    });
+    first.hears("a resumption", |asked| asked.cover().is_some_and(|cover| cover.resumed)).await;
+    let (_, next) = first.hears_document().await;
+    assert!(!next.resumed, "{next:?}");
+}
+
+#[tokio::test]
+async fn a_disk_in_trouble_sends_no_host_to_another_controller() {
+    let site = Site::new();
+    let kept = site.state().join("resuming.json");
+    let mut first = site
+        .controller(move |asked| match asked.cover() {
+            Some(cover) if !cover.resumed && cover.sequence < 1000 => Said::refusal(409, "sequence", Some(1000)),
+            Some(cover) => {
+                if cover.resumed {
+                    // What was kept cannot be removed any more.
+                    std::fs::remove_file(&kept).unwrap();
+                    std::fs::create_dir_all(kept.join("taken")).unwrap();
+                }
+                Said::receipt(&receipt(&cover, "of the first"))
+            }
+            None => Said::nothing(),
+        })
+        .await;
+    let mut second = site.controller(takes("of the second")).await;
+    let _agent = site.agent(&[&first, &second]);
+    first.hears("a resumption", |asked| asked.cover().is_some_and(|cover| cover.resumed)).await;
+    for _ in 0..3 {
+        first.hears_document().await;
+    }
+    assert!(second.heard().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_is_shown_to_the_controller_that_gave_it_alone() {
+    let site = Site::new();
+    let certificate = site.path().join("ca.pem");
+    let first = site.controller(takes("unused")).await;
+    let mut second = site.controller(takes("unused")).await;
+    let controllers = Controllers::new(vec![second.url(), first.url()], &certificate).unwrap();
+    let session = Session { address: second.url(), bearer: "of the second".to_owned() };
+    controllers.prefer_next();
+    assert_eq!(controllers.address(), first.url());
+    controllers.post_in(&session, api::HANDED, b"{}".to_vec()).await.unwrap();
+    controllers.put_list(&session, "sha256:00", b"list".to_vec()).await.unwrap();
+    let heard: Vec<_> = second.heard().into_iter().map(|asked| (asked.path, asked.bearer)).collect();
+    let bearer = Some("Bearer of the second".to_owned());
+    assert_eq!(heard, [(api::HANDED.to_owned(), bearer.clone()), (format!("{}/sha256:00", api::FILES), bearer)]);
 }

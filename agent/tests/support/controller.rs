@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::signed_set::Served;
 
 /// How long a question may be waited for.
-const DEADLINE: Duration = Duration::from_secs(100);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// One question.
 #[derive(Clone, Debug)]
