@@ -40,10 +40,13 @@ impl Parts {
     async fn hand_in_all(&self, unknown: Unknown, session: &Session) -> Result<(), ClientError> {
         self.hand_in_chains(&unknown.stops, session).await?;
         let Some(number) = unknown.permit else { return Ok(()) };
-        let handed = Handed { permit_number: Some(number), permits: self.newest_permits(), ..Handed::default() };
+        let kept = self.shared().asked_permits.get(&session.address).filter(|(asked, _)| *asked == number).cloned();
+        let permits = kept.map_or_else(|| self.newest_permits(), |(_, permits)| permits);
+        let handed = Handed { permit_number: Some(number), permits, ..Handed::default() };
         let body = serde_json::to_vec(&handed).unwrap_or_default(); // Strings and numbers only: cannot fail.
         self.client.post_in(session, api::HANDED, body).await?;
         info!(number, "the permit that the controller did not know is handed in");
+        self.asks_for_permit(&session.address, None);
         self.report.notify_one(); // The next one goes on above it.
         Ok(())
     }
@@ -65,6 +68,18 @@ impl Parts {
             info!(count, "stops that the controller did not know are handed in");
         }
         Ok(())
+    }
+
+    /// A controller asks for the permit of this number, or for none. What it is to be handed is what this host has when
+    /// it first asks: a permit that comes with its answer would take the place of the one that proves something.
+    pub fn asks_for_permit(&self, address: &str, number: Option<u64>) {
+        let permits = self.newest_permits();
+        let mut shared = self.shared();
+        match number {
+            None => _ = shared.asked_permits.remove(address),
+            Some(number) if shared.asked_permits.get(address).is_some_and(|(asked, _)| *asked == number) => {}
+            Some(number) => _ = shared.asked_permits.insert(address.to_owned(), (number, permits)),
+        }
     }
 
     /// The newest permit of each controller.

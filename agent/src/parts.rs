@@ -82,6 +82,9 @@ pub struct Shared {
     /// The newest permit of each controller, by the key that signed it: what a controller that was set back does not
     /// know is not the newest any more once another one has answered.
     pub permits: BTreeMap<KeyId, (u64, SealedPermit)>,
+    /// What a controller asked for and has not got yet, by its address: the number, and the newest permits when it
+    /// asked. Those that came since say nothing of what it had forgotten.
+    pub asked_permits: BTreeMap<String, (u64, Vec<SealedPermit>)>,
     /// A controller's word for this host's key, to be shown to one that does not know it.
     pub enrolment: Option<Sealed<Enrolled>>,
     /// Every stop that this host knows, on disk or not yet, with the key that signed it.

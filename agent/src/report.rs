@@ -295,6 +295,8 @@ impl Reporter {
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
         let session = Session { address: parts.client.address().to_owned(), bearer: receipt.session };
+        // Before its own permit takes the place of the one that it asks for.
+        parts.asks_for_permit(&session.address, receipt.unknown_permit);
         if !receipt.unknown_stops.is_empty() || receipt.unknown_permit.is_some() {
             let unknown = Unknown { stops: receipt.unknown_stops, permit: receipt.unknown_permit };
             parts.hand_in(unknown, session.clone());

@@ -15,8 +15,12 @@ use agent::config::Config;
 use agent::run::StartError;
 use agent::state::StateDirectory;
 use controller::{Asked, Certificate, Controller, Said, receipt};
-use manifests::api;
-use manifests::time::Time;
+use manifests::api::{self, Handed, Receipt};
+use manifests::evidence::{Cover, EVIDENCE_VERSION};
+use manifests::outcome::Verdict;
+use manifests::permit::{Permit, SealedPermit};
+use manifests::reason::{Code, Reason};
+use manifests::time::{Span, Time};
 use signed_set::{PRODUCT, Served, SignedSet};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -181,4 +185,53 @@ async fn a_session_is_shown_to_the_controller_that_gave_it_alone() {
     let heard: Vec<_> = second.heard().into_iter().map(|asked| (asked.path, asked.bearer)).collect();
     let bearer = Some("Bearer of the second".to_owned());
     assert_eq!(heard, [(api::HANDED.to_owned(), bearer.clone()), (format!("{}/sha256:00", api::FILES), bearer)]);
+}
+
+/// A hold of the main controller's, of this number.
+fn hold(number: u64, cover: &Cover) -> SealedPermit {
+    let permit = Permit {
+        product: PRODUCT.parse().unwrap(),
+        host: HOST.parse().unwrap(),
+        key: None,
+        number,
+        baseline: cover.baseline,
+        state: None,
+        answers: cover.sequence,
+        verdict: Verdict::Hold,
+        reasons: vec![Reason::of(Code::Stale)],
+        issued: cover.wall,
+        until: cover.wall.after(Span::from_s(60)),
+        stops: Vec::new(),
+    };
+    permit.seal(EVIDENCE_VERSION, &keys::test_key(4)).unwrap()
+}
+
+#[tokio::test]
+async fn what_proves_that_a_controller_was_set_back_outlives_its_next_hold() {
+    let site = Site::new();
+    let lost = u64::try_from(Time::from(std::time::SystemTime::now()).unix_ms()).unwrap() * 1000;
+    let (mut documents, mut handed) = (0, 0);
+    let mut main = site
+        .controller(move |asked| match asked.cover() {
+            Some(cover) => {
+                let permit = Some(hold(lost + documents, &cover));
+                // From the second document on it has forgotten the first permit.
+                let unknown_permit = Some(lost).filter(|_| documents > 0 && handed < 2);
+                documents += 1;
+                Said::receipt(&Receipt { permit, unknown_permit, ..receipt(&cover, "session") })
+            }
+            None if asked.path == api::HANDED => {
+                handed += 1;
+                if handed == 1 { Said::refusal(503, "unavailable", None) } else { Said::nothing() }
+            }
+            None => Said::nothing(),
+        })
+        .await;
+    let _agent = site.agent(&[&main]);
+    for _ in 0..2 {
+        let asked = main.hears("a permit handed in", |asked| asked.path == api::HANDED).await;
+        let handed: Handed = serde_json::from_slice(&asked.body).unwrap();
+        let numbers: Vec<u64> = handed.permits.iter().map(|permit| permit.claimed().unwrap().number).collect();
+        assert_eq!((handed.permit_number, numbers), (Some(lost), vec![lost]));
+    }
 }
