@@ -40,6 +40,7 @@ pub enum EnrolmentError {
 pub async fn enrol(config: &Config, token_file: &std::path::Path) -> Result<KeyId, EnrolmentError> {
     let token = Token::one_time(token_file).map_err(EnrolmentError::Token)?;
     let state = StateDirectory::open(&config.state, &config.socket).map_err(EnrolmentError::State)?;
+    state.check_key_modes().map_err(EnrolmentError::State)?;
     let key = enrolling_key(&state)?;
     let document = Enrolment {
         product: config.product.clone(),
