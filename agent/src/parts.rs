@@ -321,19 +321,27 @@ impl Parts {
 
     /// A stop arrived.
     pub fn stop(&self, sealed: Sealed<Stop>) {
-        match sealed.verify(&self.permit_keys()) {
-            Ok(stop) => {
-                let effects = self.keeper.step(Event::Stop(stop.clone()));
-                if effects.is_empty() {
-                    self.known_stop(stop);
-                } else {
-                    warn!(number = stop.number, reason = ?stop.reason, "stop received");
-                    self.carry_out(effects);
-                }
-            }
-            Err(error) => {
+        // One after the other, so that the key is at hand: by the time the stop is to be stored, the registry in use may
+        // list it no more.
+        let keys = self.permit_keys();
+        let verified = keys.iter().find_map(|key| Some((sealed.clone().verify([key]).ok()?, key.clone())));
+        let Some((stop, key)) = verified else {
+            if let Err(error) = sealed.verify(&keys) {
                 self.trouble("a stop is refused", &error);
-                self.follow.notify_one();
+            }
+            self.follow.notify_one();
+            return;
+        };
+        let effects = self.keeper.step(Event::Stop(stop.clone()));
+        if effects.is_empty() {
+            self.known_stop(stop, key);
+            return;
+        }
+        warn!(number = stop.number, reason = ?stop.reason, "stop received");
+        for effect in effects {
+            match effect {
+                Effect::StoreStop(stop) => self.store_stop(stop, key.clone()),
+                other => self.carry_out(vec![other]),
             }
         }
     }
@@ -349,7 +357,10 @@ impl Parts {
         for effect in effects {
             match effect {
                 Effect::StorePermit(_) => self.writer.permit(),
-                Effect::StoreStop(stop) => self.store_stop(stop),
+                // Of a stop that came, and there the key is at hand. It holds in any case.
+                Effect::StoreStop(stop) => {
+                    self.trouble_is(format!("stop {} counts until a restart: nobody has the key with it", stop.number));
+                }
                 Effect::Switch(_) => self.switch(),
                 Effect::Collect => self.look.notify_one(),
                 Effect::Report => self.report.notify_one(),
@@ -359,7 +370,7 @@ impl Parts {
 
     /// A stop came again: its controller does not know that it is on disk here. It is written once more, and
     /// acknowledged then.
-    fn known_stop(&self, stop: Verified<Stop>) {
+    fn known_stop(&self, stop: Verified<Stop>, key: PublicKey) {
         let digest = stop.digest();
         let is_under_way = {
             let shared = self.shared();
@@ -369,14 +380,12 @@ impl Parts {
                 || shared.unacknowledged.iter().any(|waiting| waiting.stop.digest() == digest)
         };
         if !is_under_way {
-            self.store_stop(stop);
+            self.store_stop(stop, key);
         }
     }
 
-    /// Has a stop stored. It acts already, and is acknowledged only when it is on disk.
-    pub fn store_stop(&self, stop: Verified<Stop>) {
-        // It was verified with one of them a moment ago.
-        let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
+    /// Has a stop stored with the key that verified it. It acts already, and is acknowledged only when it is on disk.
+    pub fn store_stop(&self, stop: Verified<Stop>, key: PublicKey) {
         {
             let mut shared = self.shared();
             let held = HeldStop { stop: stop.clone(), key: key.clone() };

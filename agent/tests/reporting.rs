@@ -9,17 +9,26 @@ mod keys;
 mod signed_set;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agent::client::{Controllers, Session};
 use agent::config::Config;
+use agent::identity::Identity;
+use agent::keeper::Keeper;
+use agent::parts::Parts;
 use agent::run::StartError;
-use agent::state::StateDirectory;
+use agent::state::{Sent, StateDirectory};
+use agent::trust::Trust;
 use controller::{Asked, Certificate, Controller, Said, receipt};
 use manifests::api::{self, Handed, Receipt};
+use manifests::envelope::Sealed;
 use manifests::evidence::{Cover, EVIDENCE_VERSION};
+use manifests::gate::Gate;
 use manifests::outcome::Verdict;
 use manifests::permit::{Permit, SealedPermit};
 use manifests::reason::{Code, Reason};
+use manifests::stop::{Scope, Stop};
 use manifests::time::{Span, Time};
 use signed_set::{PRODUCT, Served, SignedSet};
 use tempfile::TempDir;
@@ -78,7 +87,7 @@ impl Site {
         Controller::start(&self.certificate, self.served.clone(), answers).await
     }
 
-    fn agent(&self, controllers: &[&Controller]) -> Agent {
+    fn config(&self, controllers: &[&Controller]) -> Config {
         let urls: Vec<String> = controllers.iter().map(|controller| format!("{:?}", controller.url())).collect();
         let text = format!(
             "product = \"{PRODUCT}\"\nhost = \"{HOST}\"\ncontrollers = [{}]\nca = \"ca.pem\"\nroot = \"root.json\"\n\
@@ -87,8 +96,12 @@ impl Site {
         );
         let path = self.path().join("agent.toml");
         std::fs::write(&path, text).unwrap();
+        Config::read(&path).unwrap()
+    }
+
+    fn agent(&self, controllers: &[&Controller]) -> Agent {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(agent::run::run(Config::read(&path).unwrap(), shutdown.clone(), |_| ()));
+        let task = tokio::spawn(agent::run::run(self.config(controllers), shutdown.clone(), |_| ()));
         Agent { shutdown, task }
     }
 }
@@ -233,5 +246,76 @@ async fn what_proves_that_a_controller_was_set_back_outlives_its_next_hold() {
         let handed: Handed = serde_json::from_slice(&asked.body).unwrap();
         let numbers: Vec<u64> = handed.permits.iter().map(|permit| permit.claimed().unwrap().number).collect();
         assert_eq!((handed.permit_number, numbers), (Some(lost), vec![lost]));
+    }
+}
+
+/// A stop of everybody, signed by the main controller.
+fn stop() -> Sealed<Stop> {
+    let stop = Stop {
+        product: PRODUCT.parse().unwrap(),
+        number: 1,
+        previous: None,
+        scope: Scope::All,
+        reason: "drill".to_owned(),
+        operator: "duty".to_owned(),
+        time: Time::from(std::time::SystemTime::now()),
+    };
+    Sealed::seal(&stop, &keys::test_key(4)).unwrap()
+}
+
+#[tokio::test]
+async fn an_acknowledgement_is_tried_again_until_the_controller_knows_the_stop() {
+    let site = Site::new();
+    let mut acknowledged = 0;
+    let mut main = site
+        .controller(move |asked| match asked.cover() {
+            Some(cover) => Said::receipt(&Receipt { stops: vec![stop()], ..receipt(&cover, "session") }),
+            None if asked.path == api::ACKNOWLEDGEMENTS => {
+                acknowledged += 1;
+                if acknowledged < 3 { Said::refusal(404, "unknown-stop", None) } else { Said::nothing() }
+            }
+            None => Said::nothing(),
+        })
+        .await;
+    let _agent = site.agent(&[&main]);
+    for _ in 0..3 {
+        main.hears("an acknowledgement", |asked| asked.path == api::ACKNOWLEDGEMENTS).await;
+    }
+}
+
+#[tokio::test]
+async fn a_verified_stop_is_kept_whatever_the_registry_lists_by_then() {
+    let site = Site::new();
+    let main = site.controller(takes("unused")).await;
+    let config = site.config(&[&main]);
+    let gate = Gate::new(config.product.clone(), config.host.clone(), agent::clock::now(), Time::MIN);
+    let state = StateDirectory::open(&config.state, &config.socket).unwrap();
+    state.take_room(Sent::default()).unwrap();
+    let client = Controllers::new(config.controllers.clone(), &config.ca).unwrap();
+    let (trust, identity) = (Trust::of(&config).unwrap(), Identity::new(&config).unwrap());
+    let keeper = Arc::new(Keeper::new(gate, None));
+    let parts = Parts::new(config, state, keeper, client, trust, None, identity).unwrap();
+    assert!(parts.permit_keys().is_empty());
+    let key = keys::test_key(4).public().clone();
+    parts.store_stop(stop().verify([&key]).unwrap(), key);
+    parts.writer.flush(Duration::from_secs(60)).await;
+    assert_eq!(parts.state.stops().unwrap().stops.len(), 1);
+}
+
+#[tokio::test]
+async fn no_header_silences_a_host_for_longer_than_a_heartbeat() {
+    let site = Site::new();
+    let mut said = vec!["-1", "Fri, 31 Dec 9999 23:59:59 GMT", "18446744073709551615", "86400"];
+    let count = said.len();
+    let mut main = site
+        .controller(move |asked| match (asked.cover(), said.pop()) {
+            (Some(_), Some(wait)) => Said::refusal(503, "unavailable", None).retry_after(wait),
+            (Some(cover), None) => Said::receipt(&receipt(&cover, "session")),
+            (None, _) => Said::nothing(),
+        })
+        .await;
+    let _agent = site.agent(&[&main]);
+    for _ in 0..=count {
+        main.hears_document().await;
     }
 }
