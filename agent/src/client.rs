@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use ::client::ClientError;
-use ::client::{AskLimits, Request, Token};
+use ::client::{AskLimits, Request, Token, TransferLimits};
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, DocumentVersions, HostEvent};
@@ -26,6 +26,10 @@ const LIMITS: AskLimits = AskLimits {
     ping: None,
     answer_bytes: 8 << 20,
 };
+/// Longest time in which a controller takes nothing of a file list.
+const TRANSFER_STILL: Duration = Duration::from_secs(50);
+/// Transfers may take a second more for each of these, as controllers let them.
+const BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 /// The longest data of one event, in bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
 
@@ -218,8 +222,9 @@ impl Controllers {
     /// [`ClientError`].
     pub async fn put_list(&self, session: &Session, digest: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
         let url = format!("{}{}/{digest}", session.address, api::FILES);
-        self.client.bytes(self.client.put(url).bearer(&session.bearer).bytes(bytes), LIMITS.answer_bytes).await?;
-        Ok(())
+        let whole = transfer_time(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let limits = TransferLimits { still: TRANSFER_STILL, whole };
+        self.client.upload(self.client.uploading(url).bearer(&session.bearer), bytes, limits).await
     }
 
     /// Listens to the host's stream until it ends, handing each event on.
@@ -253,14 +258,19 @@ impl Controllers {
     }
 
     async fn fetch(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
-        self.client.bytes(self.client.get(format!("{}{path}", self.followed())), max_bytes).await.map_err(|error| {
-            match error {
-                ClientError::Refused { status: 404, .. } => FetchError::NotFound,
-                ClientError::TooLarge { .. } => FetchError::TooLarge,
-                error => FetchError::Unreachable(chain(&error)),
-            }
+        let request = self.client.get(format!("{}{path}", self.followed()));
+        let fetched = self.client.bytes_within(request, max_bytes, transfer_time(max_bytes)).await;
+        fetched.map_err(|error| match error {
+            ClientError::Refused { status: 404, .. } => FetchError::NotFound,
+            ClientError::TooLarge { .. } => FetchError::TooLarge,
+            error => FetchError::Unreachable(chain(&error)),
         })
     }
+}
+
+/// How long a transfer of so many bytes may take in all.
+fn transfer_time(bytes: u64) -> Duration {
+    LIMITS.answer + Duration::from_secs(bytes / BYTES_PER_SECOND_MIN)
 }
 
 /// An event of the stream: its name is the kind, its data the content.

@@ -61,6 +61,8 @@ pub struct Parts {
     shared: Mutex<Shared>,
     /// Held while a controller is handed what it does not know.
     pub handing_in: tokio::sync::Mutex<()>,
+    /// Held while file lists are handed in, which may take longer than a heartbeat.
+    pub handing_in_lists: tokio::sync::Mutex<()>,
     /// What is kept on disk.
     pub writer: Writer,
     /// The highest number of a permit that is kept on disk: a host that names a lower one than before looks like
@@ -192,6 +194,7 @@ impl Parts {
             session: watch::channel(None).0,
             shared: Mutex::new(Shared::default()),
             handing_in: tokio::sync::Mutex::default(),
+            handing_in_lists: tokio::sync::Mutex::default(),
             writer,
             kept_permit: AtomicU64::new(0),
             sets: Mutex::new(()),

@@ -392,6 +392,8 @@ fn is_newer(envelope: &[u8], version: u64) -> bool {
 }
 
 async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: Session) {
+    // What is missing then is asked for again with the next receipt.
+    let Ok(_alone) = parts.handing_in_lists.try_lock() else { return };
     for list in wanted {
         let Some(bytes) = seen.lists.get(&list) else { continue };
         if let Err(error) = hand_in_list(&parts, &list, bytes, &session).await {

@@ -20,6 +20,7 @@ use agent::parts::Parts;
 use agent::run::StartError;
 use agent::state::{Sent, StateDirectory};
 use agent::trust::Trust;
+use client::{AskLimits, Client, ClientError, TransferLimits};
 use controller::{Asked, Certificate, Controller, Said, receipt};
 use manifests::api::{self, Handed, Receipt};
 use manifests::envelope::Sealed;
@@ -318,4 +319,32 @@ async fn no_header_silences_a_host_for_longer_than_a_heartbeat() {
     for _ in 0..=count {
         main.hears_document().await;
     }
+}
+
+#[tokio::test]
+async fn a_transfer_may_take_long_as_long_as_it_moves() {
+    let certificate = Certificate::new();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
+    certificate.write(&ca);
+    let limits = AskLimits {
+        connect: Duration::from_secs(60),
+        answer: Duration::from_secs(60),
+        silence: Some(Duration::from_secs(1)),
+        ping: None,
+        answer_bytes: 1 << 10,
+    };
+    let client = Client::new(&ca, limits).unwrap();
+    let transfer = TransferLimits { still: Duration::from_secs(5), whole: Duration::from_secs(300) };
+    // More than the system takes before anybody reads it.
+    let bytes = vec![0; 48 << 20];
+    let (url, line) = controller::slow_line(&certificate, bytes.len(), Duration::from_millis(150)).await;
+    client.upload(client.uploading(url), bytes.clone(), transfer).await.unwrap();
+    line.abort();
+    // Nobody reads it: that is no line, however long it lasts.
+    let (url, line) = controller::slow_line(&certificate, 0, Duration::from_secs(3600)).await;
+    let short = TransferLimits { still: Duration::from_secs(1), ..transfer };
+    let error = client.upload(client.uploading(url), bytes, short).await.unwrap_err();
+    assert!(matches!(error, ClientError::Stalled { .. }), "{error:?}");
+    line.abort();
 }

@@ -17,6 +17,7 @@ use manifests::api::{self, DocumentVersions, Next, Receipt};
 use manifests::envelope::Sealed;
 use manifests::evidence::{Cover, EVIDENCE_VERSION, Evidence, Heartbeat};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -207,6 +208,32 @@ impl Controller {
     pub(crate) fn heard(&mut self) -> Vec<Asked> {
         std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
+}
+
+/// Reads so many bytes of the first request in pieces of 1 MiB, each after a pause as a slow line makes it, and answers
+/// then; where to send them.
+pub(crate) async fn slow_line(certificate: &Certificate, bytes: usize, pause: Duration) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, tls) = (listener.local_addr().unwrap(), certificate.tls());
+    let task = tokio::spawn(async move {
+        let mut stream = tls.accept(listener.accept().await.unwrap().0).await.unwrap();
+        let (mut piece, mut read) = (vec![0; 1 << 20], 0);
+        while read <= bytes {
+            tokio::time::sleep(pause).await;
+            let mut filled = 0;
+            while filled < piece.len() && read <= bytes {
+                let length = stream.read(&mut piece[filled..]).await.unwrap();
+                (filled, read) = (filled + length, read + length);
+                if length == 0 || piece[..filled].ends_with(b"\r\n0\r\n\r\n") {
+                    read = bytes + 1;
+                }
+            }
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        stream.flush().await.unwrap();
+        let _ = stream.read(&mut piece).await; // Until the other side has its answer.
+    });
+    (format!("https://{address}/"), task)
 }
 
 async fn answer(
