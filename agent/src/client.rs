@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::client::AskLimits;
 pub use ::client::ClientError;
+use ::client::{AskLimits, Request, Token, TransferLimits};
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use manifests::api::{self, DocumentVersions, HostEvent};
@@ -26,6 +26,10 @@ const LIMITS: AskLimits = AskLimits {
     ping: None,
     answer_bytes: 8 << 20,
 };
+/// Longest time in which a controller takes nothing of a file list.
+const TRANSFER_STILL: Duration = Duration::from_secs(50);
+/// Transfers may take a second more for each of these, as controllers let them.
+const BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 /// The longest data of one event, in bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
 
@@ -46,7 +50,7 @@ pub struct Controllers {
     key: Option<KeyId>,
 }
 
-/// What opens a controller's stream.
+/// What opens a controller's stream, and says who hands something in. Shown to that controller alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The controller that gave it.
@@ -110,10 +114,6 @@ impl Controllers {
         self.nth(self.preferred.load(Ordering::Relaxed).wrapping_add(further))
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.address())
-    }
-
     /// The next question goes to the next address.
     pub fn prefer_next(&self) {
         self.preferred.fetch_add(1, Ordering::Relaxed);
@@ -145,24 +145,41 @@ impl Controllers {
         self.followed.store(0, Ordering::Relaxed);
     }
 
-    /// Sends JSON and reads a JSON answer.
+    /// Sends JSON to the controller asked next, and reads a JSON answer.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn post<R: DeserializeOwned>(
+    pub async fn post<R: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<R, ClientError> {
+        self.client.ask(self.posting(self.address(), path, body)).await
+    }
+
+    /// The same with a one-time token of an operator's.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_with<R: DeserializeOwned>(
         &self,
+        token: &Token,
         path: &str,
         body: Vec<u8>,
-        bearer: Option<&str>,
     ) -> Result<R, ClientError> {
-        let mut request = self.client.post(self.url(path)).json_bytes(body);
-        if let Some(token) = bearer {
-            request = request.bearer(token);
+        self.client.ask(self.posting(self.address(), path, body).token(token)).await
+    }
+
+    /// Sends JSON to the controller that gave `session`, whichever is asked next.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_in(&self, session: &Session, path: &str, body: Vec<u8>) -> Result<(), ClientError> {
+        self.client.ask(self.posting(&session.address, path, body).bearer(&session.bearer)).await
+    }
+
+    fn posting(&self, address: &str, path: &str, body: Vec<u8>) -> Request {
+        let request = self.client.post(format!("{address}{path}")).json_bytes(body);
+        match &self.key {
+            Some(key) => request.header(api::KEY_HEADER, key),
+            None => request,
         }
-        if let Some(key) = &self.key {
-            request = request.header(api::KEY_HEADER, key);
-        }
-        self.client.ask(request).await
     }
 
     /// The newest version of evidence that the controller asked next takes. Asked once for each address,
@@ -199,14 +216,15 @@ impl Controllers {
         self.versions.lock().remove(self.address());
     }
 
-    /// Hands in a file list.
+    /// Hands in a file list to the controller that gave `session`.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn put_list(&self, digest: &str, bytes: Vec<u8>, session: &str) -> Result<(), ClientError> {
-        let url = self.url(&format!("{}/{digest}", api::FILES));
-        self.client.bytes(self.client.put(url).bearer(session).bytes(bytes), LIMITS.answer_bytes).await?;
-        Ok(())
+    pub async fn put_list(&self, session: &Session, digest: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
+        let url = format!("{}{}/{digest}", session.address, api::FILES);
+        let whole = transfer_time(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let limits = TransferLimits { still: TRANSFER_STILL, whole };
+        self.client.upload(self.client.uploading(url).bearer(&session.bearer), bytes, limits).await
     }
 
     /// Listens to the host's stream until it ends, handing each event on.
@@ -240,14 +258,19 @@ impl Controllers {
     }
 
     async fn fetch(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
-        self.client.bytes(self.client.get(format!("{}{path}", self.followed())), max_bytes).await.map_err(|error| {
-            match error {
-                ClientError::Refused { status: 404, .. } => FetchError::NotFound,
-                ClientError::TooLarge { .. } => FetchError::TooLarge,
-                error => FetchError::Unreachable(chain(&error)),
-            }
+        let request = self.client.get(format!("{}{path}", self.followed()));
+        let fetched = self.client.bytes_within(request, max_bytes, transfer_time(max_bytes)).await;
+        fetched.map_err(|error| match error {
+            ClientError::Refused { status: 404, .. } => FetchError::NotFound,
+            ClientError::TooLarge { .. } => FetchError::TooLarge,
+            error => FetchError::Unreachable(chain(&error)),
         })
     }
+}
+
+/// How long a transfer of so many bytes may take in all.
+fn transfer_time(bytes: u64) -> Duration {
+    LIMITS.answer + Duration::from_secs(bytes / BYTES_PER_SECOND_MIN)
 }
 
 /// An event of the stream: its name is the kind, its data the content.

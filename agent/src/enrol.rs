@@ -40,6 +40,7 @@ pub enum EnrolmentError {
 pub async fn enrol(config: &Config, token_file: &std::path::Path) -> Result<KeyId, EnrolmentError> {
     let token = Token::one_time(token_file).map_err(EnrolmentError::Token)?;
     let state = StateDirectory::open(&config.state, &config.socket).map_err(EnrolmentError::State)?;
+    state.check_key_modes().map_err(EnrolmentError::State)?;
     let key = enrolling_key(&state)?;
     let document = Enrolment {
         product: config.product.clone(),
@@ -52,8 +53,7 @@ pub async fn enrol(config: &Config, token_file: &std::path::Path) -> Result<KeyI
     let controllers = Controllers::new(config.controllers.clone(), &config.ca).map_err(EnrolmentError::Client)?;
     let mut tried = 1;
     loop {
-        match controllers.post::<serde_json::Value>(api::ENROLMENTS, envelope_json(&sealed), Some(token.as_str())).await
-        {
+        match controllers.post_with::<serde_json::Value>(&token, api::ENROLMENTS, envelope_json(&sealed)).await {
             Ok(_) => break,
             Err(error) if error.is_unanswered() && tried < config.controllers.len() => {
                 controllers.prefer_next();

@@ -9,7 +9,7 @@ use manifests::permit::SealedPermit;
 use manifests::stop::StopRef;
 use tracing::info;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, Session};
 use crate::parts::{HeldStop, Parts};
 
 /// Most bytes of payloads handed in at once: as base64 in JSON they stay well below what a controller reads.
@@ -26,7 +26,7 @@ pub struct Unknown {
 impl Parts {
     /// Hands in the stops and the permit that a controller named as unknown, beside everything else: nobody waits for it. Does
     /// nothing while it is under way.
-    pub fn hand_in(self: &Arc<Self>, unknown: Unknown, session: String) {
+    pub fn hand_in(self: &Arc<Self>, unknown: Unknown, session: Session) {
         let parts = Arc::clone(self);
         tokio::spawn(async move {
             let Ok(_alone) = parts.handing_in.try_lock() else { return };
@@ -37,18 +37,21 @@ impl Parts {
         });
     }
 
-    async fn hand_in_all(&self, unknown: Unknown, session: &str) -> Result<(), ClientError> {
+    async fn hand_in_all(&self, unknown: Unknown, session: &Session) -> Result<(), ClientError> {
         self.hand_in_chains(&unknown.stops, session).await?;
         let Some(number) = unknown.permit else { return Ok(()) };
-        let handed = Handed { permit_number: Some(number), permits: self.newest_permits(), ..Handed::default() };
+        let kept = self.shared().asked_permits.get(&session.address).filter(|(asked, _)| *asked == number).cloned();
+        let permits = kept.map_or_else(|| self.newest_permits(), |(_, permits)| permits);
+        let handed = Handed { permit_number: Some(number), permits, ..Handed::default() };
         let body = serde_json::to_vec(&handed).unwrap_or_default(); // Strings and numbers only: cannot fail.
-        self.client.post::<()>(api::HANDED, body, Some(session)).await?;
+        self.client.post_in(session, api::HANDED, body).await?;
         info!(number, "the permit that the controller did not know is handed in");
+        self.asks_for_permit(&session.address, None);
         self.report.notify_one(); // The next one goes on above it.
         Ok(())
     }
 
-    async fn hand_in_chains(&self, unknown: &[StopRef], session: &str) -> Result<(), ClientError> {
+    async fn hand_in_chains(&self, unknown: &[StopRef], session: &Session) -> Result<(), ClientError> {
         let mut stops = self.chains_of(unknown).into_iter().peekable();
         while stops.peek().is_some() {
             let (mut handed, mut bytes) = (Handed::default(), 0);
@@ -61,10 +64,22 @@ impl Parts {
             }
             let count = handed.stops.len();
             let body = serde_json::to_vec(&handed).unwrap_or_default(); // Strings and numbers only: cannot fail.
-            self.client.post::<()>(api::HANDED, body, Some(session)).await?;
+            self.client.post_in(session, api::HANDED, body).await?;
             info!(count, "stops that the controller did not know are handed in");
         }
         Ok(())
+    }
+
+    /// A controller asks for the permit of this number, or for none. What it is to be handed is what this host has when
+    /// it first asks: a permit that comes with its answer would take the place of the one that proves something.
+    pub fn asks_for_permit(&self, address: &str, number: Option<u64>) {
+        let permits = self.newest_permits();
+        let mut shared = self.shared();
+        match number {
+            None => _ = shared.asked_permits.remove(address),
+            Some(number) if shared.asked_permits.get(address).is_some_and(|(asked, _)| *asked == number) => {}
+            Some(number) => _ = shared.asked_permits.insert(address.to_owned(), (number, permits)),
+        }
     }
 
     /// The newest permit of each controller.

@@ -61,6 +61,8 @@ pub struct Parts {
     shared: Mutex<Shared>,
     /// Held while a controller is handed what it does not know.
     pub handing_in: tokio::sync::Mutex<()>,
+    /// Held while file lists are handed in, which may take longer than a heartbeat.
+    pub handing_in_lists: tokio::sync::Mutex<()>,
     /// What is kept on disk.
     pub writer: Writer,
     /// The highest number of a permit that is kept on disk: a host that names a lower one than before looks like
@@ -82,6 +84,9 @@ pub struct Shared {
     /// The newest permit of each controller, by the key that signed it: what a controller that was set back does not
     /// know is not the newest any more once another one has answered.
     pub permits: BTreeMap<KeyId, (u64, SealedPermit)>,
+    /// What a controller asked for and has not got yet, by its address: the number, and the newest permits when it
+    /// asked. Those that came since say nothing of what it had forgotten.
+    pub asked_permits: BTreeMap<String, (u64, Vec<SealedPermit>)>,
     /// A controller's word for this host's key, to be shown to one that does not know it.
     pub enrolment: Option<Sealed<Enrolled>>,
     /// Every stop that this host knows, on disk or not yet, with the key that signed it.
@@ -189,6 +194,7 @@ impl Parts {
             session: watch::channel(None).0,
             shared: Mutex::new(Shared::default()),
             handing_in: tokio::sync::Mutex::default(),
+            handing_in_lists: tokio::sync::Mutex::default(),
             writer,
             kept_permit: AtomicU64::new(0),
             sets: Mutex::new(()),
@@ -287,7 +293,7 @@ impl Parts {
     /// Shows the word to the controller asked next, which does not know this host's key. Says whether it counts there.
     pub async fn show_enrolment(&self) -> bool {
         let Some(word) = self.shared().enrolment.clone() else { return false };
-        match self.client.post::<()>(api::CARRIED, envelope_json(&word), None).await {
+        match self.client.post::<()>(api::CARRIED, envelope_json(&word)).await {
             Ok(()) => {
                 info!("this host's key is carried over to another controller");
                 true
@@ -318,19 +324,27 @@ impl Parts {
 
     /// A stop arrived.
     pub fn stop(&self, sealed: Sealed<Stop>) {
-        match sealed.verify(&self.permit_keys()) {
-            Ok(stop) => {
-                let effects = self.keeper.step(Event::Stop(stop.clone()));
-                if effects.is_empty() {
-                    self.known_stop(stop);
-                } else {
-                    warn!(number = stop.number, reason = ?stop.reason, "stop received");
-                    self.carry_out(effects);
-                }
-            }
-            Err(error) => {
+        // One after the other, so that the key is at hand: by the time the stop is to be stored, the registry in use may
+        // list it no more.
+        let keys = self.permit_keys();
+        let verified = keys.iter().find_map(|key| Some((sealed.clone().verify([key]).ok()?, key.clone())));
+        let Some((stop, key)) = verified else {
+            if let Err(error) = sealed.verify(&keys) {
                 self.trouble("a stop is refused", &error);
-                self.follow.notify_one();
+            }
+            self.follow.notify_one();
+            return;
+        };
+        let effects = self.keeper.step(Event::Stop(stop.clone()));
+        if effects.is_empty() {
+            self.known_stop(stop, key);
+            return;
+        }
+        warn!(number = stop.number, reason = ?stop.reason, "stop received");
+        for effect in effects {
+            match effect {
+                Effect::StoreStop(stop) => self.store_stop(stop, key.clone()),
+                other => self.carry_out(vec![other]),
             }
         }
     }
@@ -346,7 +360,10 @@ impl Parts {
         for effect in effects {
             match effect {
                 Effect::StorePermit(_) => self.writer.permit(),
-                Effect::StoreStop(stop) => self.store_stop(stop),
+                // Of a stop that came, and there the key is at hand. It holds in any case.
+                Effect::StoreStop(stop) => {
+                    self.trouble_is(format!("stop {} counts until a restart: nobody has the key with it", stop.number));
+                }
                 Effect::Switch(_) => self.switch(),
                 Effect::Collect => self.look.notify_one(),
                 Effect::Report => self.report.notify_one(),
@@ -356,7 +373,7 @@ impl Parts {
 
     /// A stop came again: its controller does not know that it is on disk here. It is written once more, and
     /// acknowledged then.
-    fn known_stop(&self, stop: Verified<Stop>) {
+    fn known_stop(&self, stop: Verified<Stop>, key: PublicKey) {
         let digest = stop.digest();
         let is_under_way = {
             let shared = self.shared();
@@ -366,14 +383,12 @@ impl Parts {
                 || shared.unacknowledged.iter().any(|waiting| waiting.stop.digest() == digest)
         };
         if !is_under_way {
-            self.store_stop(stop);
+            self.store_stop(stop, key);
         }
     }
 
-    /// Has a stop stored. It acts already, and is acknowledged only when it is on disk.
-    pub fn store_stop(&self, stop: Verified<Stop>) {
-        // It was verified with one of them a moment ago.
-        let Some(key) = self.permit_keys().into_iter().find(|key| key.id() == *stop.signer()) else { return };
+    /// Has a stop stored with the key that verified it. It acts already, and is acknowledged only when it is on disk.
+    pub fn store_stop(&self, stop: Verified<Stop>, key: PublicKey) {
         {
             let mut shared = self.shared();
             let held = HeldStop { stop: stop.clone(), key: key.clone() };

@@ -19,13 +19,15 @@ use crate::client::{ClientError, Session};
 use crate::clock;
 use crate::hand_in::Unknown;
 use crate::parts::{Parts, Seen};
-use crate::state::{Sent, StateError, envelope_json};
+use crate::state::{Sent, envelope_json};
 
 /// How often an unchanged host reports before a baseline says it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// How often an agent that reports to another controller tries the first one of its configuration again.
 const TRY_FIRST: Duration = Duration::from_secs(30);
+/// How often one file list is handed in to a controller that asks for patience, before it waits for the next receipt.
+const LIST_TRIES: u32 = 5;
 /// How many sequences are taken at once. Documents go out without waiting for a disk as long as there are some
 /// left; a process that is killed leaves out those that it did not use, and a controller lets a host leave out
 /// [`manifests::evidence::SEQUENCE_JUMP_MAX`] in all.
@@ -34,8 +36,6 @@ pub const SEQUENCES: u64 = 64;
 /// Why a report was not made.
 #[derive(Debug, thiserror::Error)]
 enum ReportError {
-    #[error("cannot keep by what this host resumes")]
-    State(#[source] StateError),
     #[error("cannot seal the document")]
     Seal(#[source] manifests::envelope::EnvelopeError),
     #[error("not handed in")]
@@ -43,11 +43,19 @@ enum ReportError {
 }
 
 impl ReportError {
+    /// Whether another controller may do better. What goes wrong on this host does so with every one of them.
+    fn is_of_controller(&self) -> bool {
+        match self {
+            ReportError::Client(_) => true,
+            ReportError::Seal(_) => false,
+        }
+    }
+
     /// How long the controller asks to be left alone.
     fn asked_wait(&self) -> Option<Duration> {
         match self {
             ReportError::Client(error) => error.retry_after(),
-            ReportError::State(_) | ReportError::Seal(_) => None,
+            ReportError::Seal(_) => None,
         }
     }
 }
@@ -56,6 +64,12 @@ impl ReportError {
 /// must be able to silence a host by a header.
 fn again_after(backoff: Duration, asked: Option<Duration>, heartbeat: Duration) -> Duration {
     backoff.max(asked.unwrap_or_default()).min(heartbeat)
+}
+
+/// How often an unchanged host reports.
+fn heartbeat(parts: &Parts) -> Duration {
+    let said = parts.keeper.read(|gate| gate.active().map(|set| set.rules.heartbeat.to_std()));
+    said.flatten().unwrap_or(HEARTBEAT)
 }
 
 /// What the task remembers between two documents.
@@ -114,11 +128,7 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
             () = parts.report.notified() => {}
             () = tokio::time::sleep_until(next) => {}
         }
-        let heartbeat = parts
-            .keeper
-            .read(|gate| gate.active().map(|set| set.rules.heartbeat.to_std()))
-            .flatten()
-            .unwrap_or(HEARTBEAT);
+        let heartbeat = heartbeat(&parts);
         // Hosts of one site that ask different controllers hold each other: as soon as the first one answers again,
         // all of them are back.
         let away = (parts.client.is_away() && tried_first.elapsed() >= TRY_FIRST).then(|| {
@@ -127,9 +137,18 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
         });
         let mut reported = reporter.report(&parts).await;
         if let Some(before) = away.filter(|_| !matches!(reported, Ok(true))) {
-            parts.client.prefer(before);
-            reporter.accepted = None;
-            reported = reporter.report(&parts).await;
+            // Heard as from any other controller: it may be ahead, or not know this host, and would never have it back.
+            if let Err(error) = &reported {
+                parts.trouble("the first controller takes no report", error);
+                if reporter.can_mend(&parts, error).await {
+                    reported = reporter.report(&parts).await;
+                }
+            }
+            if !matches!(reported, Ok(true)) {
+                parts.client.prefer(before);
+                reporter.accepted = None;
+                reported = reporter.report(&parts).await;
+            }
         }
         match reported {
             Ok(true) => {
@@ -140,19 +159,15 @@ pub async fn run(parts: Arc<Parts>, begin: Begin, shutdown: CancellationToken) {
             Ok(false) => next = Instant::now() + heartbeat, // Nothing seen yet: a look will ask for it.
             Err(error) => {
                 parts.trouble("a report failed", &error);
-                let again = match &error {
-                    ReportError::Client(error) if is_unknown_there(error) && !retried => parts.show_enrolment().await,
-                    ReportError::Client(error) => reporter.heed(&parts, error),
-                    ReportError::State(_) | ReportError::Seal(_) => false,
-                };
                 // Once: two that refuse each other must not do so without a pause.
-                if again && !retried {
+                if reporter.can_mend(&parts, &error).await && !retried {
                     retried = true;
                     next = Instant::now();
                 } else {
-                    parts.client.prefer_next();
-                    tried_first = Instant::now();
-                    reporter.accepted = None; // Another controller has not seen what this one has.
+                    if error.is_of_controller() {
+                        reporter.go_on(&parts);
+                        tried_first = Instant::now();
+                    }
                     next = Instant::now() + again_after(backoff.wait(), error.asked_wait(), heartbeat);
                 }
             }
@@ -207,7 +222,7 @@ impl Reporter {
             parts.report.notify_one();
             return Ok(true);
         }
-        let receipt: Receipt = parts.client.post(path, body, None).await.map_err(ReportError::Client)?;
+        let receipt: Receipt = parts.client.post(path, body).await.map_err(ReportError::Client)?;
         if full {
             info!(sequence, version, state = %state, "evidence accepted");
             self.accepted = Some((baseline, state));
@@ -235,13 +250,13 @@ impl Reporter {
     /// Sends the document by which this host resumes until it is answered, the same bytes each time.
     async fn resume(&mut self, parts: &Arc<Parts>, document: Vec<u8>) -> Result<(), ReportError> {
         let sent = document.clone();
-        match parts.client.post::<Receipt>(api::EVIDENCE, document, None).await {
+        match parts.client.post::<Receipt>(api::EVIDENCE, document).await {
             Ok(receipt) => {
                 info!(sequence = receipt.sequence, "resumed");
                 self.work_off(parts, receipt, None);
             }
             // Refused is answered, too.
-            Err(error) if error.refusal().is_some() => {
+            Err(error) if error.refusal().is_some() && !says_nothing_of_it(&error) => {
                 parts.trouble("resuming was refused", &error);
                 parts.client.forget_evidence_version();
                 // By a controller that does not take the version: once more, in the one that it takes.
@@ -253,13 +268,38 @@ impl Reporter {
             Err(error) => return Err(ReportError::Client(error)),
         }
         self.resuming = None;
-        parts.writer.resuming(None).await.map_err(ReportError::State)
+        // It would be sent once more after a restart, and refused as old.
+        if let Err(error) = parts.writer.resuming(None).await {
+            parts.trouble("the document by which this host resumed cannot be removed", &error);
+        }
+        Ok(())
+    }
+
+    /// The next document goes to the next address.
+    fn go_on(&mut self, parts: &Parts) {
+        let before = parts.client.address().to_owned();
+        parts.client.prefer_next();
+        if parts.client.address() != before {
+            self.accepted = None; // Another controller has not seen what this one has.
+        }
+    }
+
+    /// Does what an error asks for. True if the next document may go at once, to the same controller.
+    async fn can_mend(&mut self, parts: &Parts, error: &ReportError) -> bool {
+        match error {
+            ReportError::Client(error) if is_unknown_there(error) => parts.show_enrolment().await,
+            ReportError::Client(error) => self.heed(parts, error),
+            ReportError::Seal(_) => false,
+        }
     }
 
     fn work_off(&mut self, parts: &Arc<Parts>, receipt: Receipt, seen: Option<&Arc<Seen>>) {
+        let session = Session { address: parts.client.address().to_owned(), bearer: receipt.session };
+        // Before its own permit takes the place of the one that it asks for.
+        parts.asks_for_permit(&session.address, receipt.unknown_permit);
         if !receipt.unknown_stops.is_empty() || receipt.unknown_permit.is_some() {
             let unknown = Unknown { stops: receipt.unknown_stops, permit: receipt.unknown_permit };
-            parts.hand_in(unknown, receipt.session.clone());
+            parts.hand_in(unknown, session.clone());
         }
         parts.shared().contact = Some(clock::now().wall);
         parts.client.note_evidence_version(receipt.evidence);
@@ -287,10 +327,9 @@ impl Reporter {
         if let Some(seen) = seen.filter(|_| !receipt.wanted.is_empty()) {
             // Beside the heartbeats, which must not wait for a slow line.
             let (parts, seen) = (Arc::clone(parts), Arc::clone(seen));
-            tokio::spawn(hand_in_lists(parts, seen, receipt.wanted, receipt.session.clone()));
+            tokio::spawn(hand_in_lists(parts, seen, receipt.wanted, session.clone()));
         }
-        let address = parts.client.address().to_owned();
-        parts.session.send_replace(Some(Session { address, bearer: receipt.session }));
+        parts.session.send_replace(Some(session));
         if receipt.next == Next::SendFull {
             self.accepted = None;
             parts.report.notify_one();
@@ -316,11 +355,21 @@ impl Reporter {
                 true
             }
             _ => {
-                self.accepted = None;
+                if !says_nothing_of_it(error) {
+                    self.accepted = None;
+                }
                 false
             }
         }
     }
+}
+
+/// Whether a refusal says nothing of the document: its controller is in trouble, does not know this host, or is not
+/// who answers. What was sent is sent again as it was.
+fn says_nothing_of_it(error: &ClientError) -> bool {
+    let is_by_somebody_else =
+        || error.refusal().is_some_and(|refusal| matches!(refusal.code.as_str(), "no-code" | "not-enrolled"));
+    matches!(error.status(), Some(408 | 429 | 502..=504)) || is_by_somebody_else()
 }
 
 /// Whether the controller does not know this host's key, which another one enrolled.
@@ -342,15 +391,30 @@ fn is_newer(envelope: &[u8], version: u64) -> bool {
     is_of.is_some_and(|(of, _)| of > version)
 }
 
-async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: String) {
+async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, session: Session) {
+    // What is missing then is asked for again with the next receipt.
+    let Ok(_alone) = parts.handing_in_lists.try_lock() else { return };
     for list in wanted {
-        if let Some(bytes) = seen.lists.get(&list)
-            && let Err(error) = parts.client.put_list(&list.to_string(), bytes.clone(), &session).await
-        {
+        let Some(bytes) = seen.lists.get(&list) else { continue };
+        if let Err(error) = hand_in_list(&parts, &list, bytes, &session).await {
             parts.trouble("a file list was not handed in", &error); // Asked for again with the next receipt.
             return;
         }
     }
+}
+
+/// A controller that asks to be left alone for a while is asked again then, with the same list.
+async fn hand_in_list(parts: &Parts, list: &Digest, bytes: &[u8], session: &Session) -> Result<(), ClientError> {
+    for _ in 1..LIST_TRIES {
+        match parts.client.put_list(session, &list.to_string(), bytes.to_vec()).await {
+            Err(error) if error.retry_after().is_some() => {
+                let wait = again_after(Duration::ZERO, error.retry_after(), heartbeat(parts));
+                tokio::time::sleep(wait).await;
+            }
+            answered => return answered,
+        }
+    }
+    parts.client.put_list(session, &list.to_string(), bytes.to_vec()).await
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use manifests::chain::chain;
 use manifests::durable::DurableError;
 use manifests::gate::{Damage, Event, Gate};
-use manifests::time::Time;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -85,12 +84,13 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let trust = Trust::of(&config).map_err(StartError::Root)?;
     let state = StateDirectory::open(&config.state, &config.socket).map_err(StartError::State)?;
+    state.check_key_modes().map_err(StartError::State)?;
     let client = Controllers::new(config.controllers.clone(), &config.ca).map_err(StartError::Client)?;
     let system = |source| StartError::System { what: "the boot id or the agent's own file", source };
     let identity = Identity::new(&config).map_err(system)?;
 
     let mut damaged = Vec::new();
-    let floor = or_damaged(state.floor(), &mut damaged).unwrap_or(Time::MIN);
+    let floor = or_damaged(state.floor(), &mut damaged).unwrap_or_else(|| state.floor_in_room());
     let sent = or_damaged(state.sent(), &mut damaged).unwrap_or_else(|| state.sent_in_room());
     let key = or_damaged(state.host_key(), &mut damaged).flatten();
     let client = client.naming(key.as_ref().map(|key| key.public().id()));

@@ -79,6 +79,19 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
     },
+    /// Others than its owner can read a key, or put another in its place.
+    #[error(
+        "key-mode: {} is open to others (mode {mode:o}); run `chmod 600` on it, and if others could read it, {instead}",
+        path.display()
+    )]
+    KeyMode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// What takes the place of a key that is no secret any more.
+        instead: &'static str,
+    },
     /// The disk takes very long. What was to be kept may be kept later.
     #[error("the disk has not taken it within {after:?}")]
     Slow {
@@ -349,16 +362,22 @@ impl StateDirectory {
     /// [`StateError::Damaged`], [`StateError::Io`].
     pub fn floor(&self) -> Result<Time, StateError> {
         let floor = self.read_json::<WallClock>("clock.json")?.map_or(Time::MIN, |clock| clock.last);
-        Ok(floor.max(self.fallback().notes.floor))
+        Ok(floor.max(self.floor_in_room()))
     }
 
-    /// Stores a wall clock time that has passed.
+    /// The same from the room alone, where the file is damaged.
+    pub fn floor_in_room(&self) -> Time {
+        self.fallback().notes.floor
+    }
+
+    /// Stores the wall clock time that is known to have passed. It may lie before the one stored: a permit has vouched
+    /// for a clock that was ahead and was set right, and a restart must not hold for it.
     ///
     /// # Errors
     /// [`StateError::NotOnDisk`].
     pub fn store_floor(&self, floor: Time) -> Result<(), StateError> {
         let mut fallback = self.fallback();
-        fallback.notes.floor = floor.max(Time::MIN);
+        fallback.notes.floor = floor;
         self.write_json("clock.json", &WallClock { last: floor }).or_else(|_| fallback.save_notes())
     }
 
@@ -465,6 +484,51 @@ mod tests {
         assert!(matches!(state.permits(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.host_key(), Err(StateError::Damaged { .. })));
         assert!(matches!(state.sealing_key(), Err(StateError::Damaged { .. })));
+    }
+
+    #[test]
+    fn the_last_time_is_known_where_its_file_is_damaged_and_goes_back_when_a_permit_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = open(directory.path()).unwrap();
+        state.take_room(Sent::default()).unwrap();
+        let (early, late) = (Time::from_unix_ms(1000), Time::from_unix_ms(2000));
+        state.store_floor(late).unwrap();
+        state.store_sequence(1).unwrap(); // The room is written with it.
+        drop(state);
+        let state = open(directory.path()).unwrap();
+        std::fs::write(directory.path().join("clock.json"), b"").unwrap();
+        assert!(state.floor().is_err());
+        assert_eq!(state.floor_in_room(), late);
+        state.store_floor(early).unwrap();
+        state.store_sequence(2).unwrap();
+        drop(state);
+        assert_eq!(open(directory.path()).unwrap().floor().unwrap(), early);
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_no_secret() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let state = open(directory.path()).unwrap();
+        state.make_enrolling_key().unwrap();
+        state.adopt_enrolling_key().unwrap();
+        state.make_sealing_key().unwrap();
+        state.check_key_modes().unwrap();
+        for name in ["host.key", "sealing.key"] {
+            let set = |mode| {
+                let permissions = std::fs::Permissions::from_mode(mode);
+                std::fs::set_permissions(directory.path().join(name), permissions).unwrap();
+            };
+            for mode in [0o640, 0o604, 0o620] {
+                set(mode);
+                let error = state.check_key_modes().unwrap_err();
+                assert!(matches!(&error, StateError::KeyMode { .. }), "{error:?}");
+                let text = error.to_string();
+                assert!(text.starts_with("key-mode: ") && text.contains(name) && text.contains("chmod 600"), "{text}");
+            }
+            set(0o400);
+            state.check_key_modes().unwrap();
+        }
     }
 
     #[test]

@@ -1,12 +1,42 @@
 //! The host's own keys: the one it speaks with, the next one while it enrols, and the one that seals values.
 
+use std::os::unix::fs::MetadataExt;
+
 use manifests::durable;
 use manifests::key::SigningKey;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{ENROLMENT, StateDirectory, StateError};
 
+/// Permission bits of anybody but the owner.
+const OTHERS: u32 = 0o077;
+/// Every key, and what to do where others could read it.
+const KEYS: [(&str, &str); 3] = [
+    ("host.key", "enrol this host anew with a token made with --replace"),
+    ("enrolling.key", "remove it and enrol again with another token"),
+    ("sealing.key", "remove it: the agent makes another, and sealed values show as changed once"),
+];
+
 impl StateDirectory {
+    /// Refuses keys that others than their owner can read or replace, as release managers' are refused.
+    ///
+    /// # Errors
+    /// [`StateError::KeyMode`], [`StateError::Open`].
+    pub fn check_key_modes(&self) -> Result<(), StateError> {
+        for (name, instead) in KEYS {
+            let path = self.path.join(name);
+            let mode = match std::fs::metadata(&path) {
+                Ok(metadata) => metadata.mode() & 0o777,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(StateError::Open { path, source }),
+            };
+            if mode & OTHERS != 0 {
+                return Err(StateError::KeyMode { path, mode, instead });
+            }
+        }
+        Ok(())
+    }
+
     /// The host's key; none before enrolment.
     ///
     /// # Errors

@@ -1,15 +1,19 @@
 //! Questions, and the one mapping from what comes back to an answer or an error.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use manifests::api::ErrorBody;
 use manifests::durable;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, Method, RequestBuilder, Response};
+use reqwest::{Body, Certificate, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use x509_parser::pem::Pem;
 
 use crate::error::ClientError;
 use crate::token::Token;
@@ -34,10 +38,24 @@ pub struct AskLimits {
     pub answer_bytes: u64,
 }
 
+/// How long a transfer of many bytes may take over a slow line.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferLimits {
+    /// Longest time in which nothing is taken.
+    pub still: Duration,
+    /// From the question to the end of the answer.
+    pub whole: Duration,
+}
+
+/// Most bytes of a transfer that are handed to the connection at once.
+const PIECE_BYTES: usize = 16 << 10;
+
 /// Asks controllers whose certificates are signed by one CA.
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// The same without [`AskLimits::silence`], which would count from the first byte sent to the first that comes.
+    uploads: reqwest::Client,
     limits: AskLimits,
 }
 
@@ -126,7 +144,7 @@ impl Client {
     /// Nothing is connected yet.
     ///
     /// # Errors
-    /// [`ClientError::File`], [`ClientError::Ca`], [`ClientError::Prepare`].
+    /// [`ClientError::File`], [`ClientError::Ca`], [`ClientError::NoCa`], [`ClientError::Prepare`].
     pub fn new(ca: &Path, limits: AskLimits) -> Result<Self, ClientError> {
         // Fails only if a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -136,24 +154,32 @@ impl Client {
         if certificates.is_empty() {
             return Err(ClientError::Ca { path: ca.to_owned() });
         }
-        let mut builder = reqwest::Client::builder()
-            .tls_certs_only(certificates)
-            .https_only(true)
-            // A proxy of the environment would see the token, and a redirect would take it elsewhere.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(limits.connect);
-        if let Some(silence) = limits.silence {
-            builder = builder.read_timeout(silence);
+        if let Some(subject) = signs_nothing(&pem) {
+            return Err(ClientError::NoCa { path: ca.to_owned(), subject });
         }
-        if let Some(ping) = limits.ping {
-            builder = builder
-                .http2_keep_alive_interval(ping)
-                .http2_keep_alive_timeout(ping)
-                .http2_keep_alive_while_idle(true);
-        }
-        let http = builder.build().map_err(|source| ClientError::Prepare { source })?;
-        Ok(Self { http, limits })
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .tls_certs_only(certificates.clone())
+                .https_only(true)
+                // A proxy of the environment would see the token, and a redirect would take it elsewhere.
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(limits.connect);
+            match limits.ping {
+                Some(ping) => builder
+                    .http2_keep_alive_interval(ping)
+                    .http2_keep_alive_timeout(ping)
+                    .http2_keep_alive_while_idle(true),
+                None => builder,
+            }
+        };
+        let prepare = |source| ClientError::Prepare { source };
+        let uploads = builder().build().map_err(prepare)?;
+        let http = match limits.silence {
+            Some(silence) => builder().read_timeout(silence).build().map_err(prepare)?,
+            None => uploads.clone(),
+        };
+        Ok(Self { http, uploads, limits })
     }
 
     /// A question that changes nothing.
@@ -169,6 +195,37 @@ impl Client {
     /// A question that asks for something to be kept.
     pub fn put(&self, url: String) -> Request {
         self.request(Method::PUT, url)
+    }
+
+    /// A question that asks for many bytes to be kept: for [`Client::upload`].
+    pub fn uploading(&self, url: String) -> Request {
+        Request { changes: true, inner: self.uploads.request(Method::PUT, &url), url }
+    }
+
+    /// Hands in `bytes`, which may take long as long as they are taken.
+    ///
+    /// # Errors
+    /// As [`Client::bytes`]; [`ClientError::Stalled`].
+    pub async fn upload(&self, request: Request, bytes: Vec<u8>, limits: TransferLimits) -> Result<(), ClientError> {
+        let (taken, url) = (Arc::new(Notify::new()), request.url.clone());
+        let told = Arc::clone(&taken);
+        let pieces: Vec<_> = bytes.chunks(PIECE_BYTES).map(|piece| Ok::<_, io::Error>(piece.to_vec())).collect();
+        let body = Body::wrap_stream(stream::iter(pieces).inspect(move |_| told.notify_one()));
+        let answered = async {
+            let request = request.with(|inner| inner.body(body).timeout(limits.whole));
+            self.open(request).await?.read(self.limits.answer_bytes).await.map(drop)
+        };
+        tokio::pin!(answered);
+        loop {
+            tokio::select! {
+                answered = answered.as_mut() => return answered,
+                moved = tokio::time::timeout(limits.still, taken.notified()) => {
+                    if moved.is_err() {
+                        return Err(ClientError::Stalled { url, after: limits.still });
+                    }
+                }
+            }
+        }
     }
 
     fn request(&self, method: Method, url: String) -> Request {
@@ -200,7 +257,16 @@ impl Client {
     /// # Errors
     /// As [`Client::open`]; [`ClientError::TooLarge`].
     pub async fn bytes(&self, request: Request, max: u64) -> Result<Vec<u8>, ClientError> {
-        self.open(request.with(|inner| inner.timeout(self.limits.answer))).await?.read(max).await
+        self.bytes_within(request, max, self.limits.answer).await
+    }
+
+    /// The same, which may take longer than [`AskLimits::answer`] as long as something comes within
+    /// [`AskLimits::silence`].
+    ///
+    /// # Errors
+    /// As [`Client::bytes`].
+    pub async fn bytes_within(&self, request: Request, max: u64, whole: Duration) -> Result<Vec<u8>, ClientError> {
+        self.open(request.with(|inner| inner.timeout(whole))).await?.read(max).await
     }
 
     /// Asks, and reads an answer in JSON.
@@ -212,6 +278,20 @@ impl Client {
         let body = self.bytes(request, self.limits.answer_bytes).await?;
         understand(&url, &body)
     }
+}
+
+/// The subject of the first certificate, if every one of them was signed by another and is no CA: then no connection
+/// can come about. One that signed itself is believed as it is, CA or not; what cannot be read is for TLS to judge.
+fn signs_nothing(pem: &[u8]) -> Option<String> {
+    let mut first = None;
+    for block in Pem::iter_from_buffer(pem).flatten() {
+        let Ok(certificate) = block.parse_x509() else { return None };
+        if certificate.is_ca() || certificate.subject() == certificate.issuer() {
+            return None;
+        }
+        first.get_or_insert_with(|| printable(&certificate.subject().to_string()));
+    }
+    first
 }
 
 /// What an answer 2xx says. One without content is the JSON of nothing.
@@ -295,5 +375,38 @@ mod tests {
         assert!(matches!(Client::new(&ca, limits), Err(ClientError::File { what: "the CA", .. })));
         std::fs::write(&ca, "no certificate").unwrap();
         assert!(matches!(Client::new(&ca, limits), Err(ClientError::Ca { .. })));
+
+        let named = |name: &str| rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = named("ca");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "the CA");
+        let issuer = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = named("controller");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "the controller");
+        let server = params.signed_by(&key, &issuer).unwrap().pem();
+        std::fs::write(&ca, &server).unwrap();
+        let error = Client::new(&ca, limits).unwrap_err();
+        assert!(matches!(&error, ClientError::NoCa { .. }), "{error:?}");
+        assert!(error.to_string().contains("the controller") && error.code() == "no-ca", "{error}");
+        let alone = named("controller").self_signed(&key).unwrap().pem();
+        for good in [issuer.pem(), alone, server + &issuer.pem()] {
+            std::fs::write(&ca, good).unwrap();
+            Client::new(&ca, limits).unwrap();
+        }
+    }
+
+    #[test]
+    fn how_long_to_wait_is_a_number_of_seconds_or_nothing() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        assert_eq!([of("0"), of("7"), of("18446744073709551615")], [Some(0), Some(7), Some(u64::MAX)]);
+        // A date asks for a clock that is right.
+        for odd in ["", "-1", "1.5", "1e9", "18446744073709551616", "soon", "Fri, 31 Dec 9999 23:59:59 GMT", "5, 6"] {
+            assert_eq!(of(odd), None, "{odd}");
+        }
     }
 }

@@ -29,6 +29,18 @@ pub enum ClientError {
         /// Which file.
         path: PathBuf,
     },
+    /// The CA file holds certificates, and none of them can have signed a controller's.
+    #[error(
+        "{} names no CA: {subject} is a certificate that another CA signed, and signs none itself; put the certificate \
+         of the CA there, which init writes as ca.pem",
+        path.display()
+    )]
+    NoCa {
+        /// Which file.
+        path: PathBuf,
+        /// Whose certificate is there, the first one.
+        subject: String,
+    },
     /// The token file holds nothing that could be sent in a header.
     #[error("{} holds no token: one line of printable ASCII", path.display())]
     Token {
@@ -77,6 +89,14 @@ pub enum ClientError {
         /// Why.
         source: reqwest::Error,
     },
+    /// Nothing moved for so long; what was handed in may have been taken.
+    #[error("nothing moved to {url} for {} s", after.as_secs())]
+    Stalled {
+        /// What was asked.
+        url: String,
+        /// How long was waited.
+        after: std::time::Duration,
+    },
     /// An answer outside 2xx.
     #[error("{url} answers {status}: {}: {}", body.code, body.message)]
     Refused {
@@ -122,12 +142,14 @@ impl ClientError {
             ClientError::Address { .. } => "address",
             ClientError::File { .. } => "file",
             ClientError::Ca { .. } => "ca",
+            ClientError::NoCa { .. } => "no-ca",
             ClientError::Token { .. } => "token-file",
             ClientError::TokenMode { .. } => "token-mode",
             ClientError::Prepare { .. } => "prepare",
             ClientError::Connect { .. } => "connect",
             ClientError::Timeout { .. } => "timeout",
             ClientError::Cut { .. } => "cut",
+            ClientError::Stalled { .. } => "stalled",
             ClientError::Refused { .. } => "status",
             ClientError::TooLarge { .. } => "too-large",
             ClientError::Answer { .. } => "answer",
@@ -161,6 +183,12 @@ impl ClientError {
 
     /// Whether nobody answered: another controller may.
     pub const fn is_unanswered(&self) -> bool {
-        matches!(self, ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Cut { .. })
+        matches!(
+            self,
+            ClientError::Connect { .. }
+                | ClientError::Timeout { .. }
+                | ClientError::Cut { .. }
+                | ClientError::Stalled { .. }
+        )
     }
 }

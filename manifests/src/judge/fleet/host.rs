@@ -46,6 +46,9 @@ pub struct FleetHost {
     pub(super) permits_known_to: u64,
     /// Numbers of the permits above it that were made since, oldest first.
     pub(super) permits_made: VecDeque<u64>,
+    /// Number of a permit that it was asked for. Until it has answered that one is not known, whatever was made or
+    /// named since: the proof that this controller was set back may be on its way.
+    pub(super) permit_asked: Option<u64>,
     pub(super) appraisal: Arc<Appraisal>,
     /// The baseline that it was judged by.
     pub(super) judged_by: Option<Arc<Reference>>,
@@ -78,6 +81,7 @@ impl Default for FleetHost {
             acknowledged: 0,
             permits_known_to: 0,
             permits_made: VecDeque::new(),
+            permit_asked: None,
             appraisal: Arc::new(appraisal),
             judged_by: None,
             verdict: Verdict::Hold,
@@ -101,12 +105,14 @@ impl FleetHost {
     /// Whether this controller made the permit of this number, or has heard of it. A number between two that it
     /// knows may be lost: numbers are moments, and a controller that was set back gives higher ones at once.
     pub(super) fn knows_permit(&self, number: u64) -> bool {
-        number <= self.permits_known_to || self.permits_made.contains(&number)
+        self.permit_asked != Some(number) && (number <= self.permits_known_to || self.permits_made.contains(&number))
     }
 
-    /// Whether it names a permit that is not known here, and speaks a version in which it can hand it in.
-    pub(super) fn names_unknown_permit(&self) -> bool {
-        self.version >= PERMIT_V2_SINCE && !self.knows_permit(self.record.permit_named)
+    /// The permit that it was asked for, or else names and is not known here, if it speaks a version in which it can
+    /// hand it in.
+    pub(super) fn unknown_permit(&self) -> Option<u64> {
+        let named = Some(self.record.permit_named).filter(|named| !self.knows_permit(*named));
+        self.permit_asked.or(named).filter(|_| self.version >= PERMIT_V2_SINCE)
     }
 
     /// A permit was made.

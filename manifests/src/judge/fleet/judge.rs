@@ -227,7 +227,7 @@ impl Fleet {
             let unsigned = [
                 (frozen, Unsigned::Freeze),
                 (is_set_back, Unsigned::SetBack),
-                (host.names_unknown_permit(), Unsigned::PermitUnknown),
+                (host.unknown_permit().is_some(), Unsigned::PermitUnknown),
             ];
             if let Some((_, why)) = unsigned.into_iter().find(|(holds, _)| *holds) {
                 return Err(why);

@@ -206,6 +206,7 @@ impl Fleet {
             }
         }
         host.version = document.version();
+        host.permit_asked = host.unknown_permit().or(host.permit_asked);
         if host.knows_permit(host.record.permit_named) {
             host.settle_permits(host.record.permit_named);
         }

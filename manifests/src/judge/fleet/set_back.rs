@@ -21,11 +21,9 @@ impl Fleet {
         self.set_back.as_ref()
     }
 
-    /// Whether the host's newest document names a permit of which this controller knows nothing, and that the host
-    /// can hand in.
+    /// A permit that the host named, of which this controller knows nothing, and that the host can hand in.
     pub fn unknown_permit_of(&self, id: &HostId) -> Option<u64> {
-        let host = self.hosts.get(id)?;
-        host.names_unknown_permit().then_some(host.record.permit_named)
+        self.hosts.get(id)?.unknown_permit()
     }
 
     /// A host handed in the permit that was asked for, signed by this controller (`is_own`) or by another one of
@@ -41,8 +39,9 @@ impl Fleet {
     ) -> Option<SetBack> {
         let host = self.hosts.get_mut(id)?;
         // A mere number counts for this host alone, and no higher than it named itself.
-        let number = number.min(host.record.permit_named);
+        let number = number.min(host.record.permit_named.max(host.permit_asked.unwrap_or(0)));
         let is_news = own.is_some_and(|permit| !host.knows_permit(permit.number));
+        host.permit_asked = host.permit_asked.filter(|asked| *asked > number);
         host.permit_floor = host.permit_floor.max(number);
         host.settle_permits(number);
         change.hosts.insert(id.clone());

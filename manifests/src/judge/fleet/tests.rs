@@ -4,6 +4,7 @@ use super::fixture::{at, beat, fleet, host, next_policy, policy, reference, send
 use super::*;
 use crate::api::Next;
 use crate::digest::Digest;
+use crate::evidence::Cover;
 use crate::permit::Permit;
 use crate::reason::Code;
 use crate::stop::{Scope, Stop, StopRef};
@@ -695,6 +696,42 @@ fn a_permit_that_was_lost_is_missed_although_a_higher_number_was_given_since() {
     let asked = send(&mut restored, "exclusive", |c| c.permit = lost.number, AP, at(7201), &mut change).unwrap();
     assert_eq!(asked.unknown_permit, Some(lost.number));
     assert!(restored.permit_handed_in(&host(AP), lost.number, Some(&lost), at(7202), &mut change).is_some());
+}
+
+#[test]
+fn a_permit_that_was_asked_for_is_not_known_before_the_host_has_answered() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let lost = lost_permit(u64::try_from(at(0).unix_ms()).unwrap() * 1000, at(0));
+    // The first answer is a hold, and its number is higher: that is what the host names from then on.
+    let held = send(&mut fleet, "shared", |c| c.permit = lost.number, AP, at(1), &mut change).unwrap();
+    assert_eq!(held.unknown_permit, Some(lost.number));
+    let newer = held.permit.unwrap().number;
+    for second in 2..80 {
+        let answer = send(&mut fleet, "shared", |c| c.permit = newer, AP, at(second), &mut change).unwrap();
+        assert_eq!(answer.unknown_permit, Some(lost.number));
+    }
+    let again = send(&mut fleet, "exclusive", |c| c.permit = newer, AP, at(80), &mut change).unwrap();
+    assert_eq!(again.permit.err(), Some(Unsigned::PermitUnknown));
+    let noticed = fleet.permit_handed_in(&host(AP), lost.number, Some(&lost), at(81), &mut change);
+    assert_eq!(noticed.map(|noticed| noticed.number), Some(lost.number));
+    let next = send(&mut fleet, "exclusive", |c| c.permit = newer, AP, at(82), &mut change).unwrap();
+    assert_eq!((next.unknown_permit, next.permit.err()), (None, Some(Unsigned::SetBack)));
+}
+
+#[test]
+fn a_host_that_lost_what_it_was_asked_for_says_so_and_is_answered() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let number = 2_000_000_000_000_000;
+    send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(1), &mut change).unwrap();
+    // Its state directory was lost meanwhile: it names none any more.
+    let resumed = |c: &mut Cover| (c.permit, c.resumed) = (0, true);
+    let asked = send(&mut fleet, "exclusive", resumed, AP, at(2), &mut change).unwrap();
+    assert_eq!(asked.unknown_permit, Some(number));
+    assert_eq!(fleet.permit_handed_in(&host(AP), number, None, at(3), &mut change), None);
+    let next = send(&mut fleet, "exclusive", |_| (), AP, at(4), &mut change).unwrap();
+    assert!(next.permit.unwrap().number > number);
 }
 
 #[test]
