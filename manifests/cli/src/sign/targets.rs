@@ -26,7 +26,7 @@ const VERSION: &str = "version";
 pub(super) fn content(
     signing: &Signing<'_>,
     signers: Signers<'_>,
-    complete: Option<&RoleMetadata>,
+    last: Option<&RoleMetadata>,
 ) -> Result<RoleContent, CommandError> {
     let checked =
         check::directory(signing.directory, signing.now)?.map_err(|mistakes| SignError::Mistakes { mistakes })?;
@@ -34,8 +34,8 @@ pub(super) fn content(
     let version = &checked.baseline.version;
     let (mut baseline, digest) = (TargetFile::of(&checked.baseline_bytes), Digest::of(&checked.baseline_bytes));
     baseline.custom = Some(json!({ VERSION: version.to_string() }));
-    if let Some(complete) = complete {
-        require_growth(complete, &path, &baseline, (digest, version))?;
+    if let Some(last) = last {
+        require_growth(last, &path, &baseline, (digest, version))?;
     }
     // Version and expiry are the document's.
     let mut targets = Targets::new(1, signing.now);
@@ -119,20 +119,20 @@ pub(super) fn keep(directory: &Directory) -> Result<(), CommandError> {
 }
 
 fn require_growth(
-    complete: &RoleMetadata,
+    last: &RoleMetadata,
     path: &str,
     baseline: &TargetFile,
     (digest, version): (Digest, &semver::Version),
 ) -> Result<(), SignError> {
-    let Some(last) = complete.targets.targets.get(path) else { return Ok(()) };
-    if last.hashes == baseline.hashes {
+    let Some(listed) = last.targets.targets.get(path) else { return Ok(()) };
+    if listed.hashes == baseline.hashes {
         return Ok(());
     }
-    let before = last.custom.as_ref().and_then(|custom| {
+    let before = listed.custom.as_ref().and_then(|custom| {
         let version: semver::Version = custom.get(VERSION)?.as_str()?.parse().ok()?;
-        Some((last.hashes.sha256()?, version))
+        Some((listed.hashes.sha256()?, version))
     });
-    let before = before.ok_or_else(|| SignError::NoVersion { name: complete.name.clone() })?;
+    let before = before.ok_or_else(|| SignError::NoVersion { name: last.name.clone() })?;
     succession::require_growth((before.0, &before.1), (digest, version))
-        .map_err(|source| SignError::DoesNotFollow { name: complete.name.clone(), source })
+        .map_err(|source| SignError::DoesNotFollow { name: last.name.clone(), source })
 }
