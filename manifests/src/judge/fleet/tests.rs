@@ -712,3 +712,30 @@ fn every_permit_that_was_made_is_known_in_whatever_order_it_is_named() {
         assert_eq!(answer.unknown_permit, None, "{number}");
     }
 }
+
+#[test]
+fn a_state_is_named_as_long_as_some_host_has_it() {
+    let mut fleet = fleet(&[AP, OTHER]);
+    let mut change = Change::default();
+    let states = ["exclusive", "shared"].map(|lock| fixture::state(lock).digest());
+    let check = |fleet: &Fleet, named: [bool; 2]| {
+        assert_eq!(states.map(|state| fleet.is_state_named(&state)), named);
+        let walked = |state| fleet.hosts.values().any(|host| host.state == Some(state));
+        assert_eq!(states.map(walked), named);
+    };
+    check(&fleet, [false, false]);
+    for id in [AP, OTHER, AP] {
+        send(&mut fleet, "exclusive", |_| (), id, at(1), &mut change).unwrap();
+        check(&fleet, [true, false]);
+    }
+    send(&mut fleet, "shared", |_| (), AP, at(2), &mut change).unwrap();
+    check(&fleet, [true, true]);
+    beat(&mut fleet, "shared", OTHER, at(2), &mut change).unwrap();
+    check(&fleet, [true, true]);
+    // Whoever gets another key shows a state anew.
+    fleet.enrol(&host(OTHER), "new".into(), true, at(3), &mut change).unwrap();
+    check(&fleet, [false, true]);
+    let mut restored = Fleet::new(fixture::product(), 0);
+    restored.restore_host(host(AP), fleet.host(&host(AP)).unwrap().clone());
+    check(&restored, [false, true]);
+}
