@@ -183,8 +183,8 @@ pub(crate) struct RoleContent {
 }
 
 impl RoleContent {
-    // The first difference, in words.
-    fn difference(&self, other: &Targets) -> Option<String> {
+    /// The first difference, in words; this is what is here, `other` what a document says.
+    pub(crate) fn difference(&self, other: &Targets) -> Option<String> {
         let paths = self.targets.keys().chain(other.targets.keys());
         let differs = paths.filter(|path| self.targets.get(*path) != other.targets.get(*path)).min();
         match differs {
@@ -198,9 +198,9 @@ impl RoleContent {
                     _ => format!("{path} is listed in it and not here"),
                 })
             }
-            None if self.delegations != other.delegations => {
-                Some("it delegates to other keys than the root names for targets".to_owned())
-            }
+            None if self.delegations != other.delegations => Some(
+                "it delegates to other keys, or with another threshold, than the root names for targets".to_owned(),
+            ),
             None => None,
         }
     }

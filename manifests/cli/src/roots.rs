@@ -2,7 +2,7 @@
 
 use manifests::key::{KeyId, PublicKey};
 use manifests::tuf::repository::{count_valid, read_unverified};
-use manifests::tuf::{ROOT, RoleKeys, Root, TARGETS, TufError};
+use manifests::tuf::{Delegations, ROOT, RoleKeys, Root, TARGETS, Targets, TufError};
 use manifests::units::Units;
 
 use crate::before::{Before, BeforeError};
@@ -162,6 +162,13 @@ impl Signers<'_> {
     /// The keys themselves.
     pub(crate) fn public(&self) -> Vec<PublicKey> {
         self.who.keyids.iter().filter_map(|id| self.root.keys.get(id)).cloned().collect()
+    }
+
+    /// How targets delegate lifts to them.
+    pub(crate) fn delegations(&self) -> Option<Delegations> {
+        let mut targets = Targets::new(1, self.root.expires);
+        targets.delegate_lifts(&self.public(), self.who.threshold);
+        targets.delegations
     }
 
     /// How a document stands with them.

@@ -44,8 +44,7 @@ pub(super) fn content(
     for (digest, bytes) in &checked.files {
         targets.add(&file_path(digest), bytes);
     }
-    targets.delegate_lifts(&signers.public(), signers.who.threshold);
-    Ok(RoleContent { targets: targets.targets, delegations: targets.delegations })
+    Ok(RoleContent { targets: targets.targets, delegations: signers.delegations() })
 }
 
 /// What the directory has otherwise than the last complete version says, by meaning.

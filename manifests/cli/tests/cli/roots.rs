@@ -356,3 +356,31 @@ fn what_nobody_signed_is_shown_as_new_whatever_a_file_says_came_before() {
     fs::remove_file(desk.path("d/metadata/6.targets.json")).unwrap();
     check(&desk.renew("a"), 1, &["no completely signed targets"]);
 }
+
+#[test]
+fn renew_refuses_what_changes_more_than_an_end_and_says_what() {
+    let desk = Desk::signed();
+    // Somebody has left, whom targets still name.
+    check(&desk.propose(&["--remove", "manager c"]), 0, &[]);
+    for who in ["a", "b"] {
+        check(&desk.only(who, "root"), 0, &["2.root.json: signed"]);
+    }
+    let words = ["the next targets would change more than their end", "1.targets.json", "it delegates to other keys"];
+    check(&desk.renew("a"), 1, &words);
+    assert!(!desk.exists("d/metadata/3.root.json"));
+    for who in ["a", "b"] {
+        check(&desk.sign(who), 0, &["2.targets.json"]);
+    }
+    check(&desk.renew("a"), 0, &["3.targets.json: renewed and signed"]);
+    // The signer before made more of it than a renewal.
+    let text = desk.read("d/metadata/3.targets.json");
+    for (from, to, words) in [
+        ("\"threshold\": 2", "\"threshold\": 1", "it delegates to other keys, or with another threshold"),
+        ("\"registry.toml\"", "\"other.toml\"", "other.toml is listed in it and not here"),
+    ] {
+        desk.replace("d/metadata/3.targets.json", from, to);
+        check(&desk.renew("b"), 1, &["3.targets.json would change more than its end", words]);
+        desk.write("d/metadata/3.targets.json", &text);
+    }
+    check(&desk.renew("b"), 0, &["3.targets.json: signed; 2 of 2"]);
+}
