@@ -13,6 +13,8 @@ use toml::{Table, Value};
 const REQUIRING: [&str; 3] = ["fix", "setting", "program"];
 /// Keys of lengths of time that let a gate stay open longer.
 const SPANS: [&str; 4] = ["heartbeat", "permit_ttl", "evidence_max_age", "expiry_grace"];
+/// Keys by which more is looked at: without them, or with less in them, something need not be shown any more.
+const SHOWING: [&str; 2] = ["follow", "loads"];
 /// Keys that decide whom an item concerns, or what it accepts.
 const DECIDING: [&str; 17] = [
     "requires",
@@ -58,7 +60,11 @@ fn compare(before: &Items, after: &Items) -> Vec<String> {
     let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     for name in names {
         match (before.get(name), after.get(name)) {
-            (None, Some(new)) => lines.push(format!("+ {}", added(name, new))),
+            (None, Some(new)) => {
+                // What another item brings with it admits nothing that was held before.
+                let is_of_known = name.split_once(" of ").is_some_and(|(_, of)| before.contains_key(of));
+                lines.push(format!("+ {}", added(name, new, is_of_known)));
+            }
             (Some(old), None) => lines.push(format!("- {}", removed(name, old))),
             (Some(old), Some(new)) => {
                 let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
@@ -75,13 +81,15 @@ fn compare(before: &Items, after: &Items) -> Vec<String> {
     lines
 }
 
-fn added(name: &str, item: &BTreeMap<String, Value>) -> String {
+fn added(name: &str, item: &BTreeMap<String, Value>, is_of_known: bool) -> String {
     if name.starts_with("waiver ") {
         let text = |key| item.get(key).map(ToString::to_string).unwrap_or_default();
         return format!("{name}: LOOSENS until {}, for {}", text("until"), text("reason"));
     }
-    match (name.starts_with("release "), item.contains_key("denied")) {
+    let admits = name.starts_with("release ") || name.starts_with("patch ");
+    match (admits, item.contains_key("denied")) {
         (true, true) => format!("{name}, denied"),
+        (true, false) if is_of_known => format!("{name}: LOOSENS, another tree is admitted"),
         (true, false) => format!("{name}: admitted"),
         _ => name.to_owned(),
     }
@@ -102,13 +110,32 @@ fn mark(key: &str, old: Option<&Value>, new: Option<&Value>) -> &'static str {
     match key {
         "enforce" if is(new, "warn") => "LOOSENS, ",
         "kind" if is(old, "exclusive-lock") => "LOOSENS, ",
-        "denied" if new.is_none() => "LOOSENS, ",
+        "denied" | "pinned" | "process" | "in_force" if new.is_none() => "LOOSENS, ",
         "waivable" if old.and_then(Value::as_bool) == Some(false) => "LOOSENS, ",
+        "tree" => "LOOSENS, ",
+        "pinned" if old.is_some() && is_less(new, old) => "LOOSENS, ",
+        _ if SHOWING.contains(&key) && is_less(old, new) => "LOOSENS, ",
+        "requires" if is_less(old, new) && is_less_or_same(new, old) => "LOOSENS, ",
         "until" => "may loosen, ",
         "expect" if !is_within(old, new) => "LOOSENS, ",
         _ if SPANS.contains(&key) && span(new) > span(old) => "LOOSENS, ",
         _ if DECIDING.contains(&key) => "may loosen, ",
         _ => "",
+    }
+}
+
+// Whether something of the old value is not in the new one: all of it, or an entry of a list.
+fn is_less(old: Option<&Value>, new: Option<&Value>) -> bool {
+    !is_less_or_same(old, new)
+}
+
+// Whether all of `one` is in `other`.
+fn is_less_or_same(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one, other) {
+        (None, _) => true,
+        (Some(Value::Array(one)), Some(Value::Array(other))) => one.iter().all(|value| other.contains(value)),
+        (Some(one), Some(other)) => one == other,
+        (Some(_), None) => false,
     }
 }
 
@@ -244,15 +271,50 @@ requires = [ { program = "server", fixed_in = ">=3.4.1" } ]
     }
 
     #[test]
+    fn what_need_not_be_shown_any_more_and_trees_that_are_admitted_are_loosened() {
+        check(
+            "[[program.release]]",
+            "[[program.release]]\nversion = \"3.4.2\"\ntree = \"x\"\n[[program.release]]",
+            "+ release 3.4.2 of program server: LOOSENS, another tree is admitted",
+        );
+        check(
+            "\"sha256:aa\"",
+            "\"sha256:bb\"",
+            "~ release 3.4.1 of program server: LOOSENS, tree is \"sha256:bb\", was \"sha256:aa\"",
+        );
+        let two = "requires = [ { program = \"server\", fixed_in = \">=3.4.1\" }, { setting = \"lock\" } ]";
+        let one = "requires = [ { setting = \"lock\" } ]";
+        let config = "[[config]]\nid = \"print\"\npinned = [\"a\", \"b\"]\n";
+        let more = BEFORE.replace("requires = [ { program = \"server\", fixed_in = \">=3.4.1\" } ]", two) + config;
+        let marks = |from: &str, to: &str| {
+            let lines = changes(&more, &more.replacen(from, to, 1));
+            assert!(lines.len() == 1 && more.contains(from), "{from}: {lines:#?}");
+            lines[0].split(" is ").next().unwrap().to_owned()
+        };
+        assert_eq!(marks(two, one), "~ fix FIX-2019-0007: LOOSENS, requires");
+        assert_eq!(
+            marks("{ setting = \"lock\" }", "{ setting = \"other\" }"),
+            "~ fix FIX-2019-0007: may loosen, requires"
+        );
+        assert_eq!(marks("pinned = [\"a\", \"b\"]\n", ""), "~ config print: LOOSENS, pinned");
+        assert_eq!(marks("\"b\"]", "\"b\", \"c\"]"), "~ config print: LOOSENS, pinned");
+        assert_eq!(marks("\"a\", ", ""), "~ config print: may loosen, pinned");
+        let followed =
+            more.replace("id = \"server\"", "id = \"server\"\nfollow = [\"/a\", \"/b\"]\nprocess = { exe = \"x\" }");
+        let less = changes(&followed, &followed.replace(", \"/b\"", ""));
+        assert_eq!(less, ["~ program server: LOOSENS, follow is [\"/a\"], was [\"/a\", \"/b\"]"]);
+        let less = changes(&followed, &followed.replace("process = { exe = \"x\" }\n", ""));
+        assert_eq!(less, ["~ program server: LOOSENS, process is nothing, was { exe = \"x\" }"]);
+        // Of a program that comes with its releases nothing was held before.
+        let all = changes("version = \"1\"", BEFORE);
+        assert!(all.contains(&"+ release 3.4.1 of program server: admitted".to_owned()), "{all:#?}");
+    }
+
+    #[test]
     fn what_is_not_loosened_is_shown_too() {
         assert_eq!(changes(BEFORE, BEFORE), Vec::<String>::new());
         check("version = \"1.0.0\"", "version = \"1.0.1\"", "~ baseline: version is \"1.0.1\", was \"1.0.0\"");
         check("permit_ttl = \"30m\"", "permit_ttl = \"20m\"", "~ gate: permit_ttl is \"20m\", was \"30m\"");
-        check(
-            "[[program.release]]",
-            "[[program.release]]\nversion = \"3.4.2\"\ntree = \"x\"\n[[program.release]]",
-            "+ release 3.4.2 of program server: admitted",
-        );
     }
 
     #[test]

@@ -93,7 +93,10 @@ fn differences(name: &str, before: &[u8], after: &[u8]) -> Vec<String> {
         return meaning::baseline::changes(&String::from_utf8_lossy(before), &String::from_utf8_lossy(after));
     }
     match (source::registry_from_bytes(before), source::registry_from_bytes(after)) {
-        (Ok(before), Ok(after)) => meaning::registry::changes(&before, &after),
+        (Ok(before), Ok(after)) => match meaning::registry::changes(&before, &after) {
+            lines if lines.is_empty() => vec!["~ remarks, spaces, order or schema, and nothing else".to_owned()],
+            lines => lines,
+        },
         _ => vec!["it cannot be read".to_owned()],
     }
 }
