@@ -198,7 +198,7 @@ impl Reporter {
         let cover = seen.cover(&parts.identity, baseline, sent, stops, clock::now());
         let enrolment = parts.shared().enrolment.as_ref().map(Sealed::digest);
         let cover = Cover { resumed: self.resumed, enrolment, ..cover };
-        let run = self.run.filter(|(run, _)| *run == digests.v2).unwrap_or((digests.v2, sequence));
+        let run = self.run.filter(|(run, _)| *run == digests.v3).unwrap_or((digests.v3, sequence));
         let (_, since) = *self.run.insert(run);
         let state = digests.of_version(version);
         let full = self.resumed || self.accepted != Some((baseline, state));
@@ -206,7 +206,7 @@ impl Reporter {
         let body = match (version, full) {
             (..=1, true) => sealed(&v1::Evidence { cover, state: v1::State::from(&seen.state) }, key)?,
             (..=1, false) => sealed(&v1::Heartbeat { cover, state }, key)?,
-            (2, true) => sealed(&v2::Evidence { cover, state: seen.state.clone() }, key)?,
+            (2, true) => sealed(&v2::Evidence::telling(cover, &seen.state), key)?,
             (2, false) => sealed(&v2::Heartbeat { cover, state, since }, key)?,
             (3.., true) => sealed(&Evidence { cover, state: seen.state.clone() }, key)?,
             (3.., false) => sealed(&Heartbeat { cover, state, since }, key)?,

@@ -18,7 +18,7 @@ use manifests::canonical;
 use manifests::digest::Digest;
 use manifests::enrolment::{Enrolled, Enrolment};
 use manifests::envelope::{Document, Sealed, pre_authentication_encoding};
-use manifests::evidence::{Evidence, Heartbeat, State, v1, v2};
+use manifests::evidence::{Evidence, FactSeen, Heartbeat, Odd, State, StateDigests, ValueSeen, v1, v2};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::permit::{self, Permit};
 use manifests::registry::Registry;
@@ -127,6 +127,33 @@ fn evidence_of_version_2_and_the_heartbeat_that_repeats_it_are_still_read() {
     let told = v2::Evidence { cover: cover.clone(), state: State::default() };
     let told: v2::Evidence = serde_json::from_slice(&serde_json::to_vec(&told).unwrap()).unwrap();
     assert_eq!(told.cover.stops, cover.stops[1..]);
+}
+
+#[test]
+fn a_document_of_version_2_has_no_codes_but_those_of_version_2() {
+    let evidence: v2::Evidence = document("evidence-v2");
+    assert_eq!(*v2::told(&evidence.state), evidence.state);
+    // A fact and a setting of the vector's, ambiguous in every way there is.
+    let with = |odd: Odd| {
+        let (mut state, file, lines) = (evidence.state.clone(), "/etc/a.ini".to_owned(), vec![1]);
+        let fact = FactSeen::Ambiguous { file: file.clone(), lines: lines.clone(), odd };
+        state.facts.values_mut().for_each(|seen| *seen = fact.clone());
+        let value = ValueSeen::Ambiguous { file, lines, odd };
+        state.settings.values_mut().for_each(|seen| seen.value = value.clone());
+        assert!(!state.facts.is_empty() && !state.settings.is_empty());
+        state
+    };
+    for (code, odd) in Odd::ALL {
+        let state = with(odd);
+        let told = v2::Evidence::telling(evidence.cover.clone(), &state);
+        let (own, other) = if code == "duplicate" { ("duplicate", "readers") } else { ("readers", "duplicate") };
+        let text = serde_json::to_string(&told).unwrap();
+        assert!(text.contains(&format!("\"odd\":{own:?}")) && !text.contains(&format!("\"odd\":{other:?}")));
+        assert_eq!(text.matches("\"odd\":").count(), text.matches(&format!("\"odd\":{own:?}")).count());
+        let digests = StateDigests::of(&state);
+        assert_eq!([digests.of_version(2), digests.of_version(3)], [told.state.digest(), state.digest()]);
+        assert!(digests.name(told.state.digest()) && digests.name(state.digest()));
+    }
 }
 
 fn state_digest<S: serde::de::DeserializeOwned>(directory: &str, digest: impl Fn(&S) -> Digest) -> S {

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::{Directory, DirectoryError, FIRST_ROOT};
 use crate::exit::{Exit, Fatal};
 use crate::role_metadata::SignedRole;
 
@@ -32,24 +32,40 @@ pub(crate) enum BeforeError {
     /// It says something else.
     #[error("{BEFORE} does not say which versions there were; restore it from git")]
     Format(#[source] serde_json::Error),
+    /// Nothing can have come before a first root.
+    #[error(
+        "{BEFORE} speaks of a ceremony before this one, and {why}; `init --after` writes no such file: restore \
+             metadata/ from git"
+    )]
+    NothingBefore { why: &'static str },
 }
 
 impl Fatal for BeforeError {
     fn exit(&self) -> Exit {
         match self {
             Self::Directory(error) => error.exit(),
-            Self::Format(_) => Exit::Refused,
+            Self::Format(_) | Self::NothingBefore { .. } => Exit::Refused,
         }
     }
 }
 
 impl Before {
     /// What the directory says; nothing came before if it says nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the file is damaged, or nothing can have come before: it names no root, or the first one is here.
     pub(crate) fn read(directory: &Directory) -> Result<Self, BeforeError> {
-        match directory.read_if_there(BEFORE)? {
-            None => Ok(Self::default()),
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(BeforeError::Format),
+        let Some(bytes) = directory.read_if_there(BEFORE)? else { return Ok(Self::default()) };
+        let before: Self = serde_json::from_slice(&bytes).map_err(BeforeError::Format)?;
+        // Whoever may put a file here could otherwise make a beginning of any directory.
+        if before.root == 0 {
+            return Err(BeforeError::NothingBefore { why: "names no root" });
         }
+        if directory.read_if_there(FIRST_ROOT)?.is_some() {
+            return Err(BeforeError::NothingBefore { why: "the first root, metadata/1.root.json, is here" });
+        }
+        Ok(before)
     }
 
     /// The newest version of that role.

@@ -23,6 +23,8 @@ use crate::exit::{Exit, Fatal};
 pub(crate) const BASELINE: &str = "baseline.toml";
 /// Name of the registry.
 pub(crate) const REGISTRY: &str = "registry.toml";
+/// Name of the first root.
+pub(crate) const FIRST_ROOT: &str = "metadata/1.root.json";
 /// What lies in subdirectories: file lists, lifts, metadata.
 const SUBDIRECTORIES: [&str; 3] = ["files", "lifts", "metadata"];
 /// Permission bits of what is written: everything here is published or reviewed, nothing is secret.
@@ -85,7 +87,7 @@ impl Directory {
     /// Opens a directory that `init` made.
     pub(crate) fn open(path: &Path) -> Result<Self, DirectoryError> {
         let directory = Self { path: path.to_owned() };
-        let first = match fs::metadata(directory.place("metadata/1.root.json")) {
+        let first = match fs::metadata(directory.place(FIRST_ROOT)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::metadata(directory.place(BEFORE)),
             found => found,
         };
@@ -124,7 +126,7 @@ impl Directory {
     ///
     /// What anybody else put there stays. Best effort: what made `init` fail is the error to tell.
     pub(crate) fn remove(&self) {
-        for name in [".gitattributes", BASELINE, REGISTRY, BEFORE, "metadata/1.root.json"] {
+        for name in [".gitattributes", BASELINE, REGISTRY, BEFORE, FIRST_ROOT] {
             let _ = fs::remove_file(self.place(name));
         }
         for name in SUBDIRECTORIES {

@@ -16,7 +16,7 @@ use manifests::units;
 mod after;
 
 use self::after::After;
-use crate::directory::{BASELINE, Directory, DirectoryError, REGISTRY};
+use crate::directory::{BASELINE, Directory, DirectoryError, FIRST_ROOT, REGISTRY};
 use crate::exit::{CommandError, Exit, Fatal};
 
 /// Signatures that root, targets and lifts need.
@@ -177,7 +177,7 @@ fn write(
     directory.write(BASELINE, BASELINE_SKELETON.replace("PRODUCT", args.product.as_str()).as_bytes())?;
     directory.write(REGISTRY, registry(&args.product, signers, controllers).as_bytes())?;
     // Last, as it makes a directory of ours of it.
-    directory.write("metadata/1.root.json", root)
+    directory.write(FIRST_ROOT, root)
 }
 
 fn signers(args: &[SignerArg]) -> Result<Vec<NewSigner<'_>>, InitError> {

@@ -265,7 +265,8 @@ fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, CommandE
     }
     let Some(root) = roots.in_force(people) else { return Ok(pieces) };
     for kind in [SignedRole::Targets, SignedRole::Lifts] {
-        let RoleVersions { complete, draft } = RoleVersions::read(kind, directory, (root.signers()?, &roots), people)?;
+        let RoleVersions { complete, draft, .. } =
+            RoleVersions::read(kind, directory, (root.signers()?, &roots), people)?;
         pieces.extend(complete.into_iter().chain(draft).map(|document| Piece {
             served: metadata_path(kind.role(), document.targets.version),
             role: kind.role(),

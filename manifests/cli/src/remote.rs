@@ -52,11 +52,15 @@ pub(crate) struct OptionalArgs {
 
 impl OptionalArgs {
     /// The controller, if one was named, with its CA and a token.
+    ///
+    /// # Errors
+    ///
+    /// If one was named without them: whoever names a controller is not to believe that it was asked.
     pub(crate) fn remote(&self) -> Result<Option<Remote>, RemoteError> {
-        let Self { controller: Some(controller), ca: Some(ca), token_file: Some(token_file) } = self else {
-            return Ok(None);
-        };
-        let (controller, ca, token_file) = (controller.clone(), ca.clone(), token_file.clone());
+        let Some(controller) = self.controller.clone() else { return Ok(None) };
+        let missing = |option| RemoteError::Missing { controller: controller.clone(), option };
+        let ca = self.ca.clone().ok_or_else(|| missing("--ca (SEKISHO_CA)"))?;
+        let token_file = self.token_file.clone().ok_or_else(|| missing("--token-file (SEKISHO_TOKEN_FILE)"))?;
         Remote::new(&Args { controller, ca, token_file }).map(Some)
     }
 }
@@ -115,6 +119,14 @@ pub(crate) enum RemoteError {
     /// The runtime did not start.
     #[error("cannot prepare a connection")]
     Runtime(#[source] io::Error),
+    /// It cannot be asked.
+    #[error("the controller {controller} is named, and {option} is not: name it, too, or no controller")]
+    Missing {
+        /// As it was given.
+        controller: String,
+        /// What is missing.
+        option: &'static str,
+    },
     /// Nobody can tell which file is whose.
     #[error("name one --ca and one --token-file for all {controllers} controllers, or one for each in their order")]
     Count {
@@ -130,7 +142,7 @@ impl Fatal for RemoteError {
     fn exit(&self) -> Exit {
         match self {
             Self::Runtime(_) | Self::Client(ClientError::File { .. }) => Exit::Io,
-            Self::Count { .. } | Self::Client(ClientError::Address { .. }) => Exit::Usage,
+            Self::Count { .. } | Self::Missing { .. } | Self::Client(ClientError::Address { .. }) => Exit::Usage,
             Self::Client(ClientError::Prepare { .. }) => Exit::Unreachable,
             Self::Client(error) if error.is_unanswered() => Exit::Unreachable,
             Self::Client(_) => Exit::Refused,

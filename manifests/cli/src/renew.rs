@@ -11,7 +11,7 @@ use crate::exit::{CommandError, Exit, Fatal};
 use crate::init::InitError;
 use crate::key_file::{self, Purpose};
 use crate::people::{People, SignatureState};
-use crate::role_metadata::{Renewal, RoleVersions, SignedRole};
+use crate::role_metadata::{Renewal, RoleContent, RoleVersions, SignedRole};
 use crate::roots::Roots;
 use crate::sign::{Consent, Part, Signing};
 
@@ -43,6 +43,12 @@ pub(crate) enum RenewError {
     /// It would not be a renewal.
     #[error("{file} is not what {name} lists; `sign` it, or restore it from git, before you renew")]
     Changed { file: String, name: String },
+    /// It would not be a renewal.
+    #[error("{name} would change more than its end: {difference}; `sign` it, or remove it, before you renew")]
+    Draft { name: String, difference: String },
+    /// It would not be a renewal.
+    #[error("the next targets would change more than their end: of {name}, {difference}; `sign` them before you renew")]
+    Delegations { name: String, difference: String },
     /// There is nothing to be renewed.
     #[error("there are no completely signed {role} to be renewed; `sign` makes them")]
     Nothing { role: &'static str },
@@ -119,6 +125,14 @@ fn require_unchanged(
     let Some(root) = roots.in_force(people) else { return Ok(()) };
     let found = RoleVersions::read(kind, directory, (root.signers()?, roots), people)?;
     let complete = found.complete.ok_or(RenewError::Nothing { role: kind.role() })?;
+    let in_force =
+        RoleContent { targets: complete.targets.targets.clone(), delegations: complete.targets.delegations.clone() };
+    if kind == SignedRole::Targets {
+        let next = RoleContent { delegations: root.signers()?.delegations(), ..in_force.clone() };
+        if let Some(difference) = next.difference(&complete.targets) {
+            return Err(RenewError::Delegations { name: complete.name, difference }.into());
+        }
+    }
     let names = complete.targets.targets.iter().map(|(path, listed)| {
         let name = if path.ends_with("/baseline.toml") { BASELINE } else { path.as_str() };
         (name.to_owned(), listed)
@@ -143,8 +157,13 @@ fn require_unchanged(
             directory.lifts()?.iter().map(|(stop, number)| repository::lift_path(stop, *number)).collect()
         }
     };
-    match here.into_iter().find(|name| !listed.contains(name)) {
-        Some(file) => Err(RenewError::Changed { file, name: complete.name }.into()),
+    if let Some(file) = here.into_iter().find(|name| !listed.contains(name)) {
+        return Err(RenewError::Changed { file, name: complete.name }.into());
+    }
+    // What the signer before made is a renewal, too; everything that is here is in force.
+    let Some(draft) = found.draft else { return Ok(()) };
+    match in_force.difference(&draft.targets) {
+        Some(difference) => Err(RenewError::Draft { name: draft.name, difference }.into()),
         None => Ok(()),
     }
 }

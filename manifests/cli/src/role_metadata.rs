@@ -62,7 +62,10 @@ pub(crate) struct RoleMetadata {
 pub(crate) struct RoleVersions {
     /// The newest complete one.
     pub(crate) complete: Option<RoleMetadata>,
-    /// One newer than that, not complete yet.
+    /// In its place the newest of before the ceremony that the directory began with: **nobody's signature
+    /// says that it ever counted**. Versions and lifts go on from it, and it is no ground for more.
+    pub(crate) of_before: Option<RoleMetadata>,
+    /// One newer than both, not complete yet.
     pub(crate) draft: Option<RoleMetadata>,
 }
 
@@ -113,29 +116,39 @@ impl RoleVersions {
         people: &People,
     ) -> Result<Self, RoleMetadataError> {
         // Of whoever signed it and has left since, the signature counted then: the next version goes on from it.
-        let counted = |found: &RoleMetadata| {
-            found.standing.is_complete() || roots.counted(kind, found.targets.version, &found.bytes, people)
+        let place = |found: RoleMetadata| {
+            if found.standing.is_complete() || roots.counted(&found.bytes, people) {
+                Self { complete: Some(found), ..Self::default() }
+            } else if roots.is_of_before(kind, found.targets.version) {
+                Self { of_before: Some(found), ..Self::default() }
+            } else {
+                Self { draft: Some(found), ..Self::default() }
+            }
         };
         let Some(version) = directory.versions(kind.role())?.pop() else { return Ok(Self::default()) };
-        let newest = RoleMetadata::read(kind, version, directory, signers, people)?;
-        if counted(&newest) {
-            return Ok(Self { complete: Some(newest), draft: None });
-        }
+        let mut found = place(RoleMetadata::read(kind, version, directory, signers, people)?);
+        let Some(newest) = found.draft.take() else { return Ok(found) };
         let Some(before) = version.checked_sub(1).filter(|before| *before > 0) else {
-            return Ok(Self { complete: None, draft: Some(newest) });
+            return Ok(Self { draft: Some(newest), ..Self::default() });
         };
         let follows = || RoleMetadataError::Follows { name: newest.name.clone(), before: kind.name(before) };
-        let complete = match RoleMetadata::read(kind, before, directory, signers, people) {
+        let found = match RoleMetadata::read(kind, before, directory, signers, people) {
             Err(RoleMetadataError::Directory(DirectoryError::File(error))) if error.is_not_found() => {
                 return Err(follows());
             }
             answer => answer?,
         };
         // Without it a first signer could jump to any version, and nobody could go on from there.
-        if !counted(&complete) {
+        let found = place(found);
+        if found.draft.is_some() {
             return Err(follows());
         }
-        Ok(Self { complete: Some(complete), draft: Some(newest) })
+        Ok(Self { draft: Some(newest), ..found })
+    }
+
+    /// What the next version goes on from.
+    pub(crate) fn last(&self) -> Option<&RoleMetadata> {
+        self.complete.as_ref().or(self.of_before.as_ref())
     }
 }
 
@@ -170,8 +183,8 @@ pub(crate) struct RoleContent {
 }
 
 impl RoleContent {
-    // The first difference, in words.
-    fn difference(&self, other: &Targets) -> Option<String> {
+    /// The first difference, in words; this is what is here, `other` what a document says.
+    pub(crate) fn difference(&self, other: &Targets) -> Option<String> {
         let paths = self.targets.keys().chain(other.targets.keys());
         let differs = paths.filter(|path| self.targets.get(*path) != other.targets.get(*path)).min();
         match differs {
@@ -185,9 +198,9 @@ impl RoleContent {
                     _ => format!("{path} is listed in it and not here"),
                 })
             }
-            None if self.delegations != other.delegations => {
-                Some("it delegates to other keys than the root names for targets".to_owned())
-            }
+            None if self.delegations != other.delegations => Some(
+                "it delegates to other keys, or with another threshold, than the root names for targets".to_owned(),
+            ),
             None => None,
         }
     }
@@ -261,7 +274,7 @@ pub(crate) fn plan(
     (keyid, now): (&KeyId, Time),
 ) -> Result<Plan, RoleMetadataError> {
     let sign = |version, step| Ok(Plan::Sign { version, bytes: make(kind, content, version, now)?, step });
-    match (&documents.draft, &documents.complete) {
+    match (&documents.draft, documents.last()) {
         (Some(draft), _) => {
             let version = draft.targets.version;
             let others = draft.standing.others(keyid);

@@ -2,7 +2,7 @@
 
 use manifests::key::{KeyId, PublicKey};
 use manifests::tuf::repository::{count_valid, read_unverified};
-use manifests::tuf::{ROOT, RoleKeys, Root, TARGETS, TufError};
+use manifests::tuf::{Delegations, ROOT, RoleKeys, Root, TARGETS, Targets, TufError};
 use manifests::units::Units;
 
 use crate::before::{Before, BeforeError};
@@ -110,12 +110,13 @@ impl Roots {
             .collect()
     }
 
-    /// Whether targets or lifts had their signatures under a root that was in force once, here or before
-    /// the ceremony that the directory began with.
-    pub(crate) fn counted(&self, kind: SignedRole, version: u64, bytes: &[u8], people: &People) -> bool {
-        if version <= self.before.of(kind) {
-            return true;
-        }
+    /// Whether a version of targets or lifts is of before the ceremony that the directory began with.
+    pub(crate) fn is_of_before(&self, kind: SignedRole, version: u64) -> bool {
+        version <= self.before.of(kind)
+    }
+
+    /// Whether targets or lifts had their signatures under a root of this directory that was in force once.
+    pub(crate) fn counted(&self, bytes: &[u8], people: &People) -> bool {
         let last = self.in_force(people).map_or(0, |file| file.root.version);
         let mut earlier = self.files.iter().filter(|file| file.root.version < last);
         earlier.any(|file| {
@@ -161,6 +162,13 @@ impl Signers<'_> {
     /// The keys themselves.
     pub(crate) fn public(&self) -> Vec<PublicKey> {
         self.who.keyids.iter().filter_map(|id| self.root.keys.get(id)).cloned().collect()
+    }
+
+    /// How targets delegate lifts to them.
+    pub(crate) fn delegations(&self) -> Option<Delegations> {
+        let mut targets = Targets::new(1, self.root.expires);
+        targets.delegate_lifts(&self.public(), self.who.threshold);
+        targets.delegations
     }
 
     /// How a document stands with them.

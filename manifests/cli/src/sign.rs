@@ -274,21 +274,27 @@ impl Signing<'_> {
             return Ok(format!("targets: not signed; they wait for {} to be complete", newest.name));
         }
         let documents = RoleVersions::read(kind, self.directory, (signers, &roots), self.people)?;
-        let complete = documents.complete.as_ref();
+        let last = documents.last();
         let content = match kind {
-            SignedRole::Targets => targets::content(self, signers, complete)?,
-            SignedRole::Lifts => RoleContent {
-                targets: lifts::content(self.directory, &self.people.product, complete)?,
-                delegations: None,
-            },
+            SignedRole::Targets => targets::content(self, signers, last)?,
+            SignedRole::Lifts => {
+                RoleContent { targets: lifts::content(self.directory, &self.people.product, last)?, delegations: None }
+            }
         };
         let done = match role_metadata::plan(kind, &documents, &content, self.renewal, (&id, self.now))? {
             Plan::Nothing(done) => done,
             Plan::Sign { version, bytes, step } => {
-                let lines = match kind {
-                    SignedRole::Targets => targets::changes(self.directory, self.people, complete)?,
-                    SignedRole::Lifts => lifts::changes(self, complete)?,
-                };
+                let mut lines = Vec::new();
+                if let Some(of_before) = &documents.of_before {
+                    lines.push(format!(
+                        "{} is of before the new ceremony, and nothing says that it ever counted: all is shown as new",
+                        of_before.name
+                    ));
+                }
+                lines.extend(match kind {
+                    SignedRole::Targets => targets::changes(self.directory, self.people, documents.complete.as_ref())?,
+                    SignedRole::Lifts => lifts::changes(self, &documents)?,
+                });
                 if !self.consent.given(&kind.name(version), &lines)? {
                     return Ok(format!("{}: not signed", kind.name(version)));
                 }

@@ -15,6 +15,7 @@ mod fold;
 mod host;
 mod intake;
 mod judge;
+mod named;
 mod report;
 mod set_back;
 mod stops;
@@ -77,6 +78,7 @@ pub struct Fleet {
     sites: BTreeMap<SiteCode, FleetSite>,
     stops: chains::Chains,
     lists: HashSet<Digest>,
+    states: named::StatesNamed,
     wakes: BTreeSet<(Time, HostId)>,
     /// It was noticed that this controller was set back, and nobody has looked yet.
     set_back: Option<SetBack>,
@@ -126,6 +128,7 @@ impl Fleet {
             sites: BTreeMap::new(),
             stops: chains::Chains::default(),
             lists: HashSet::new(),
+            states: named::StatesNamed::default(),
             wakes: BTreeSet::new(),
             set_back: None,
             looked_at: Time::MIN,
@@ -140,7 +143,9 @@ impl Fleet {
         // Every permit was stored before it was told: what is above the newest one stored is not known.
         host.settle_permits(host.newest_permit());
         self.keys.extend(host.key.iter().map(|key| (key.clone(), id.clone())));
-        self.hosts.insert(id, host);
+        let state = host.state;
+        let before = self.hosts.insert(id, host).and_then(|before| before.state);
+        self.states.replace(before, state);
     }
 
     /// Takes up how a site stood, so that a restart is no news. Call before the first [`Fleet::put_in_force`].
@@ -181,7 +186,7 @@ impl Fleet {
 
     /// Whether a host's newest evidence has this state.
     pub fn is_state_named(&self, digest: &Digest) -> bool {
-        self.hosts.values().any(|host| host.state.as_ref() == Some(digest))
+        self.states.has(digest)
     }
 
     /// The product.

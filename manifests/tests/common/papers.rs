@@ -80,7 +80,11 @@ pub(crate) fn new_gate(clocks: Clocks) -> Gate {
 /// What a pass that began now saw: `state`, and that it issues.
 pub(crate) fn local(state: &str, gate: &Gate, started: Clocks) -> Local {
     Local {
-        state: StateDigests { v1: digest(&format!("{state} of version 1")), v2: digest(state) },
+        state: StateDigests {
+            v1: digest(&format!("{state} of version 1")),
+            v2: digest(&format!("{state} of version 2")),
+            v3: digest(state),
+        },
         verdict: Verdict::Issue,
         reasons: vec![],
         changes_at: None,

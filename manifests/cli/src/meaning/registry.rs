@@ -29,7 +29,10 @@ pub(crate) fn changes(before: &Registry, after: &Registry) -> Vec<String> {
         &before.sites,
         &after.sites,
         |site| site.code.to_string(),
-        |site| format!("site {} {}", site.code, site.name.en),
+        |site| {
+            let ja = site.name.ja.as_ref().map(|ja| format!(" ({ja})")).unwrap_or_default();
+            format!("site {} {}{ja}", site.code, site.name.en)
+        },
     );
     compare(
         &mut lines,
@@ -83,6 +86,8 @@ mod tests {
         let mut after = registry.clone();
         let host = after.hosts.remove(0);
         let site = after.sites.remove(0);
+        let renamed = after.sites[0].code.clone();
+        after.sites[0].name.ja = Some("別の市".to_owned());
         after.signers[0].unit = "elsewhere".to_owned();
         after.hosts[0].roles = vec!["other".parse().unwrap()];
         let lines = changes(&registry, &after);
@@ -92,7 +97,8 @@ mod tests {
         has(format!("- site {} ", site.code));
         has(format!("~ signer {} (elsewhere)", registry.signers[0].name));
         has(format!("~ host {} (other)", after.hosts[0].id));
-        assert_eq!(lines.len(), 4, "{lines:#?}");
-        assert_eq!(changes(&after, &registry).len(), 4);
+        has(format!("~ site {renamed} {} (別の市); was: ", after.sites[0].name.en));
+        assert_eq!(lines.len(), 5, "{lines:#?}");
+        assert_eq!(changes(&after, &registry).len(), 5);
     }
 }

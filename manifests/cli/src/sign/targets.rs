@@ -26,7 +26,7 @@ const VERSION: &str = "version";
 pub(super) fn content(
     signing: &Signing<'_>,
     signers: Signers<'_>,
-    complete: Option<&RoleMetadata>,
+    last: Option<&RoleMetadata>,
 ) -> Result<RoleContent, CommandError> {
     let checked =
         check::directory(signing.directory, signing.now)?.map_err(|mistakes| SignError::Mistakes { mistakes })?;
@@ -34,8 +34,8 @@ pub(super) fn content(
     let version = &checked.baseline.version;
     let (mut baseline, digest) = (TargetFile::of(&checked.baseline_bytes), Digest::of(&checked.baseline_bytes));
     baseline.custom = Some(json!({ VERSION: version.to_string() }));
-    if let Some(complete) = complete {
-        require_growth(complete, &path, &baseline, (digest, version))?;
+    if let Some(last) = last {
+        require_growth(last, &path, &baseline, (digest, version))?;
     }
     // Version and expiry are the document's.
     let mut targets = Targets::new(1, signing.now);
@@ -44,8 +44,7 @@ pub(super) fn content(
     for (digest, bytes) in &checked.files {
         targets.add(&file_path(digest), bytes);
     }
-    targets.delegate_lifts(&signers.public(), signers.who.threshold);
-    Ok(RoleContent { targets: targets.targets, delegations: targets.delegations })
+    Ok(RoleContent { targets: targets.targets, delegations: signers.delegations() })
 }
 
 /// What the directory has otherwise than the last complete version says, by meaning.
@@ -94,7 +93,10 @@ fn differences(name: &str, before: &[u8], after: &[u8]) -> Vec<String> {
         return meaning::baseline::changes(&String::from_utf8_lossy(before), &String::from_utf8_lossy(after));
     }
     match (source::registry_from_bytes(before), source::registry_from_bytes(after)) {
-        (Ok(before), Ok(after)) => meaning::registry::changes(&before, &after),
+        (Ok(before), Ok(after)) => match meaning::registry::changes(&before, &after) {
+            lines if lines.is_empty() => vec!["~ remarks, spaces, order or schema, and nothing else".to_owned()],
+            lines => lines,
+        },
         _ => vec!["it cannot be read".to_owned()],
     }
 }
@@ -119,20 +121,20 @@ pub(super) fn keep(directory: &Directory) -> Result<(), CommandError> {
 }
 
 fn require_growth(
-    complete: &RoleMetadata,
+    last: &RoleMetadata,
     path: &str,
     baseline: &TargetFile,
     (digest, version): (Digest, &semver::Version),
 ) -> Result<(), SignError> {
-    let Some(last) = complete.targets.targets.get(path) else { return Ok(()) };
-    if last.hashes == baseline.hashes {
+    let Some(listed) = last.targets.targets.get(path) else { return Ok(()) };
+    if listed.hashes == baseline.hashes {
         return Ok(());
     }
-    let before = last.custom.as_ref().and_then(|custom| {
+    let before = listed.custom.as_ref().and_then(|custom| {
         let version: semver::Version = custom.get(VERSION)?.as_str()?.parse().ok()?;
-        Some((last.hashes.sha256()?, version))
+        Some((listed.hashes.sha256()?, version))
     });
-    let before = before.ok_or_else(|| SignError::NoVersion { name: complete.name.clone() })?;
+    let before = before.ok_or_else(|| SignError::NoVersion { name: last.name.clone() })?;
     succession::require_growth((before.0, &before.1), (digest, version))
-        .map_err(|source| SignError::DoesNotFollow { name: complete.name.clone(), source })
+        .map_err(|source| SignError::DoesNotFollow { name: last.name.clone(), source })
 }

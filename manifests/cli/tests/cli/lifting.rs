@@ -9,7 +9,7 @@ use manifests::stop::Lift;
 use serde_json::{Value, json};
 
 use crate::controller::Controller;
-use crate::desk::{Desk, check};
+use crate::desk::{Desk, check, run};
 
 const SITE: &str = "402206";
 
@@ -131,4 +131,18 @@ fn a_lift_is_held_against_the_controller_again_when_it_is_signed() {
         0,
         &["the stop: number 1, \"wrong prints\"", "2.lifts.json: made and signed"],
     );
+}
+
+#[test]
+fn a_controller_that_cannot_be_asked_is_not_passed_over() {
+    let desk = Desk::signed();
+    desk.write_lift(1, SITE, "by hand");
+    let (directory, key, ca) = (desk.text("d"), desk.text("a.pem"), desk.text("ca.pem"));
+    let sign = |more: &[&str]| {
+        let named = ["sign", &directory, "--key", &key, "--only", "lifts", "--controller", "https://127.0.0.1:1"];
+        run(&[&named, more].concat())
+    };
+    check(&sign(&["--ca", &ca]), 64, &["https://127.0.0.1:1 is named, and --token-file (SEKISHO_TOKEN_FILE) is not"]);
+    check(&sign(&["--token-file", &ca]), 64, &["--ca (SEKISHO_CA)"]);
+    assert!(!desk.exists("d/metadata/2.lifts.json"));
 }

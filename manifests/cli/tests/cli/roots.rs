@@ -300,6 +300,8 @@ fn a_new_ceremony_goes_on_above_the_versions_of_before() {
         &["2.root.json: signed; 2 of 2", "3.targets.json: signed; 2 of 2", "2.lifts.json: signed; 2 of 2"],
     );
     assert_eq!(desk.read("new/baseline.toml"), desk.read("d/baseline.toml"));
+    check(&run(&["renew", &new, "--key", &desk.text("a.pem")]), 0, &["4.targets.json: renewed"]);
+    fs::remove_file(desk.path("new/metadata/3.root.json")).unwrap();
     check(&run(&["check", &new]), 0, &["no mistakes"]);
     // And once more, above both.
     let third = desk.text("third");
@@ -307,4 +309,78 @@ fn a_new_ceremony_goes_on_above_the_versions_of_before() {
     // What says where roots begin is not to be lost.
     fs::remove_file(desk.path("new/metadata/before.json")).unwrap();
     check(&sign("a"), 1, &["it has no metadata/1.root.json"]);
+}
+
+#[test]
+fn what_nobody_signed_is_shown_as_new_whatever_a_file_says_came_before() {
+    let desk = Desk::new();
+    // As somebody leaves it who may write to the directory and has no key: versions that would count unsigned.
+    let hostile = Desk::new();
+    for desk in [&desk, &hostile] {
+        desk.write_lift(1, "402206", "by hand");
+    }
+    check(&hostile.sign("a"), 0, &["1.targets.json: made", "1.lifts.json: made"]);
+    for role in ["targets", "lifts"] {
+        let mut file: serde_json::Value =
+            serde_json::from_str(&hostile.read(&format!("d/metadata/1.{role}.json"))).unwrap();
+        file["signatures"] = serde_json::json!([]);
+        file["signed"]["version"] = 5.into();
+        desk.write(&format!("d/metadata/5.{role}.json"), &file.to_string());
+    }
+    desk.write("d/registry.toml", &hostile.read("d/registry.toml"));
+    let says = |root: u64| format!("{{\"root\": {root}, \"targets\": 5, \"lifts\": 5}}");
+    for (root, words) in [(0, "names no root"), (1, "the first root, metadata/1.root.json, is here")] {
+        desk.write("d/metadata/before.json", &says(root));
+        check(&desk.sign("a"), 1, &["metadata/before.json speaks of a ceremony before this one", words]);
+        assert_eq!(desk.signatures("1.root.json").len(), 0);
+    }
+    // Where the first root is gone, too, nothing of it is taken for signed.
+    let mut root: serde_json::Value = serde_json::from_str(&desk.read("d/metadata/1.root.json")).unwrap();
+    root["signed"]["version"] = 2.into();
+    desk.write("d/metadata/2.root.json", &root.to_string());
+    fs::remove_file(desk.path("d/metadata/1.root.json")).unwrap();
+    let text = check(
+        &desk.sign("a"),
+        0,
+        &[
+            "metadata/5.targets.json is of before the new ceremony, and nothing says that it ever counted",
+            "+ setting lock.print-wait",
+            "+ host 402206-ap1 (ap)",
+            "6.targets.json: made anew",
+            "site 402206 Munakata",
+            "reason: by hand",
+            "6.lifts.json: made anew",
+        ],
+    );
+    assert!(!text.contains(": nothing\n"), "{text}");
+    fs::remove_file(desk.path("d/metadata/6.targets.json")).unwrap();
+    check(&desk.renew("a"), 1, &["no completely signed targets"]);
+}
+
+#[test]
+fn renew_refuses_what_changes_more_than_an_end_and_says_what() {
+    let desk = Desk::signed();
+    // Somebody has left, whom targets still name.
+    check(&desk.propose(&["--remove", "manager c"]), 0, &[]);
+    for who in ["a", "b"] {
+        check(&desk.only(who, "root"), 0, &["2.root.json: signed"]);
+    }
+    let words = ["the next targets would change more than their end", "1.targets.json", "it delegates to other keys"];
+    check(&desk.renew("a"), 1, &words);
+    assert!(!desk.exists("d/metadata/3.root.json"));
+    for who in ["a", "b"] {
+        check(&desk.sign(who), 0, &["2.targets.json"]);
+    }
+    check(&desk.renew("a"), 0, &["3.targets.json: renewed and signed"]);
+    // The signer before made more of it than a renewal.
+    let text = desk.read("d/metadata/3.targets.json");
+    for (from, to, words) in [
+        ("\"threshold\": 2", "\"threshold\": 1", "it delegates to other keys, or with another threshold"),
+        ("\"registry.toml\"", "\"other.toml\"", "other.toml is listed in it and not here"),
+    ] {
+        desk.replace("d/metadata/3.targets.json", from, to);
+        check(&desk.renew("b"), 1, &["3.targets.json would change more than its end", words]);
+        desk.write("d/metadata/3.targets.json", &text);
+    }
+    check(&desk.renew("b"), 0, &["3.targets.json: signed; 2 of 2"]);
 }

@@ -7,7 +7,7 @@ use crate::desk::{Desk, check, run};
 
 impl Desk {
     /// A lift that nobody made with `lift`.
-    fn write_lift(&self, number: u64, site: &str, reason: &str) -> String {
+    pub(crate) fn write_lift(&self, number: u64, site: &str, reason: &str) -> String {
         let stop = Digest::of(b"a stop");
         let directory = format!("d/lifts/{}", stop.hex());
         std::fs::create_dir_all(self.path(&directory)).unwrap();

@@ -121,6 +121,7 @@ impl Fleet {
             reasons: std::mem::take(&mut host.reasons),
             ..FleetHost::default()
         };
+        self.states.replace(host.state, kept.state);
         *host = kept;
         // The new machine may never have seen what the old one has on disk.
         for stop in self.stops.all_mut() {

@@ -214,7 +214,7 @@ impl Fleet {
         match document {
             HostDocument::Evidence { evidence, state, .. } => {
                 host.evidence = Some(*evidence);
-                host.state = Some(state);
+                self.states.replace(host.state.replace(state), Some(state));
                 host.unshown = false;
             }
             HostDocument::Heartbeat { cover, state, .. } => {

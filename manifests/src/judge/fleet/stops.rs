@@ -1,6 +1,6 @@
 //! Stops: their chain, whom they stop, who has them, and their end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{Change, Fleet, FleetHost};
 use crate::api::{EventKind, StopView};
@@ -264,7 +264,7 @@ impl Fleet {
     /// Stops that the host named and has not acknowledged: what was acknowledged before this controller was set
     /// back, or to another one, is not known here.
     pub fn unacknowledged_by(&self, id: &HostId) -> Vec<Digest> {
-        let missing = self.stops_for(id);
+        let missing: HashSet<Digest> = self.stops_for(id).into_iter().collect();
         let lacks = |known: &&FleetStop| !known.acknowledged.contains(id) && !missing.contains(&known.reference.digest);
         self.stops.all().iter().filter(lacks).map(|known| known.reference.digest).collect()
     }

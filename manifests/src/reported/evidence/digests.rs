@@ -1,12 +1,12 @@
 //! The digests by which documents and permits name one state.
 
-use super::{State, v1};
+use std::borrow::Cow;
+
+use super::{State, v1, v2};
 use crate::digest::Digest;
 
 /// The newest version of evidence and heartbeats.
 pub const EVIDENCE_VERSION: u64 = 3;
-/// From this version on a host's state is told as version 2 tells it.
-const STATE_V2_SINCE: u64 = 2;
 /// A host that sends documents of this version or a newer one takes permits of version 2.
 pub const PERMIT_V2_SINCE: u64 = 3;
 
@@ -20,21 +20,32 @@ pub struct StateDigests {
     pub v1: Digest,
     /// As version 2 tells it.
     pub v2: Digest,
+    /// As version 3 tells it: [`State::digest`].
+    pub v3: Digest,
 }
 
 impl StateDigests {
     /// Of `state`.
     pub fn of(state: &State) -> Self {
-        Self { v1: v1::State::from(state).digest(), v2: state.digest() }
+        let v3 = state.digest();
+        let v2 = match v2::told(state) {
+            Cow::Borrowed(_) => v3,
+            Cow::Owned(told) => told.digest(),
+        };
+        Self { v1: v1::State::from(state).digest(), v2, v3 }
     }
 
     /// In the form that documents of a version tell it in.
     pub fn of_version(&self, version: u64) -> Digest {
-        if version < STATE_V2_SINCE { self.v1 } else { self.v2 }
+        match version {
+            ..=1 => self.v1,
+            2 => self.v2,
+            3.. => self.v3,
+        }
     }
 
     /// Whether `digest` names this state, whichever version it was sent in.
     pub fn name(&self, digest: Digest) -> bool {
-        [self.v1, self.v2].contains(&digest)
+        [self.v1, self.v2, self.v3].contains(&digest)
     }
 }
