@@ -242,8 +242,8 @@ pub struct PermitRow {
     pub until: Time,
     /// Whether the host named it in a document since.
     pub received: bool,
-    /// Whether it did not, and had a heartbeat's time for it: every document makes a new permit, so
-    /// the newest one is hardly ever named yet.
+    /// Whether a permit was made more than a heartbeat ago, and neither it nor a later one was named since: permits
+    /// do not seem to arrive.
     pub overdue: bool,
 }
 

@@ -44,8 +44,8 @@ pub struct FleetHost {
 
     /// Permits up to this number are known here: the newest one stored at the start, and what was settled since.
     pub(super) permits_known_to: u64,
-    /// Numbers of the permits above it that were made since, oldest first.
-    pub(super) permits_made: VecDeque<u64>,
+    /// Numbers of the permits above it that were made since, and when, oldest first.
+    pub(super) permits_made: VecDeque<(u64, Time)>,
     /// Number of a permit that it was asked for. Until it has answered that one is not known, whatever was made or
     /// named since: the proof that this controller was set back may be on its way.
     pub(super) permit_asked: Option<u64>,
@@ -105,7 +105,8 @@ impl FleetHost {
     /// Whether this controller made the permit of this number, or has heard of it. A number between two that it
     /// knows may be lost: numbers are moments, and a controller that was set back gives higher ones at once.
     pub(super) fn knows_permit(&self, number: u64) -> bool {
-        self.permit_asked != Some(number) && (number <= self.permits_known_to || self.permits_made.contains(&number))
+        self.permit_asked != Some(number)
+            && (number <= self.permits_known_to || self.permits_made.iter().any(|(made, _)| *made == number))
     }
 
     /// The permit that it was asked for, or else names and is not known here, if it speaks a version in which it can
@@ -115,11 +116,20 @@ impl FleetHost {
         self.permit_asked.or(named).filter(|_| self.version >= PERMIT_V2_SINCE)
     }
 
+    /// When the oldest permit was made of which it is not known whether it came: neither it nor a later one was
+    /// named. Every document makes a new permit, so the newest one alone says nothing.
+    pub(super) fn unnamed_since(&self) -> Option<Time> {
+        let named = self.record.permit_named;
+        let newest = self.permit.as_ref().map(|permit| (permit.number, permit.issued));
+        let made = self.permits_made.iter().copied().chain(newest);
+        made.filter(|(number, _)| *number > named).map(|(_, time)| time).min()
+    }
+
     /// A permit was made.
-    pub(super) fn made(&mut self, number: u64) {
-        self.permits_made.push_back(number);
+    pub(super) fn made(&mut self, number: u64, issued: Time) {
+        self.permits_made.push_back((number, issued));
         if self.permits_made.len() > PERMITS_MADE_MAX
-            && let Some(oldest) = self.permits_made.pop_front()
+            && let Some((oldest, _)) = self.permits_made.pop_front()
         {
             self.settle_permits(oldest);
         }
@@ -128,7 +138,7 @@ impl FleetHost {
     /// Nothing up to this number is asked for any more.
     pub(super) fn settle_permits(&mut self, number: u64) {
         self.permits_known_to = self.permits_known_to.max(number);
-        self.permits_made.retain(|made| *made > number);
+        self.permits_made.retain(|(made, _)| *made > number);
     }
 
     /// Issue or hold by its own evidence.

@@ -253,7 +253,7 @@ impl Fleet {
             host.issue_until = host.issue_until.max(Some(permit.until));
         }
         host.permit = Some(permit.clone());
-        host.made(permit.number);
+        host.made(permit.number, permit.issued);
         Ok(permit)
     }
 }

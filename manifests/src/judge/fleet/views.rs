@@ -297,7 +297,7 @@ impl Fleet {
                     verdict: permit.verdict,
                     until: permit.until,
                     received,
-                    overdue: !received && now > permit.issued.after(heartbeat),
+                    overdue: host.unnamed_since().is_some_and(|since| now > since.after(heartbeat)),
                 }
             }),
             acknowledged: host.acknowledged,

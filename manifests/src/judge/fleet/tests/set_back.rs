@@ -1,6 +1,7 @@
 //! What shows that a controller was set back.
 
 use super::*;
+use crate::evidence::Cover;
 
 /// A permit of this controller's that it does not know, for [`AP`].
 fn lost_permit(number: u64, issued: Time) -> Permit {
@@ -143,4 +144,3 @@ fn a_host_that_lost_what_it_was_asked_for_says_so_and_is_answered() {
     let next = send(&mut fleet, "exclusive", |_| (), AP, at(4), &mut change).unwrap();
     assert!(next.permit.unwrap().number > number);
 }
-

@@ -127,6 +127,11 @@ fn a_permit_is_overdue_when_a_heartbeat_went_by_without_its_name() {
     assert_eq!(row(&fleet, 32), (false, true));
     send(&mut fleet, "exclusive", |cover| cover.permit = number, AP, at(33), &mut change).unwrap();
     assert_eq!(row(&fleet, 33), (false, false), "it got a new one");
+    // Documents arrive, and what they are answered does not.
+    for second in (40..70).step_by(5) {
+        send(&mut fleet, "exclusive", |cover| cover.permit = number, AP, at(second), &mut change).unwrap();
+    }
+    assert_eq!(row(&fleet, 70), (false, true), "none of the permits since the first has come");
 }
 
 #[test]
