@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
+use manifests::id::ProductId;
 use manifests::source::SOURCE_BYTES_MAX;
 use manifests::stop::LIFT_BYTES_MAX;
+use manifests::tuf::repository::baseline_path;
 use manifests::tuf::{ROOT_BYTES_MAX, TARGET_FILE_BYTES_MAX, TARGETS_BYTES_MAX};
 use manifests::value::INTEGER_MAX;
 
@@ -161,6 +163,13 @@ impl Directory {
         }
     }
 
+    /// A file that metadata lists, by its [`target_name`]; `None` if there is no such file. A path out of somebody
+    /// else's draft does not lead out of the directory.
+    pub(crate) fn read_target(&self, name: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
+        let is_inside = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        if is_inside { self.read_if_there(name) } else { Ok(None) }
+    }
+
     /// A text file.
     pub(crate) fn text(&self, name: &str) -> Result<String, DirectoryError> {
         String::from_utf8(self.read(name)?).map_err(|error| DirectoryError::Utf8 {
@@ -245,6 +254,11 @@ impl Directory {
     }
 }
 
+/// The name in the directory of what metadata lists as `path`: the same, but for the product's baseline.
+pub(crate) fn target_name<'a>(path: &'a str, product: &ProductId) -> &'a str {
+    if path == baseline_path(product.as_str()) { BASELINE } else { path }
+}
+
 /// A whole file of at most `max` bytes, if it is a regular one or a link to one.
 pub(crate) fn read_regular(path: &Path, max: u64) -> Result<Vec<u8>, DirectoryError> {
     match fs::metadata(path) {
@@ -272,6 +286,23 @@ mod tests {
             directory.write(&format!("metadata/{name}.json"), b"{}").unwrap();
         }
         assert_eq!(directory.versions("targets").unwrap(), [9, 10]);
+    }
+
+    #[test]
+    fn a_path_out_of_metadata_does_not_lead_out_of_the_directory() {
+        let temporary = tempfile::tempdir().unwrap();
+        fs::write(temporary.path().join("outside"), b"secret").unwrap();
+        let directory = Directory::create(&temporary.path().join("new")).unwrap();
+        directory.write("files/a", b"a").unwrap();
+        let product: ProductId = "p".parse().unwrap();
+        let absolute = temporary.path().join("outside").to_str().unwrap().to_owned();
+        for path in ["../outside", "files/../../outside", absolute.as_str(), "p/../../outside", ""] {
+            let name = target_name(path, &product);
+            assert_eq!(directory.read_target(name).unwrap(), None, "{path}");
+        }
+        assert_eq!(directory.read_target("files/a").unwrap(), Some(b"a".to_vec()));
+        assert_eq!(target_name("p/baseline.toml", &product), BASELINE);
+        assert_eq!(target_name("q/baseline.toml", &product), "q/baseline.toml");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use manifests::time::Time;
 use manifests::tuf::repository::{LIFTS, baseline_path, lift_path};
 use manifests::tuf::{ROOT, TARGETS, TargetFile, metadata_path};
 
-use crate::directory::{BASELINE, Directory, REGISTRY};
+use crate::directory::{self, BASELINE, Directory, REGISTRY};
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
 use crate::people::{People, SignatureState};
@@ -280,7 +280,6 @@ fn pieces(directory: &Directory, people: &People) -> Result<Vec<Piece>, CommandE
     Ok(pieces)
 }
 
-// Target paths are the names in the directory, but for the baseline's.
 fn file(
     directory: &Directory,
     people: &People,
@@ -288,12 +287,9 @@ fn file(
     listed: &TargetFile,
     served: &str,
 ) -> Result<Vec<u8>, CommandError> {
-    let name = if path == baseline_path(people.product.as_str()) { BASELINE } else { path };
+    let name = directory::target_name(path, &people.product);
     let changed = || PublishError::Changed { file: name.escape_debug().to_string(), name: served.to_owned() };
-    // A path out of somebody else's draft must not lead out of the directory.
-    let inside = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    let bytes = if inside { directory.read_if_there(name)? } else { None };
-    let bytes = bytes.ok_or_else(changed)?;
+    let bytes = directory.read_target(name)?.ok_or_else(changed)?;
     listed.verify(&bytes).map_err(|_| changed())?;
     Ok(bytes)
 }

@@ -6,14 +6,13 @@ use manifests::time::Time;
 use manifests::tuf::Root;
 use manifests::tuf::repository::{self, ROOT_LIFE};
 
-use crate::directory::{BASELINE, Directory, REGISTRY};
+use crate::directory::{self, BASELINE, Directory, REGISTRY};
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::init::InitError;
-use crate::key_file::{self, Purpose};
 use crate::people::{People, SignatureState};
 use crate::role_metadata::{Renewal, RoleContent, RoleVersions, SignedRole};
 use crate::roots::Roots;
-use crate::sign::{Consent, Part, Signing};
+use crate::sign::{Part, SignerArgs, Signing};
 
 /// Makes root, targets and lifts anew with nothing changed but their ends, and signs them.
 ///
@@ -23,15 +22,8 @@ pub(crate) struct Args {
     /// The release managers' directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Your key file, as `keygen` made it.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// File whose first line is the passphrase; without it SEKISHO_PASSPHRASE, or the terminal.
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
-    /// Signs without asking. Without a terminal nothing is asked either; what is signed is printed all the same.
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    signer: SignerArgs,
 }
 
 /// Why nothing is renewed.
@@ -72,10 +64,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
         require_unchanged(kind, &directory, &roots, &people)?;
     }
     let root = next_root(&roots, &people, now)?;
-    let passphrase = key_file::passphrase(args.passphrase_file.as_deref(), Purpose::Open)?;
-    let key = key_file::open(&args.key, &passphrase)?;
-    drop(passphrase);
-    let consent = Consent::new(args.yes);
+    let (key, consent) = (args.signer.key()?, args.signer.consent());
     let signing = Signing {
         directory: &directory,
         people: &people,
@@ -133,14 +122,10 @@ fn require_unchanged(
             return Err(RenewError::Delegations { name: complete.name, difference }.into());
         }
     }
-    let names = complete.targets.targets.iter().map(|(path, listed)| {
-        let name = if path.ends_with("/baseline.toml") { BASELINE } else { path.as_str() };
-        (name.to_owned(), listed)
-    });
     let mut listed: Vec<_> = Vec::new();
-    for (name, file) in names {
-        let inside = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        let bytes = if inside { directory.read_if_there(&name)? } else { None };
+    for (path, file) in &complete.targets.targets {
+        let name = directory::target_name(path, &people.product).to_owned();
+        let bytes = directory.read_target(&name)?;
         if bytes.is_none_or(|bytes| file.verify(&bytes).is_err()) {
             return Err(
                 RenewError::Changed { file: name.escape_debug().to_string(), name: complete.name.clone() }.into()
@@ -150,8 +135,9 @@ fn require_unchanged(
     }
     let here = match kind {
         SignedRole::Targets => {
-            let files = directory.files()?.into_iter().map(|digest| format!("files/{}", digest.hex()));
-            files.chain([BASELINE.to_owned(), REGISTRY.to_owned()]).collect::<Vec<_>>()
+            let mut files: Vec<String> = directory.files()?.iter().map(repository::file_path).collect();
+            files.extend([BASELINE.to_owned(), REGISTRY.to_owned()]);
+            files
         }
         SignedRole::Lifts => {
             directory.lifts()?.iter().map(|(stop, number)| repository::lift_path(stop, *number)).collect()

@@ -5,6 +5,7 @@
 
 mod consent;
 mod lifts;
+mod signer;
 mod targets;
 
 use std::path::PathBuf;
@@ -20,7 +21,6 @@ use crate::check::{self, Mistake};
 use crate::directory::Directory;
 use crate::exit::{CommandError, Exit, Fatal};
 use crate::expiry;
-use crate::key_file::{self, Purpose};
 use crate::meaning;
 use crate::people::{People, SignatureState};
 use crate::remote::{self, Remote};
@@ -29,6 +29,7 @@ use crate::roots::{RootFile, Roots, RootsError};
 use crate::signed;
 
 pub(crate) use consent::Consent;
+pub(crate) use signer::SignerArgs;
 
 /// Signs every draft that lacks this key's signature: root, targets and lifts.
 ///
@@ -40,18 +41,11 @@ pub(crate) struct Args {
     /// The release managers' directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Your key file, as `keygen` made it.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// File whose first line is the passphrase; without it SEKISHO_PASSPHRASE, or the terminal.
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    signer: SignerArgs,
     /// Signs this part alone; mistakes elsewhere are shown and stand in nobody's way.
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
-    /// Signs without asking. Without a terminal nothing is asked either; what is signed is printed all the same.
-    #[arg(long)]
-    yes: bool,
     #[command(flatten)]
     remote: remote::OptionalArgs,
 }
@@ -138,11 +132,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
         }
     }
     let remote = args.remote.remote()?;
-    // Asked for last, so that nobody types it for nothing.
-    let passphrase = key_file::passphrase(args.passphrase_file.as_deref(), Purpose::Open)?;
-    let key = key_file::open(&args.key, &passphrase)?;
-    drop(passphrase);
-    let consent = Consent::new(args.yes);
+    let (key, consent) = (args.signer.key()?, args.signer.consent());
     let renewal = Renewal::WhenNear;
     let signing = Signing { directory: &directory, people: &people, key: &key, renewal, consent, remote, now };
     signing.require_signer(&roots)?;

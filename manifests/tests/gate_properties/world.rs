@@ -112,7 +112,7 @@ impl World {
                 let local = if *holds { papers::held(local) } else { local };
                 let pass = Pass {
                     baseline: papers::digest(BASELINES[*baseline]),
-                    state: local.state.v2,
+                    state: local.state.v3,
                     holds: *holds,
                     covers_changes: !early,
                     began,
@@ -155,7 +155,7 @@ impl World {
             let local = papers::local("s", &self.gate, self.now);
             let pass = Pass {
                 baseline,
-                state: local.state.v2,
+                state: local.state.v3,
                 holds: false,
                 covers_changes: true,
                 began: self.now,
