@@ -1,7 +1,7 @@
 //! A real agent whose loopback address is crowded answers every question all the same.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -77,13 +77,19 @@ fn three_hundred_idle_connections_and_bodies_that_dribble_keep_no_question_waiti
             }
         }
     });
-    let mut answers = Vec::new();
-    for _ in 0..100 {
+    let mut answers = vec![ask(address)];
+    // Answered while the others stay, and not because they ended.
+    let stays = idle.iter_mut().map(|stream| {
+        stream.set_nonblocking(true).unwrap();
+        stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    });
+    assert!(stays.filter(|stays| *stays).count() > 150);
+    for _ in 1..100 {
         // Whoever was cut comes back: there are never fewer than 300.
         for stream in &mut idle {
-            stream.set_nonblocking(true).unwrap();
             if matches!(stream.read(&mut [0]), Ok(0)) {
                 *stream = TcpStream::connect(address).unwrap();
+                stream.set_nonblocking(true).unwrap();
             }
         }
         answers.push(ask(address));
