@@ -133,6 +133,9 @@ impl From<WriteError> for HttpError {
             }
             WriteError::Stop(ref why) => Self::new(StatusCode::BAD_REQUEST, why.code(), error.to_string()),
             WriteError::RequestUsed => Self::new(StatusCode::CONFLICT, "request-used", error.to_string()),
+            WriteError::TooManyStops { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", error.to_string())
+            }
             WriteError::Seal(error) => error.into(),
             WriteError::Full | WriteError::Superseded | WriteError::Closed => Self::unavailable(error.to_string()),
         }

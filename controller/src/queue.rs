@@ -42,6 +42,12 @@ pub enum WriteError {
     /// The request made another stop before.
     #[error("this request has made another stop already")]
     RequestUsed,
+    /// The operator has made enough stops, and this one closes nobody more.
+    #[error("{max} stops were made within a minute, and whoever this one names is stopped")]
+    TooManyStops {
+        /// How many are enough.
+        max: usize,
+    },
     /// What was made cannot be signed.
     #[error(transparent)]
     Seal(#[from] EnvelopeError),
@@ -300,7 +306,8 @@ impl Writer {
     /// An operator's stop; the one that the same request made before, if it is sent again.
     ///
     /// # Errors
-    /// [`WriteError::Stop`] for one that stops nobody, [`WriteError::RequestUsed`], or not written.
+    /// [`WriteError::Stop`] for one that stops nobody, [`WriteError::RequestUsed`], [`WriteError::TooManyStops`], or
+    /// not written.
     pub async fn stop(&self, asked: AskedStop, operator: String) -> Result<StopView, WriteError> {
         self.ask(|reply| WriterCommand::Stop { asked, operator, reply }).await
     }

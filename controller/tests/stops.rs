@@ -4,7 +4,7 @@
 mod support;
 
 use controller::role::Role;
-use manifests::api;
+use manifests::api::{self, StopView};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{World, code};
@@ -27,6 +27,35 @@ async fn many_stops_of_one_keep_nobody_from_closing() {
     let everybody = json!({ "scope": { "kind": "all" }, "reason": "drill" });
     assert_eq!(ask(&world, &busy, &everybody).await.0, 201, "it closes the other site");
     assert_eq!(ask(&world, &busy, &everybody).await, (429, "too-many-stops".to_owned()));
+}
+
+async fn ask_as(world: &World, token: &str, id: &str, request: &Value) -> (u16, Result<StopView, String>) {
+    let asked = world.client.post(format!("{}{}", world.url, api::STOPS)).bearer_auth(token);
+    let answer = asked.header(api::REQUEST_HEADER, id).json(request).send().await.unwrap();
+    match answer.status().as_u16() {
+        201 => (201, Ok(answer.json().await.unwrap())),
+        status => (status, Err(code(answer).await.1)),
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_a_request_is_no_way_around_the_limit_and_what_was_taken_is_answered_again() {
+    let world = World::new().await;
+    let token = world.operator("busy", Role::Operator).await;
+    let munakata = json!({ "scope": { "kind": "prefecture", "prefecture": 40 }, "reason": "drill" });
+    let first = ask_as(&world, &token, "0", &munakata).await.1.unwrap();
+    for id in 1..30 {
+        assert_eq!(ask_as(&world, &token, &id.to_string(), &munakata).await.0, 201);
+    }
+    let refused = (429, Err("too-many-stops".to_owned()));
+    assert_eq!(ask_as(&world, &token, "30", &munakata).await, refused, "one more that closes nobody");
+    // Its answer may have been lost: that it was not taken would be a lie.
+    let (status, again) = ask_as(&world, &token, "0", &munakata).await;
+    assert_eq!((status, again.unwrap().stop), (201, first.stop));
+    // One that was not taken is tried again under its name, and closes the other site.
+    let everybody = json!({ "scope": { "kind": "all" }, "reason": "drill" });
+    assert_eq!(ask_as(&world, &token, "30", &everybody).await.0, 201);
+    assert_eq!(world.see::<Vec<StopView>>(api::STOPS).await.len(), 31);
 }
 
 #[tokio::test]

@@ -20,12 +20,6 @@ use crate::{body, clock};
 
 /// Largest request: every site by code.
 const BYTES_MAX: usize = 64 << 10;
-/// Stops of one operator in [`INTERVAL_MS`] at most, where they close nobody. Each is kept for ever by
-/// every host.
-const STOPS_MAX: usize = 30;
-/// What [`STOPS_MAX`] counts in: a minute.
-const INTERVAL_MS: i64 = 60_000;
-
 /// Stops of one page.
 const PAGE_MAX: usize = 50;
 /// Stops that are shown with a site.
@@ -99,19 +93,6 @@ pub async fn make(
         let payer = Payer::Operator(operator.name.clone());
         body::json(request, &app.bodies, payer, BYTES_MAX).await?
     };
-    let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
-    let too_many = {
-        let fleet = app.fleet();
-        // What was taken over came to be known later than it was made.
-        let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
-        // Closing somebody who is open is never refused, whoever made how many stops before.
-        recent.filter(|known| known.stop.operator == operator.name).count() >= STOPS_MAX && !fleet.would_close(&scope)
-    };
-    // One that is sent again may have been taken the first time.
-    if too_many && request_id.is_none() {
-        let message = format!("{STOPS_MAX} stops were made within a minute, and whoever this one names is stopped");
-        return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", message));
-    }
     let view = app.writer.stop(AskedStop { scope, reason, request: request_id }, operator.name).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -16,6 +16,12 @@ use crate::clock;
 use crate::queue::{AskedStop, Report, TokenError, WriteError, WriterCommand};
 use crate::store::{StateRow, StoreError, TokenUse, Transaction};
 
+/// Stops of one operator in [`INTERVAL_MS`] at most, where they close nobody. Each is kept for ever by
+/// every host.
+const STOPS_MAX: usize = 30;
+/// What [`STOPS_MAX`] counts in: a minute.
+const INTERVAL_MS: i64 = 60_000;
+
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
     app: &App,
@@ -50,6 +56,11 @@ pub(super) async fn apply(
                 && let Some(made) = transaction.stop_of_request(&operator, request).await?
             {
                 return Ok(answer(reply, made_before(app, &made, &scope, &reason)));
+            }
+            // Behind the look for the same request: one that is sent again may have been taken the first time, and
+            // too many is what is said of a stop that was not.
+            if has_made_enough(&app.fleet(), &operator, &scope, clock::now()) {
+                return Ok(answer(reply, Err(WriteError::TooManyStops { max: STOPS_MAX })));
             }
             let result = stop(app, transaction, scope, reason, operator.clone(), change).await?;
             if let (Some(request), Ok((view, _))) = (&request, &result) {
@@ -293,6 +304,15 @@ async fn acknowledge(
         transaction.acknowledge(&stop.digest, host, now, envelope).await?;
     }
     Ok(result.map(|_| ()).map_err(WriteError::from))
+}
+
+/// Whether an operator has made as many stops as in a minute are taken, and one more would close nobody: closing
+/// somebody who is open is never refused, whoever made how many stops before.
+fn has_made_enough(fleet: &Fleet, operator: &str, scope: &Scope, now: Time) -> bool {
+    let since = now.unix_ms().saturating_sub(INTERVAL_MS);
+    // What was taken over came to be known later than it was made.
+    let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
+    recent.filter(|known| known.stop.operator == operator).count() >= STOPS_MAX && !fleet.would_close(scope)
 }
 
 /// The stop that a request made which was sent again.
