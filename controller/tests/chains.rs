@@ -193,7 +193,7 @@ async fn a_restored_controller_lets_nobody_issue_until_an_admin_has_looked_at_it
             world.start().await;
         }
         let noticed = world.see::<SetBackView>(api::SET_BACK).await.set_back.unwrap();
-        assert_eq!((noticed.number, noticed.host.as_str()), (other.permit, OTHER));
+        assert_eq!((noticed.number, noticed.shown_by()), (other.permit, OTHER));
         assert_eq!(world.see::<FleetView>(api::SITES).await.set_back, Some(noticed));
         assert_eq!(ask(&world, &mut other).await.unsigned.as_deref(), Some("set-back"), "restarted: {restarted}");
     }

@@ -223,7 +223,7 @@ pub fn set_back_brief(lang: Lang, set_back: &SetBack) -> String {
 
 fn set_back_values(set_back: &SetBack) -> [(&'static str, text::Argument<'static>); 3] {
     [
-        ("host", set_back.host.to_string().into()),
+        ("host", crate::cells::clean(set_back.shown_by()).into_owned().into()),
         ("proof", format!("{} {}", set_back.proof.as_str(), set_back.number).into()),
         ("time", moment(set_back.noticed).into()),
     ]

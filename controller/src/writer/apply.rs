@@ -4,7 +4,7 @@ use manifests::api::{SetBack, SetBackProof, StopView};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
-use manifests::fleet::{Change, EnrolError, Fleet, FleetHost, HostDocument, ReportAnswer, StopError};
+use manifests::fleet::{Change, EnrolError, Fleet, FleetHost, HostDocument, ReportAnswer, ShownBy, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, Stop, StopRef};
@@ -93,7 +93,12 @@ pub(super) async fn apply(
             let mut taken = Vec::new();
             for (stop, key) in stops {
                 let is_own = key.is_same_key(app.permit_key.public());
-                taken.extend(take(app, transaction, &stop, (is_own, &from), change).await?.ok().flatten());
+                if let Ok(Some(sealed)) = take(app, transaction, &stop, (is_own, &from), change).await? {
+                    taken.push(sealed);
+                    if is_own {
+                        own_stop_was_forgotten(app, transaction, ShownBy::Controller(&from), &stop, change).await?;
+                    }
+                }
             }
             Ok(Box::new(move |app| {
                 taken.into_iter().for_each(|stop| push_stop(app, stop));
@@ -281,7 +286,7 @@ async fn carry_over(
     if word.generation > before && word.controller == app.id {
         let signed = Time::from_unix_ms(i64::try_from(word.generation).unwrap_or(i64::MAX));
         let proof = (SetBackProof::Enrolment, word.generation);
-        let noticed = app.fleet_mut().notice_set_back(&word.host, proof, signed, now, change);
+        let noticed = app.fleet_mut().notice_set_back(ShownBy::Host(&word.host), proof, signed, now, change);
         save_set_back(transaction, noticed).await?;
     }
     Ok(Ok(given))
@@ -322,10 +327,25 @@ fn made_before(app: &App, made: &Digest, scope: &Scope, reason: &str) -> Result<
     view.filter(|view| view.scope == *scope && view.reason == reason).ok_or(WriteError::RequestUsed)
 }
 
+/// A stop under this controller's own key had to be taken over: it has forgotten that it made it.
+async fn own_stop_was_forgotten(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    shown_by: ShownBy<'_>,
+    stop: &Stop,
+    change: &mut Change,
+) -> Result<(), StoreError> {
+    let proof = (SetBackProof::Stop, stop.number);
+    let noticed = app.fleet_mut().notice_set_back(shown_by, proof, stop.time, clock::now(), change);
+    save_set_back(transaction, noticed).await
+}
+
 async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBack>) -> Result<(), StoreError> {
     let Some(set_back) = noticed else { return Ok(()) };
     tracing::error!(
-        host = %set_back.host, proof = set_back.proof.as_str(), number = set_back.number,
+        shown_by = set_back.shown_by(),
+        proof = set_back.proof.as_str(),
+        number = set_back.number,
         "this controller was set back to an earlier moment: what its own key signed is not known here. Nobody may issue \
          until an admin has looked at it (sekisho looked-at)"
     );
@@ -359,9 +379,7 @@ async fn handed(
             if let Ok(Some(sealed)) = take(app, transaction, &stop, (is_own, &from), change).await? {
                 taken.push(sealed);
                 if is_own {
-                    let proof = (SetBackProof::Stop, stop.number);
-                    let noticed = app.fleet_mut().notice_set_back(host, proof, stop.time, clock::now(), change);
-                    save_set_back(transaction, noticed).await?;
+                    own_stop_was_forgotten(app, transaction, ShownBy::Host(host), &stop, change).await?;
                 }
             }
         } else if app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {

@@ -71,12 +71,23 @@ pub struct Expiring {
 pub struct SetBack {
     /// When it was noticed.
     pub noticed: Time,
-    /// The host that handed it in.
-    pub host: HostId,
+    /// The host that handed it in; none where a controller that is followed handed it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostId>,
+    /// Address of the controller that handed it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<String>,
     /// What it was.
     pub proof: SetBackProof,
     /// Its number: of a permit or stop, or the generation of an enrolment.
     pub number: u64,
+}
+
+impl SetBack {
+    /// Who has what proves it: a host, or a controller's address.
+    pub fn shown_by(&self) -> &str {
+        self.host.as_ref().map(HostId::as_str).or(self.controller.as_deref()).unwrap_or("-")
+    }
 }
 
 /// What proves that a controller was set back.

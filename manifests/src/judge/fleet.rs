@@ -27,6 +27,7 @@ pub use enrol::EnrolError;
 pub use host::FleetHost;
 pub use intake::{Accept, DocumentKind, HostRecord, RESUME_INTERVAL, Refusal, accept};
 pub use report::{HostDocument, ReportAnswer, Unsigned};
+pub use set_back::ShownBy;
 pub use stops::{FleetStop, StopError};
 
 use crate::api::{EventKind, FleetEvent, SetBack, Standing, Versions};

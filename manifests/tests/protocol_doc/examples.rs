@@ -476,7 +476,8 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
     };
     let set_back = SetBack {
         noticed: time("2026-10-01T09:00:03.500Z"),
-        host: host(),
+        host: Some(host()),
+        controller: None,
         proof: SetBackProof::Permit,
         number: permit().number,
     };

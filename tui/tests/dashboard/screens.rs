@@ -344,7 +344,8 @@ fn a_controller_that_was_set_back_is_on_every_screen() {
         let mut fleet = crate::fixture::fleet();
         fleet.set_back = Some(SetBack {
             noticed: fleet.time,
-            host: "402206-ap1".parse().unwrap(),
+            host: Some("402206-ap1".parse().unwrap()),
+            controller: None,
             proof: SetBackProof::Permit,
             number: 1_790_845_203_400_000,
         });

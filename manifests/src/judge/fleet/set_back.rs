@@ -8,6 +8,15 @@ use crate::id::HostId;
 use crate::permit::Permit;
 use crate::time::Time;
 
+/// Who showed a controller something that it has forgotten.
+#[derive(Clone, Copy, Debug)]
+pub enum ShownBy<'a> {
+    /// A host.
+    Host(&'a HostId),
+    /// Another controller, by its address.
+    Controller(&'a str),
+}
+
 impl Fleet {
     /// Takes up what is stored: that this controller was set back and nobody has looked yet, and when somebody
     /// looked last. Call before the first [`Fleet::put_in_force`].
@@ -47,14 +56,14 @@ impl Fleet {
         host.settle_permits(number);
         change.hosts.insert(id.clone());
         let permit = own.filter(|permit| is_news && permit.host == *id && permit.product == self.product)?;
-        self.notice_set_back(id, (SetBackProof::Permit, permit.number), permit.issued, now, change)
+        self.notice_set_back(ShownBy::Host(id), (SetBackProof::Permit, permit.number), permit.issued, now, change)
     }
 
-    /// Something that this controller's own key signed at `signed`, and that it does not know, was handed in by
-    /// `host`. Nothing if it is noticed already, or an operator has looked since it was signed.
+    /// Something that this controller's own key signed at `signed`, and that it does not know, was shown to it.
+    /// Nothing if it is noticed already, or an operator has looked since it was signed.
     pub fn notice_set_back(
         &mut self,
-        host: &HostId,
+        shown_by: ShownBy<'_>,
         (proof, number): (SetBackProof, u64),
         signed: Time,
         now: Time,
@@ -63,10 +72,15 @@ impl Fleet {
         if self.set_back.is_some() || signed <= self.looked_at {
             return None;
         }
-        let set_back = SetBack { noticed: now, host: host.clone(), proof, number };
+        let (host, controller) = match shown_by {
+            ShownBy::Host(host) => (Some(host.clone()), None),
+            ShownBy::Controller(address) => (None, Some(address.to_owned())),
+        };
+        let set_back = SetBack { noticed: now, host, controller, proof, number };
         self.set_back = Some(set_back.clone());
+        let who = set_back.shown_by();
         let note = format!(
-            "this controller was set back to an earlier moment: {host} has its {} {number}, which is not known here; nobody \
+            "this controller was set back to an earlier moment: {who} has its {} {number}, which is not known here; nobody \
              may issue until an operator has looked at it",
             proof.as_str()
         );

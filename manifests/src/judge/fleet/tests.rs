@@ -652,7 +652,7 @@ fn what_its_own_key_signed_and_it_does_not_know_proves_that_a_controller_was_set
     let lost = lost_permit(number, at(0));
     send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(1), &mut change).unwrap();
     let noticed = fleet.permit_handed_in(&host(AP), number, Some(&lost), at(2), &mut change).unwrap();
-    assert_eq!((noticed.number, noticed.host.as_str()), (number, AP));
+    assert_eq!((noticed.number, noticed.shown_by()), (number, AP));
     assert_eq!(fleet.overview(at(2)).set_back, Some(noticed));
     for (id, permit) in [(AP, number), (OTHER, 0)] {
         let answer = send(&mut fleet, "exclusive", |c| c.permit = permit, id, at(3), &mut change).unwrap();

@@ -1,0 +1,103 @@
+//! A controller that follows another one.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use controller::role::Role;
+use manifests::api;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::{World, soon};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Copies the whole directory of a controller that does not run.
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_directory(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// A second process with a copy of the world's controller as it was, which follows the world's.
+struct Copy {
+    url: String,
+    _directory: tempfile::TempDir,
+    _child: Child,
+}
+
+impl Copy {
+    fn of(world: &World) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        copy_directory(&world.data(), &directory.path().join("data"));
+        directory
+    }
+
+    async fn follow(world: &World, directory: tempfile::TempDir) -> Self {
+        let token = directory.path().join("token");
+        std::fs::write(&token, world.operator("standby", Role::Viewer).await).unwrap();
+        std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sekisho-controller"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--follow", &world.url, "--follow-ca"])
+            .arg(world.data().join("ca.pem"))
+            .arg("--follow-token-file")
+            .arg(&token)
+            .arg("--root")
+            .arg(world.args().root)
+            .arg("--data")
+            .arg(directory.path().join("data"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = soon("the first line", lines.next_line()).await.unwrap().unwrap();
+        let url = line.strip_prefix("listening on ").unwrap().to_owned();
+        Self { url, _directory: directory, _child: child }
+    }
+
+    async fn see(&self, world: &World, path: &str) -> Value {
+        let answer = world.client.get(format!("{}{path}", self.url)).bearer_auth(&world.admin).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.json().await.unwrap()
+    }
+}
+
+async fn stop(world: &World) -> Value {
+    let body = json!({ "scope": { "kind": "all" }, "reason": "drill" });
+    world.ask(Method::POST, api::STOPS, &world.admin, Some(&body)).await.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn its_own_stop_that_it_has_forgotten_proves_that_it_was_set_back_also_where_a_controller_has_it() {
+    let mut world = World::new().await;
+    world.stop().await;
+    let copy = Copy::of(&world);
+    world.start().await;
+    let lost = stop(&world).await;
+    let copy = Copy::follow(&world, copy).await;
+    let taken = async {
+        loop {
+            let stops = copy.see(&world, api::STOPS).await;
+            if stops.as_array().is_some_and(|stops| stops.len() == 1) {
+                return stops[0].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    assert_eq!(soon("the stop", taken).await["stop"], lost["stop"]);
+    let noticed = copy.see(&world, api::SET_BACK).await["set_back"].clone();
+    assert_eq!((&noticed["proof"], &noticed["number"]), (&json!("stop"), &json!(1)), "{noticed}");
+    assert_eq!((&noticed["controller"], noticed.get("host")), (&json!(world.url), None), "who has it");
+}
