@@ -77,3 +77,25 @@ async fn a_request_that_says_more_than_is_understood_is_refused() {
         assert_eq!(ask(&world, &token, &request).await, (400, "malformed".to_owned()), "{scope}");
     }
 }
+
+#[tokio::test]
+async fn a_page_behind_a_row_that_is_not_there_is_refused_and_no_empty_end() {
+    let world = World::new().await;
+    let token = world.operator("duty", Role::Operator).await;
+    let munakata = json!({ "scope": { "kind": "prefecture", "prefecture": 40 }, "reason": "drill" });
+    assert_eq!(ask(&world, &token, &munakata).await.0, 201);
+    let nowhere = manifests::digest::Digest::of(b"no stop").to_string();
+    for (path, row) in [(api::STOPS, nowhere.as_str()), (api::ITEMS, "FIX-1999-0001")] {
+        let answer = world.ask(Method::GET, &format!("{path}?after={row}"), &token, None::<&()>).await;
+        assert_eq!(code(answer).await, (404, "no-such-row".to_owned()), "{path}");
+    }
+    // Hosts and sites come by id: what stands behind an id is known, whether anybody has it or not.
+    for (path, row, left) in [(api::HOSTS, "372013-zz9", 2), (api::HOSTS, "473022-ap1", 0), (api::SITES, "131016", 2)] {
+        let answer = world.ask(Method::GET, &format!("{path}?after={row}"), &token, None::<&()>).await;
+        let list: Value = answer.json().await.unwrap();
+        let rows = list.get("sites").unwrap_or(&list).as_array().map(Vec::len);
+        assert_eq!(rows, Some(left), "{path} {row}: {list}");
+    }
+    let answer = world.ask(Method::GET, &format!("{}?after=", api::STOPS), &token, None::<&()>).await;
+    assert_eq!(code(answer).await, (400, "malformed".to_owned()));
+}

@@ -31,14 +31,20 @@ const REQUEST_BYTES_MAX: usize = 64;
 /// `GET /v1/stops`: a page, newest first, each with a few of its hosts and their numbers.
 ///
 /// # Errors
-/// 400 for a page that is none.
+/// 400 for a page that is none; 404 for one behind a stop that is not known.
 pub async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, HttpError> {
     let Page { limit, after } = page::asked(query)?.page(PAGE_MAX, |text| text.parse::<Digest>().ok())?;
-    let page = app.fleet().stop_views(after.as_ref(), limit, clock::now());
+    let page = {
+        let fleet = app.fleet();
+        if after.is_some_and(|after| !fleet.knows_stop(&after)) {
+            return Err(HttpError::no_such_row());
+        }
+        fleet.stop_views(after.as_ref(), limit, clock::now())
+    };
     Ok(page::answer(&headers, &page, None::<&()>))
 }
 

@@ -85,13 +85,14 @@ pub async fn host(
 /// `GET /v1/items`: a page, in the baseline's order.
 ///
 /// # Errors
-/// 400 for a page that is none.
+/// 400 for a page that is none; 404 for one behind an item that the baseline does not have.
 pub async fn items(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQuery) -> Result<Response, HttpError> {
     let Page { limit, after } = page::asked(query)?.page(ITEMS_MAX, |text| text.parse::<ItemId>().ok())?;
     let rows = app.fleet().item_rows(clock::now());
     let from = match after {
         None => 0,
-        Some(after) => rows.iter().position(|row| row.item == after).map_or(rows.len(), |at| at + 1),
+        // A baseline that was published between two pages may not have it.
+        Some(after) => rows.iter().position(|row| row.item == after).ok_or_else(HttpError::no_such_row)? + 1,
     };
     let rows: Vec<ItemRow> = rows.into_iter().skip(from).take(limit).collect();
     Ok(page::answer(&headers, &rows, None::<&()>))
