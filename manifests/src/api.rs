@@ -63,8 +63,11 @@ pub const SET_BACK: &str = "/v1/set-back";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
 
-/// Rows of a page that clients ask for: of hosts, of stops, of items. A page with fewer is the last.
+/// Most rows of a page, and what clients ask for: of hosts, of sites, of stops, of items. A page with fewer is the
+/// last.
 pub const HOSTS_PAGE: usize = 1000;
+/// See [`HOSTS_PAGE`].
+pub const SITES_PAGE: usize = 2000;
 /// See [`HOSTS_PAGE`].
 pub const STOPS_PAGE: usize = 50;
 /// See [`HOSTS_PAGE`].

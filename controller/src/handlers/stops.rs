@@ -20,8 +20,6 @@ use crate::{body, clock};
 
 /// Largest request: every site by code.
 const BYTES_MAX: usize = 64 << 10;
-/// Stops of one page.
-const PAGE_MAX: usize = 50;
 /// Stops that are shown with a site.
 pub(super) const STOPS_OF_SITE_MAX: usize = 50;
 
@@ -37,7 +35,7 @@ pub async fn list(
     headers: HeaderMap,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, HttpError> {
-    let Page { limit, after } = page::asked(query)?.page(PAGE_MAX, |text| text.parse::<Digest>().ok())?;
+    let Page { limit, after } = page::asked(query)?.page(api::STOPS_PAGE, |text| text.parse::<Digest>().ok())?;
     let page = {
         let fleet = app.fleet();
         if after.is_some_and(|after| !fleet.knows_stop(&after)) {
