@@ -302,7 +302,8 @@ async fn announce(app: &App, data: &Data, repository: &Repository, announced: &m
     let signed = repository.ends().into_iter();
     let mut ends: Vec<Expiring> =
         signed.map(|(what, until)| Expiring { what: what.to_owned(), name: None, until }).collect();
-    ends.extend(expiry::certificates(data));
+    // One that cannot be read the server speaks of when it reads it, and the doctor.
+    ends.extend(expiry::certificates(data).into_iter().filter_map(|(_, end)| end.ok()));
     match app.store.tokens_ending(now).await {
         Ok(tokens) => ends.extend(tokens),
         Err(error) => tracing::error!(error = chain(&error), "which tokens end cannot be read"),
