@@ -266,3 +266,26 @@ async fn what_no_key_signed_is_not_taken_from_a_host() {
     assert_eq!(code(answer).await, (401, "token".to_owned()));
     assert!(world.see::<Vec<UnlistedStop>>(api::UNLISTED_STOPS).await.is_empty());
 }
+
+#[tokio::test]
+async fn one_host_fills_the_room_for_unlisted_stops_of_no_other() {
+    let world = World::new().await;
+    let (mut ap, mut other) = (world.host(AP).await, world.host(OTHER).await);
+    let (_, session) = names(&world, &mut ap, Vec::new()).await;
+    // Each a chain of its own, under a key that somebody on the host made.
+    let made = |count: usize| -> Vec<HandedStop> {
+        let reasons = (0..count).map(|number| format!("made up {number} at {}", controller::clock::now()));
+        reasons.flat_map(|reason| chain(&SigningKey::generate().unwrap(), &[&reason])).collect()
+    };
+    for _ in 0..3 {
+        assert_eq!(hand_in(&world, &session, made(HANDED_STOPS_MAX)).await, StatusCode::NO_CONTENT);
+    }
+    let waiting: Vec<UnlistedStop> = world.see(api::UNLISTED_STOPS).await;
+    assert_eq!(waiting.len(), HANDED_STOPS_MAX, "a host has so much room and no more");
+    let theirs = made(1);
+    let (_, session) = names(&world, &mut other, vec![end(&theirs)]).await;
+    assert_eq!(hand_in(&world, &session, theirs.clone()).await, StatusCode::NO_CONTENT);
+    let waiting: Vec<UnlistedStop> = world.see(api::UNLISTED_STOPS).await;
+    assert_eq!(waiting.len(), HANDED_STOPS_MAX + 1);
+    assert!(waiting.iter().any(|waits| waits.stop == end(&theirs) && waits.hosts == [other.id.clone()]));
+}

@@ -283,10 +283,10 @@ fn served<T>(app: &App, digests: Vec<Digest>, form: impl Fn(&ServedStop) -> T) -
 /// # Errors
 /// 400 for more than is taken at once; 401 for a stop that its key did not sign.
 pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
-    let from = From::of(&app, &request)?;
     let host = session(&app, request.headers())?;
-    let Handed { stops, permit_number, permits } =
-        body::json(request, &app.bodies, from.payer(), HANDED_BYTES_MAX).await?;
+    From::of(&app, &request)?.shows(&host);
+    let payer = Payer::Host(host.clone());
+    let Handed { stops, permit_number, permits } = body::json(request, &app.bodies, payer, HANDED_BYTES_MAX).await?;
     if stops.len() > HANDED_STOPS_MAX {
         return Err(HttpError::malformed(format!("hand in {HANDED_STOPS_MAX} stops at once, the oldest first")));
     }

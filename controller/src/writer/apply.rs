@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::clock;
 use crate::queue::{AskedStop, Report, TokenError, WriteError, WriterCommand};
 use crate::store::{StateRow, StoreError, TokenUse, Transaction};
+use crate::unlisted::Kept;
 
 /// Stops of one operator in [`INTERVAL_MS`] at most, where they close nobody. Each is kept for ever by
 /// every host.
@@ -382,12 +383,20 @@ async fn handed(
                     own_stop_was_forgotten(app, transaction, ShownBy::Host(host), &stop, change).await?;
                 }
             }
-        } else if app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
-            tracing::warn!(
+            continue;
+        }
+        match app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
+            Kept::New => tracing::warn!(
                 %host, number = stop.number, digest = %stop.digest(), key = %key.id(), reason = ?stop.reason,
                 "a stop under a key that the registry does not list was handed in: it holds the hosts that have it until \
                  it is lifted, and nobody else unless an operator takes it over"
-            );
+            ),
+            Kept::Refused => tracing::error!(
+                %host, number = stop.number, digest = %stop.digest(), key = %key.id(),
+                "there is no room for more stops under unlisted keys: this one holds its host and is not shown here; take \
+                 over those that are an operator's (sekisho unlisted), and look at the host that brings so many"
+            ),
+            Kept::Known => {}
         }
     }
     Ok(taken)
