@@ -289,3 +289,33 @@ async fn one_host_fills_the_room_for_unlisted_stops_of_no_other() {
     assert_eq!(waiting.len(), HANDED_STOPS_MAX + 1);
     assert!(waiting.iter().any(|waits| waits.stop == end(&theirs) && waits.hosts == [other.id.clone()]));
 }
+
+#[tokio::test]
+async fn what_was_taken_over_before_one_that_cannot_be_reaches_everybody() {
+    let world = World::new().await;
+    let (mut ap, mut other) = (world.host(AP).await, world.host(OTHER).await);
+    let key = SigningKey::generate().unwrap();
+    let mut theirs = chain(&key, &["good"]);
+    // It follows the first one, and does not have the number that comes next.
+    let broken = Stop {
+        product: support::product(),
+        number: 7,
+        previous: Some(theirs[0].stop.digest()),
+        scope: Scope::All,
+        reason: "broken".to_owned(),
+        operator: "duty".to_owned(),
+        time: controller::clock::now(),
+    };
+    theirs.push(HandedStop { key: key.public().clone(), stop: Sealed::seal(&broken, &key).unwrap() });
+    let (_, session) = names(&world, &mut ap, Vec::new()).await;
+    assert_eq!(hand_in(&world, &session, theirs.clone()).await, StatusCode::NO_CONTENT);
+    let path = format!("{}/{}", api::UNLISTED_STOPS, theirs[1].stop.digest());
+    assert_eq!(code(world.ask(Method::POST, &path, &world.admin, None::<&()>).await).await.0, 400);
+    let stops: Vec<StopView> = world.see(api::STOPS).await;
+    assert_eq!(stops.iter().map(|view| view.reason.as_str()).collect::<Vec<_>>(), ["good"]);
+    // It is in force here: so hosts get it, and nobody is asked to take it over again.
+    let receipt = world.receipt(&other.evidence("exclusive")).await;
+    assert_eq!(receipt.stops.iter().map(Sealed::digest).collect::<Vec<_>>(), [theirs[0].stop.digest()]);
+    let waiting: Vec<UnlistedStop> = world.see(api::UNLISTED_STOPS).await;
+    assert_eq!(waiting.iter().map(|waits| waits.stop.digest).collect::<Vec<_>>(), [theirs[1].stop.digest()]);
+}

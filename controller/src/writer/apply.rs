@@ -127,13 +127,12 @@ pub(super) async fn apply(
             }))
         }
         WriterCommand::TakeOver { stop, operator, reply } => {
-            let result = take_over(app, transaction, &stop, &operator, change).await?;
+            let (taken, result) = take_over(app, transaction, &stop, &operator, change).await?;
             Ok(Box::new(move |app| {
-                let _ = reply.send(result.map(|(view, taken)| {
-                    app.unlisted.forget(|digest, _| taken.iter().any(|stop| stop.digest() == *digest));
-                    taken.into_iter().for_each(|stop| push_stop(app, stop));
-                    view
-                }));
+                // Also where the rest of the chain could not be taken: what is on disk is in force.
+                app.unlisted.forget(|digest, _| taken.iter().any(|stop| stop.digest() == *digest));
+                taken.into_iter().for_each(|stop| push_stop(app, stop));
+                let _ = reply.send(result);
             }))
         }
         WriterCommand::PutInForce { until, published, reply } => {
@@ -424,24 +423,26 @@ async fn take(
     Ok(Ok(Some(sealed)))
 }
 
-type TakenOver = (StopView, Vec<Sealed<Stop>>);
+type TakenOver = (Vec<Sealed<Stop>>, Result<StopView, WriteError>);
 
+/// Takes over a stop with those before it, as far as each follows the one before. Says which it took, whether or not
+/// the one that was asked for is among them.
 async fn take_over(
     app: &App,
     transaction: &mut Transaction<'_>,
     digest: &Digest,
     operator: &str,
     change: &mut Change,
-) -> Result<Result<TakenOver, WriteError>, StoreError> {
+) -> Result<TakenOver, StoreError> {
     let mut taken = Vec::new();
     for stop in app.unlisted.chain(digest) {
         match take(app, transaction, &stop, (false, &format!("its hosts by {operator}")), change).await? {
             Ok(sealed) => taken.extend(sealed),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok((taken, Err(error))),
         }
     }
     let view = app.fleet().stop_view_of(digest, clock::now());
-    Ok(view.map(|view| (view, taken)).ok_or_else(|| StopError::UnknownStop { number: 0 }.into()))
+    Ok((taken, view.ok_or_else(|| StopError::UnknownStop { number: 0 }.into())))
 }
 
 type SealedStop = (StopView, Sealed<Stop>);
