@@ -96,6 +96,12 @@ async fn a_backup_taken_while_serving_restores_what_was_acknowledged_and_has_no_
     }
     let (is_restored, said) = program(&["restore", "--from", &backup, "--data", &restored]);
     assert!(is_restored, "{said}");
+    // What it is said to contain: nothing that came after its time is missing from a copy begun before.
+    let whole = std::fs::read(directory.path().join("backup/backup.json")).unwrap();
+    let whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    let time: manifests::time::Time = serde_json::from_value(whole["time"].clone()).unwrap();
+    let copied = std::fs::metadata(directory.path().join("backup/controller.db")).unwrap().modified().unwrap();
+    assert!(time <= manifests::time::Time::from(copied), "{time}");
     assert!(said.contains("serves no more"), "{said}");
     let (again, said) = program(&["restore", "--from", &backup, "--data", &restored]);
     assert!(!again && said.contains("holds a controller already"), "{said}");
