@@ -117,12 +117,12 @@ pub(crate) enum WriterCommand {
     },
     CarryOver {
         words: Vec<Verified<Enrolled>>,
-        reply: Reply<()>,
+        reply: Reply<Vec<(HostId, EnrolError)>>,
     },
     TakeListed {
         from: String,
         stops: Vec<(Verified<Stop>, PublicKey)>,
-        reply: Reply<()>,
+        reply: Reply<Vec<(Digest, WriteError)>>,
     },
     LookedAt {
         operator: String,
@@ -320,20 +320,24 @@ impl Writer {
         self.ask(|reply| WriterCommand::Handed { host, handed: Box::new(handed), reply }).await
     }
 
-    /// Words of controllers that the registry lists, for hosts' keys. What several say is not refused, only that of
-    /// one.
+    /// Words of controllers that the registry lists, for hosts' keys. Comes back with those that are refused, and why.
     ///
     /// # Errors
-    /// [`WriteError::Enrol`], or not written.
-    pub async fn carry_over(&self, words: Vec<Verified<Enrolled>>) -> Result<(), WriteError> {
+    /// If it was not written.
+    pub async fn carry_over(&self, words: Vec<Verified<Enrolled>>) -> Result<Vec<(HostId, EnrolError)>, WriteError> {
         self.ask(|reply| WriterCommand::CarryOver { words, reply }).await
     }
 
-    /// Stops that another controller handed over, under keys that the registry lists.
+    /// Stops that another controller handed over, under keys that the registry lists. Comes back with those that are
+    /// refused, and why.
     ///
     /// # Errors
     /// If what is taken over was not written.
-    pub async fn take_listed(&self, from: String, stops: Vec<(Verified<Stop>, PublicKey)>) -> Result<(), WriteError> {
+    pub async fn take_listed(
+        &self,
+        from: String,
+        stops: Vec<(Verified<Stop>, PublicKey)>,
+    ) -> Result<Vec<(Digest, WriteError)>, WriteError> {
         self.ask(|reply| WriterCommand::TakeListed { from, stops, reply }).await
     }
 

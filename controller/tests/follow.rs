@@ -1,17 +1,18 @@
-//! A controller that follows another one.
+//! A controller that follows another one: what it takes, what proves that it was set back, and what it refuses.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use controller::role::Role;
-use manifests::api;
+use manifests::api::{self, Handover};
+use manifests::key::SigningKey;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::{World, soon};
+use support::{AP, World, soon};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -32,6 +33,7 @@ fn copy_directory(from: &Path, to: &Path) {
 /// A second process with a copy of the world's controller as it was, which follows the world's.
 struct Copy {
     url: String,
+    log: PathBuf,
     _directory: tempfile::TempDir,
     _child: Child,
 }
@@ -44,7 +46,7 @@ impl Copy {
     }
 
     async fn follow(world: &World, directory: tempfile::TempDir) -> Self {
-        let token = directory.path().join("token");
+        let (token, log) = (directory.path().join("token"), directory.path().join("log"));
         std::fs::write(&token, world.operator("standby", Role::Viewer).await).unwrap();
         std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_sekisho-controller"))
@@ -57,14 +59,14 @@ impl Copy {
             .arg("--data")
             .arg(directory.path().join("data"))
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = soon("the first line", lines.next_line()).await.unwrap().unwrap();
         let url = line.strip_prefix("listening on ").unwrap().to_owned();
-        Self { url, _directory: directory, _child: child }
+        Self { url, log, _directory: directory, _child: child }
     }
 
     async fn see(&self, world: &World, path: &str) -> Value {
@@ -100,4 +102,63 @@ async fn its_own_stop_that_it_has_forgotten_proves_that_it_was_set_back_also_whe
     let noticed = copy.see(&world, api::SET_BACK).await["set_back"].clone();
     assert_eq!((&noticed["proof"], &noticed["number"]), (&json!("stop"), &json!(1)), "{noticed}");
     assert_eq!((&noticed["controller"], noticed.get("host")), (&json!(world.url), None), "who has it");
+}
+
+#[tokio::test]
+async fn a_word_that_is_refused_is_told_once_with_its_reason() {
+    let mut world = World::new().await;
+    world.stop().await;
+    let copy = Copy::of(&world);
+    world.start().await;
+    // The copy's registry does not have this host.
+    let mut draft = world.draft();
+    draft.targets_version = 2;
+    draft.registry = world.registry(&[AP, "131016-ap1"]);
+    assert!(world.publish(&draft).await.status().is_success());
+    world.host("131016-ap1").await;
+    let copy = Copy::follow(&world, copy).await;
+    let told = || std::fs::read_to_string(&copy.log).unwrap();
+    soon("the refusal", async {
+        while !told().contains("131016-ap1") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    // Another fetch, which says that it came: a host enrolled since is carried over.
+    world.host(AP).await;
+    soon("the other word", async {
+        while copy.see(&world, api::HANDOVER).await["enrolments"].as_array().is_none_or(Vec::is_empty) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    let log = told();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("131016-ap1")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("not listed"), "{log}");
+}
+
+#[tokio::test]
+async fn a_handover_that_has_not_changed_is_not_signed_again() {
+    let world = World::new().await;
+    world.host(AP).await;
+    let ask = async |tag: Option<&str>| {
+        let request = world.client.get(format!("{}{}", world.url, api::HANDOVER)).bearer_auth(&world.admin);
+        let request = tag.into_iter().fold(request, |request, tag| request.header("if-none-match", tag));
+        request.send().await.unwrap()
+    };
+    let first = ask(None).await;
+    let tag = first.headers().get("etag").expect("a tag").to_str().unwrap().to_owned();
+    let first: Handover = first.json().await.unwrap();
+    assert_eq!(first.enrolments.len(), 1);
+    assert_eq!(ask(Some(&tag)).await.status(), StatusCode::NOT_MODIFIED);
+    // Another key of the same host, and a stop, are news.
+    world.host(AP).await;
+    let second = ask(Some(&tag)).await;
+    assert_eq!(second.status(), StatusCode::OK);
+    let tag = second.headers()["etag"].to_str().unwrap().to_owned();
+    stop(&world).await;
+    let third: Handover = ask(Some(&tag)).await.json().await.unwrap();
+    assert_eq!((third.enrolments.len(), third.stops.len()), (1, 1));
+    let key = SigningKey::generate().unwrap();
+    assert!(third.enrolments[0].clone().verify([key.public()]).is_err());
 }

@@ -32,7 +32,7 @@ use crate::auth::bearer;
 use crate::body::Payer;
 use crate::chain::chain;
 use crate::error::HttpError;
-use crate::queue::{HandedIn, Report};
+use crate::queue::{HandedIn, Report, WriteError};
 use crate::server::connection::Connection;
 use crate::store::LISTS_BYTES_MAX;
 use crate::streams::StreamEvent;
@@ -179,8 +179,10 @@ pub async fn carried(State(app): State<Arc<App>>, request: Request) -> Result<St
         }
         verified
     };
-    app.writer.carry_over(vec![verified]).await?;
-    Ok(StatusCode::NO_CONTENT)
+    match app.writer.carry_over(vec![verified]).await?.into_iter().next() {
+        None => Ok(StatusCode::NO_CONTENT),
+        Some((_, why)) => Err(WriteError::Enrol(why).into()),
+    }
 }
 
 /// `GET /v1/versions`

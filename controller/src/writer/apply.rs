@@ -75,35 +75,37 @@ pub(super) async fn apply(
             }))
         }
         WriterCommand::CarryOver { words, reply } => {
-            let (mut given, mut refused) = (Vec::new(), None);
-            let alone = words.len() == 1;
+            let (mut given, mut refused) = (Vec::new(), Vec::new());
             for word in words {
                 match carry_over(app, transaction, &word, change).await? {
                     Ok(true) => given.push(word.into_document()),
                     Ok(false) => {}
-                    Err(error) => refused = Some(error),
+                    Err(error) => refused.push((word.host.clone(), error)),
                 }
             }
-            let result = refused.filter(|_| alone).map_or(Ok(()), |error| Err(error.into()));
             Ok(Box::new(move |app| {
                 given.into_iter().for_each(|word| speaks_with(app, &word.host, word.key));
-                let _ = reply.send(result);
+                let _ = reply.send(Ok(refused));
             }))
         }
         WriterCommand::TakeListed { from, stops, reply } => {
-            let mut taken = Vec::new();
+            let (mut taken, mut refused) = (Vec::new(), Vec::new());
             for (stop, key) in stops {
                 let is_own = key.is_same_key(app.permit_key.public());
-                if let Ok(Some(sealed)) = take(app, transaction, &stop, (is_own, &from), change).await? {
-                    taken.push(sealed);
-                    if is_own {
-                        own_stop_was_forgotten(app, transaction, ShownBy::Controller(&from), &stop, change).await?;
+                match take(app, transaction, &stop, (is_own, &from), change).await? {
+                    Ok(None) => {}
+                    Ok(Some(sealed)) => {
+                        taken.push(sealed);
+                        if is_own {
+                            own_stop_was_forgotten(app, transaction, ShownBy::Controller(&from), &stop, change).await?;
+                        }
                     }
+                    Err(error) => refused.push((stop.digest(), error)),
                 }
             }
             Ok(Box::new(move |app| {
                 taken.into_iter().for_each(|stop| push_stop(app, stop));
-                let _ = reply.send(Ok(()));
+                let _ = reply.send(Ok(refused));
             }))
         }
         WriterCommand::LookedAt { operator, note, reply } => {
