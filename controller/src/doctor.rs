@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use manifests::api::SetBackCause;
 use manifests::chain::chain;
 use manifests::durable;
 use manifests::key::PublicKey;
@@ -171,8 +172,12 @@ async fn set_back(data: &Data, findings: &mut Findings) {
         Ok((Some(open), _)) => findings.bad(
             "set-back",
             format!(
-                "this controller was set back to an earlier moment: {} has its {} {} (noticed {}), and nobody may issue; \
+                "{}: {} has its {} {} (noticed {}), and nobody may issue; \
                  see docs/operations-controllers.md, then: sekisho looked-at --note '...'",
+                match open.cause {
+                    SetBackCause::SetBack => "this controller was set back to an earlier moment",
+                    SetBackCause::KeyUsedTwice => "another controller signs with this one's key, end one of the two",
+                },
                 open.shown_by(),
                 open.proof.as_str(),
                 open.number,

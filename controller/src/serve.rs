@@ -186,6 +186,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     let mut change = Change::default();
     let mut fleet = loaded.fleet;
     fleet.set_online_until(repository.online_until());
+    fleet.begins(clock::now());
     if let Some(set) = set {
         fleet.put_in_force(load::policy(set, previous), now, &mut change);
     }

@@ -162,3 +162,29 @@ async fn a_handover_that_has_not_changed_is_not_signed_again() {
     let key = SigningKey::generate().unwrap();
     assert!(third.enrolments[0].clone().verify([key.public()]).is_err());
 }
+
+#[tokio::test]
+async fn two_controllers_with_one_key_are_told_from_one_that_was_set_back() {
+    let mut world = World::new().await;
+    world.stop().await;
+    let directory = Copy::of(&world);
+    let data = directory.path().join("data");
+    world.start().await;
+    let copy = Copy::follow(&world, directory).await;
+    let cause = async || copy.see(&world, api::SET_BACK).await["set_back"]["cause"].clone();
+    // The first goes on with its key while the copy serves.
+    let noticed = tokio::time::timeout(Duration::from_secs(120), async {
+        while cause().await != json!("key-used-twice") {
+            stop(&world).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    });
+    noticed.await.expect("the copy notices that its key is used twice");
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_sekisho-controller"));
+    let said = doctor.args(["doctor", "--data"]).arg(&data).output();
+    let said = String::from_utf8(said.await.unwrap().stdout).unwrap();
+    assert!(said.contains("BAD  set-back: another controller signs with this one's key"), "{said}");
+    let log = std::fs::read_to_string(&copy.log).unwrap();
+    assert!(log.contains("another controller signs with this one's key"), "{log}");
+    assert!(world.see::<Value>(api::SET_BACK).await["set_back"].is_null(), "the first was shown nothing");
+}

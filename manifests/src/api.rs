@@ -11,8 +11,8 @@ pub use gate::{GateAnswer, GateReason};
 pub use host::{DocumentVersions, Handed, HandedStop, Handover, HostEvent, Next, Receipt};
 pub use operators::{
     Allowed, BaselineRef, Counts, EventKind, Expiring, FleetEvent, FleetView, HostRow, HostView, ItemRow, LookedAt,
-    PermitRow, Publish, Published, SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts,
-    StopRequest, StopView, UnlistedStop, Versions,
+    PermitRow, Publish, Published, SetBack, SetBackCause, SetBackProof, SetBackView, SiteRow, SiteView, Standing,
+    StopCounts, StopRequest, StopView, UnlistedStop, Versions,
 };
 
 /// Header by which a host names the id of the key that it signs with, before its document is read.

@@ -1,6 +1,6 @@
 //! What one command does to the fleet and to the open transaction.
 
-use manifests::api::{SetBack, SetBackProof, StopView};
+use manifests::api::{SetBack, SetBackCause, SetBackProof, StopView};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
@@ -344,13 +344,24 @@ async fn own_stop_was_forgotten(
 
 async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBack>) -> Result<(), StoreError> {
     let Some(set_back) = noticed else { return Ok(()) };
-    tracing::error!(
-        shown_by = set_back.shown_by(),
-        proof = set_back.proof.as_str(),
-        number = set_back.number,
-        "this controller was set back to an earlier moment: what its own key signed is not known here. Nobody may issue \
-         until an admin has looked at it (sekisho looked-at)"
-    );
+    let (shown_by, proof, number) = (set_back.shown_by(), set_back.proof.as_str(), set_back.number);
+    match set_back.cause {
+        SetBackCause::SetBack => tracing::error!(
+            shown_by,
+            proof,
+            number,
+            "this controller was set back to an earlier moment: what its own key signed is not known here. Nobody may \
+             issue until an admin has looked at it (sekisho looked-at)"
+        ),
+        SetBackCause::KeyUsedTwice => tracing::error!(
+            shown_by,
+            proof,
+            number,
+            "another controller signs with this one's key: what it signed while this one was serving is not known here. \
+             End one of the two (docs/operations-controllers.md). Nobody may issue until an admin has looked at it \
+             (sekisho looked-at)"
+        ),
+    }
     transaction.save_set_back(&set_back).await
 }
 

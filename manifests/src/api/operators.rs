@@ -81,6 +81,26 @@ pub struct SetBack {
     pub proof: SetBackProof,
     /// Its number: of a permit or stop, or the generation of an enrolment.
     pub number: u64,
+    /// How it came about, as far as the controller can tell.
+    #[serde(default, skip_serializing_if = "SetBackCause::is_set_back")]
+    pub cause: SetBackCause,
+}
+
+/// Why a controller does not know what its own key signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetBackCause {
+    /// It has forgotten it: it was signed before this process began.
+    #[default]
+    SetBack,
+    /// It was signed while this process was serving: another one signs with the same key.
+    KeyUsedTwice,
+}
+
+impl SetBackCause {
+    fn is_set_back(&self) -> bool {
+        *self == SetBackCause::SetBack
+    }
 }
 
 impl SetBack {

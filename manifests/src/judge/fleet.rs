@@ -83,6 +83,8 @@ pub struct Fleet {
     set_back: Option<SetBack>,
     /// When an operator last looked at such a thing.
     looked_at: Time,
+    /// Since when this process knows all that it signs.
+    began: Time,
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
     folds: fold::Folds,
@@ -130,6 +132,7 @@ impl Fleet {
             wakes: BTreeSet::new(),
             set_back: None,
             looked_at: Time::MIN,
+            began: Time::MAX,
             last_event,
             refused: HashMap::new(),
             folds: fold::Folds::default(),
@@ -269,6 +272,7 @@ impl Fleet {
     /// Takes over what is published from a fleet that is given up, and judges everybody by it.
     pub fn inherit(&mut self, given_up: &mut Fleet, now: Time, change: &mut Change) {
         self.online_until = given_up.online_until;
+        self.began = given_up.began;
         if let Some(policy) = given_up.policy.take() {
             self.put_in_force(policy, now, change);
         }

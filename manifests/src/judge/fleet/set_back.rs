@@ -3,10 +3,10 @@
 //! operator has looked.
 
 use super::{Change, Fleet};
-use crate::api::{EventKind, SetBack, SetBackProof};
+use crate::api::{EventKind, SetBack, SetBackCause, SetBackProof};
 use crate::id::HostId;
 use crate::permit::Permit;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// Who showed a controller something that it has forgotten.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,17 @@ pub enum ShownBy<'a> {
     Controller(&'a str),
 }
 
+/// How far the clocks of two machines may lie apart: what was signed so shortly after this process began may have
+/// been signed before.
+const CLOCKS_APART: Span = Span::from_s(5);
+
 impl Fleet {
+    /// From `now` on this process knows all that it signs: what its key signed later, and it does not know, another
+    /// one signed.
+    pub fn begins(&mut self, now: Time) {
+        self.began = now;
+    }
+
     /// Takes up what is stored: that this controller was set back and nobody has looked yet, and when somebody
     /// looked last. Call before the first [`Fleet::put_in_force`].
     pub fn restore_set_back(&mut self, set_back: Option<SetBack>, looked_at: Option<Time>) {
@@ -60,7 +70,8 @@ impl Fleet {
     }
 
     /// Something that this controller's own key signed at `signed`, and that it does not know, was shown to it.
-    /// Nothing if it is noticed already, or an operator has looked since it was signed.
+    /// Nothing if it is noticed already, or an operator has looked since it was signed. That the key is used twice is
+    /// noticed also after it seemed to be set back.
     pub fn notice_set_back(
         &mut self,
         shown_by: ShownBy<'_>,
@@ -69,21 +80,31 @@ impl Fleet {
         now: Time,
         change: &mut Change,
     ) -> Option<SetBack> {
-        if self.set_back.is_some() || signed <= self.looked_at {
+        let cause = match signed > self.began.after(CLOCKS_APART) {
+            true => SetBackCause::KeyUsedTwice,
+            false => SetBackCause::SetBack,
+        };
+        if self.set_back.as_ref().is_some_and(|open| open.cause >= cause) || signed <= self.looked_at {
             return None;
         }
         let (host, controller) = match shown_by {
             ShownBy::Host(host) => (Some(host.clone()), None),
             ShownBy::Controller(address) => (None, Some(address.to_owned())),
         };
-        let set_back = SetBack { noticed: now, host, controller, proof, number };
+        let set_back = SetBack { noticed: now, host, controller, proof, number, cause };
         self.set_back = Some(set_back.clone());
         let who = set_back.shown_by();
-        let note = format!(
-            "this controller was set back to an earlier moment: {who} has its {} {number}, which is not known here; nobody \
-             may issue until an operator has looked at it",
-            proof.as_str()
-        );
+        let proof = proof.as_str();
+        let note = match cause {
+            SetBackCause::SetBack => format!(
+                "this controller was set back to an earlier moment: {who} has its {proof} {number}, which is not known here; \
+                 nobody may issue until an operator has looked at it"
+            ),
+            SetBackCause::KeyUsedTwice => format!(
+                "another controller signs with this one's key: {who} has {proof} {number}, signed while this one was \
+                 serving and not known here; end one of the two; nobody may issue until an operator has looked at it"
+            ),
+        };
         self.note(change, now, EventKind::SetBack, None, note);
         Some(set_back)
     }
