@@ -70,6 +70,7 @@ pub struct RestoreArgs {
 #[derive(Debug, Serialize, Deserialize)]
 struct Whole {
     controller: String,
+    /// When the copy was begun.
     time: Time,
     with_keys: bool,
 }
@@ -99,6 +100,8 @@ pub async fn back_up(args: BackupArgs) -> anyhow::Result<()> {
 
 async fn copy_all(data: &Data, to: &Path, passphrase: Option<&str>) -> anyhow::Result<()> {
     let public = data.public()?;
+    // Before anything is copied: what came later may be in it, and nothing from before is missing.
+    let time = clock::now();
     // The database first: what is published afterwards is in the repository, which may be the newer one.
     let database = to.join("controller.db");
     let mut connection = Connection::open_to_read(data.directory()).await.context("cannot open the store")?;
@@ -118,8 +121,7 @@ async fn copy_all(data: &Data, to: &Path, passphrase: Option<&str>) -> anyhow::R
             new.write(name, sealed(&data.read(name)?, passphrase).with_context(|| name.to_owned())?.as_bytes())?;
         }
     }
-    let whole =
-        Whole { controller: public.id.as_str().to_owned(), time: clock::now(), with_keys: passphrase.is_some() };
+    let whole = Whole { controller: public.id.as_str().to_owned(), time, with_keys: passphrase.is_some() };
     Ok(new.write(WHOLE, format!("{}\n", serde_json::to_string_pretty(&whole)?).as_bytes())?)
 }
 

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use manifests::api::SetBackCause;
 use manifests::chain::chain;
 use manifests::durable;
 use manifests::key::PublicKey;
@@ -13,7 +14,7 @@ use rustix::process::{Resource, getrlimit};
 use crate::clock;
 use crate::data::Data;
 use crate::expiry;
-use crate::repository;
+use crate::repository::Unverified;
 use crate::store::Connection;
 use crate::tls;
 
@@ -68,8 +69,10 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     let mut findings = Findings::default();
     store(&data, now, &mut findings).await;
     disk(data.directory(), &mut findings);
-    keys(&data, &mut findings);
-    ends(&data, now, &mut findings).await;
+    let read = repository(&data, &mut findings).await;
+    keys(&data, read.as_ref(), &mut findings);
+    set_back(&data, &mut findings).await;
+    ends(&data, read, now, &mut findings).await;
     descriptors(&mut findings);
     for (level, of, what) in &findings.0 {
         let mark = match level {
@@ -133,7 +136,59 @@ fn disk(directory: &Path, findings: &mut Findings) {
     }
 }
 
-fn keys(data: &Data, findings: &mut Findings) {
+/// What is published, if it can be read.
+async fn repository(data: &Data, findings: &mut Findings) -> Option<Unverified> {
+    const MEND: &str = "restore it, or move tuf/ away and publish again; hosts go on with what they have until then";
+    match Unverified::read(&data.repository()) {
+        Ok(Some(read)) => {
+            findings.good("repository", "every file in force is the one that is listed");
+            Some(read)
+        }
+        Ok(None) => {
+            let published = async { Connection::open_to_read(data.directory()).await?.has_published().await };
+            match published.await {
+                Ok(true) => findings
+                    .bad("repository", format!("it is lost, and something was published: no host is allowed; {MEND}")),
+                Ok(false) => findings.good("repository", "nothing was published yet"),
+                // What is wrong with the store stands with the store.
+                Err(error) => findings.bad(
+                    "repository",
+                    format!("it is empty; whether something was published cannot be told: {}", chain(&error)),
+                ),
+            }
+            None
+        }
+        Err(error) => {
+            findings.bad("repository", format!("{error:#}; {MEND}"));
+            None
+        }
+    }
+}
+
+async fn set_back(data: &Data, findings: &mut Findings) {
+    let read = async { Connection::open_to_read(data.directory()).await?.set_back().await };
+    match read.await {
+        Ok((None, _)) => findings.good("set-back", "nothing is known that was forgotten"),
+        Ok((Some(open), _)) => findings.bad(
+            "set-back",
+            format!(
+                "{}: {} has its {} {} (noticed {}), and nobody may issue; \
+                 see docs/operations-controllers.md, then: sekisho looked-at --note '...'",
+                match open.cause {
+                    SetBackCause::SetBack => "this controller was set back to an earlier moment",
+                    SetBackCause::KeyUsedTwice => "another controller signs with this one's key, end one of the two",
+                },
+                open.shown_by(),
+                open.proof.as_str(),
+                open.number,
+                open.noticed,
+            ),
+        ),
+        Err(error) => findings.bad("set-back", format!("it cannot be told: {}", chain(&error))),
+    }
+}
+
+fn keys(data: &Data, read: Option<&Unverified>, findings: &mut Findings) {
     let public = match data.public() {
         Ok(public) => public,
         Err(error) => return findings.bad("keys", chain(&error)),
@@ -153,8 +208,8 @@ fn keys(data: &Data, findings: &mut Findings) {
             Err(error) => findings.bad("keys", chain(&error)),
         }
     }
-    if let Some(registry) = repository::registry_unverified(&data.repository()) {
-        match registry.controllers.iter().find(|controller| controller.id == public.id) {
+    if let Some(read) = read {
+        match read.registry.controllers.iter().find(|controller| controller.id == public.id) {
             Some(listed) if listed.permit_key.is_same_key(&public.permit_key) => {
                 findings.good("keys", "the registry in force lists this controller with its permit key");
             }
@@ -175,13 +230,19 @@ fn keys(data: &Data, findings: &mut Findings) {
     }
 }
 
-async fn ends(data: &Data, now: Time, findings: &mut Findings) {
-    let mut ends = expiry::certificates(data);
-    ends.extend(repository::ends_unverified(&data.repository()));
-    if let Ok(mut connection) = Connection::open_to_read(data.directory()).await
-        && let Ok(tokens) = connection.tokens_ending(now).await
-    {
-        ends.extend(tokens);
+async fn ends(data: &Data, read: Option<Unverified>, now: Time, findings: &mut Findings) {
+    let mut ends = Vec::new();
+    for (file, end) in expiry::certificates(data) {
+        match end {
+            Ok(end) => ends.push(end),
+            Err(error) => findings.bad("ends", format!("{file}: {error:#}; restore it from a backup")),
+        }
+    }
+    ends.extend(read.into_iter().flat_map(|read| read.ends));
+    let tokens = async { Connection::open_to_read(data.directory()).await?.tokens_ending(now).await };
+    match tokens.await {
+        Ok(tokens) => ends.extend(tokens),
+        Err(error) => findings.bad("ends", format!("which tokens end cannot be told: {}", chain(&error))),
     }
     let near = expiry::near(ends.clone(), now);
     for end in &near {

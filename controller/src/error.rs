@@ -62,6 +62,12 @@ impl HttpError {
         Self::new(StatusCode::NOT_FOUND, "not-found", message)
     }
 
+    /// 404: a page is asked for behind a row that is not in the list.
+    pub fn no_such_row() -> Self {
+        let message = "the row that after names is not in the list any more; ask for its first page again";
+        Self::new(StatusCode::NOT_FOUND, "no-such-row", message)
+    }
+
     /// 405.
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this path takes another method")
@@ -133,6 +139,9 @@ impl From<WriteError> for HttpError {
             }
             WriteError::Stop(ref why) => Self::new(StatusCode::BAD_REQUEST, why.code(), error.to_string()),
             WriteError::RequestUsed => Self::new(StatusCode::CONFLICT, "request-used", error.to_string()),
+            WriteError::TooManyStops { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", error.to_string())
+            }
             WriteError::Seal(error) => error.into(),
             WriteError::Full | WriteError::Superseded | WriteError::Closed => Self::unavailable(error.to_string()),
         }

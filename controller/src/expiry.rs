@@ -34,13 +34,16 @@ pub fn certificate_end(pem: &[u8]) -> anyhow::Result<Time> {
     Ok(Time::from_unix_ms(seconds.saturating_mul(1000)))
 }
 
-/// The ends of the controller's certificates; one that cannot be read is left out, for the server says so.
-pub fn certificates(data: &Data) -> Vec<Expiring> {
-    let end = |(what, file): (&str, &str)| {
-        let until = certificate_end(&data.read(file).ok()?).ok()?;
-        Some(Expiring { what: what.to_owned(), name: None, until })
+/// The ends of the controller's certificates, by the files that they lie in.
+///
+/// # Errors
+/// For each file: if it cannot be read or is no certificate.
+pub fn certificates(data: &Data) -> [(&'static str, anyhow::Result<Expiring>); 2] {
+    let end = |what: &str, file: &str| {
+        let until = certificate_end(&data.read(file)?)?;
+        Ok(Expiring { what: what.to_owned(), name: None, until })
     };
-    [("certificate", "tls.pem"), ("ca", "ca.pem")].into_iter().filter_map(end).collect()
+    [("certificate", "tls.pem"), ("ca", "ca.pem")].map(|(what, file)| (file, end(what, file)))
 }
 
 /// Of all ends those that are near, the next one first.

@@ -42,6 +42,12 @@ pub enum WriteError {
     /// The request made another stop before.
     #[error("this request has made another stop already")]
     RequestUsed,
+    /// The operator has made enough stops, and this one closes nobody more.
+    #[error("{max} stops were made within a minute, and whoever this one names is stopped")]
+    TooManyStops {
+        /// How many are enough.
+        max: usize,
+    },
     /// What was made cannot be signed.
     #[error(transparent)]
     Seal(#[from] EnvelopeError),
@@ -111,12 +117,12 @@ pub(crate) enum WriterCommand {
     },
     CarryOver {
         words: Vec<Verified<Enrolled>>,
-        reply: Reply<()>,
+        reply: Reply<Vec<(HostId, EnrolError)>>,
     },
     TakeListed {
         from: String,
         stops: Vec<(Verified<Stop>, PublicKey)>,
-        reply: Reply<()>,
+        reply: Reply<Vec<(Digest, WriteError)>>,
     },
     LookedAt {
         operator: String,
@@ -300,7 +306,8 @@ impl Writer {
     /// An operator's stop; the one that the same request made before, if it is sent again.
     ///
     /// # Errors
-    /// [`WriteError::Stop`] for one that stops nobody, [`WriteError::RequestUsed`], or not written.
+    /// [`WriteError::Stop`] for one that stops nobody, [`WriteError::RequestUsed`], [`WriteError::TooManyStops`], or
+    /// not written.
     pub async fn stop(&self, asked: AskedStop, operator: String) -> Result<StopView, WriteError> {
         self.ask(|reply| WriterCommand::Stop { asked, operator, reply }).await
     }
@@ -313,20 +320,24 @@ impl Writer {
         self.ask(|reply| WriterCommand::Handed { host, handed: Box::new(handed), reply }).await
     }
 
-    /// Words of controllers that the registry lists, for hosts' keys. What several say is not refused, only that of
-    /// one.
+    /// Words of controllers that the registry lists, for hosts' keys. Comes back with those that are refused, and why.
     ///
     /// # Errors
-    /// [`WriteError::Enrol`], or not written.
-    pub async fn carry_over(&self, words: Vec<Verified<Enrolled>>) -> Result<(), WriteError> {
+    /// If it was not written.
+    pub async fn carry_over(&self, words: Vec<Verified<Enrolled>>) -> Result<Vec<(HostId, EnrolError)>, WriteError> {
         self.ask(|reply| WriterCommand::CarryOver { words, reply }).await
     }
 
-    /// Stops that another controller handed over, under keys that the registry lists.
+    /// Stops that another controller handed over, under keys that the registry lists. Comes back with those that are
+    /// refused, and why.
     ///
     /// # Errors
     /// If what is taken over was not written.
-    pub async fn take_listed(&self, from: String, stops: Vec<(Verified<Stop>, PublicKey)>) -> Result<(), WriteError> {
+    pub async fn take_listed(
+        &self,
+        from: String,
+        stops: Vec<(Verified<Stop>, PublicKey)>,
+    ) -> Result<Vec<(Digest, WriteError)>, WriteError> {
         self.ask(|reply| WriterCommand::TakeListed { from, stops, reply }).await
     }
 

@@ -4,6 +4,7 @@
 //! comes, the repository is the old one or the new one.
 
 mod candidate;
+mod unverified;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,20 +15,20 @@ use manifests::durable::{self, DurableError};
 use manifests::id::{ControllerId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::reference::Reference;
-use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
 use manifests::source;
 use manifests::time::{Span, Time};
 use manifests::tree::FileList;
-use manifests::tuf::repository::{self as writer, LIFTS, REGISTRY, SNAPSHOT_LIFE, TIMESTAMP_LIFE, file_path};
+use manifests::tuf::repository::{self as writer, LIFTS, SNAPSHOT_LIFE, TIMESTAMP_LIFE, file_path};
 use manifests::tuf::{
     MemoryStore, ROOT, ROOT_BYTES_MAX, Root, SNAPSHOT, SNAPSHOT_BYTES_MAX, Snapshot, TARGET_FILE_BYTES_MAX, TARGETS,
-    TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, TargetFile, Targets, Timestamp, Trusted, TufClient, TufError,
+    TARGETS_BYTES_MAX, TIMESTAMP, TIMESTAMP_BYTES_MAX, TargetFile, Timestamp, Trusted, TufClient, TufError,
     metadata_path, target_path,
 };
 
 pub use candidate::Candidate;
 pub(crate) use candidate::is_target_path;
+pub(crate) use unverified::Unverified;
 
 /// How old timestamp and snapshot may become before both are signed anew.
 const RENEW_AFTER: Span = Span::from_s(600);
@@ -380,52 +381,6 @@ impl Repository {
     pub fn directory(&self) -> &Path {
         &self.directory
     }
-}
-
-/// The registry in force, by the files below `directory`, **unverified**: for words to whoever works
-/// beside a serving controller. None before the first publish, or if a file is not there as listed.
-pub(crate) fn registry_unverified(directory: &Path) -> Option<Registry> {
-    let read = |name: String, max| durable::read_limited(&directory.join(name), max).ok();
-    let timestamp: Timestamp =
-        writer::read_unverified(&read(metadata_path(TIMESTAMP, 0), TIMESTAMP_BYTES_MAX)?).ok()?;
-    let listed = timestamp.snapshot()?;
-    let snapshot: Snapshot =
-        writer::read_unverified(&read(metadata_path(SNAPSHOT, listed.version), SNAPSHOT_BYTES_MAX)?).ok()?;
-    let listed = snapshot.meta.get("targets.json")?;
-    let targets: Targets =
-        writer::read_unverified(&read(metadata_path(TARGETS, listed.version), TARGETS_BYTES_MAX)?).ok()?;
-    let name = target_path(REGISTRY, targets.targets.get(REGISTRY)?)?;
-    source::registry_from_bytes(&read(format!("targets/{name}"), TARGET_FILE_BYTES_MAX)?).ok()
-}
-
-/// Until when the release managers' signatures in a directory are good, as its files say; for a person to read.
-pub(crate) fn ends_unverified(directory: &Path) -> Vec<manifests::api::Expiring> {
-    let read = |name: String, max| durable::read_limited(&directory.join(name), max).ok();
-    let found = || -> Option<Vec<(&'static str, Time)>> {
-        let timestamp: Timestamp =
-            writer::read_unverified(&read(metadata_path(TIMESTAMP, 0), TIMESTAMP_BYTES_MAX)?).ok()?;
-        let listed = timestamp.snapshot()?;
-        let snapshot: Snapshot =
-            writer::read_unverified(&read(metadata_path(SNAPSHOT, listed.version), SNAPSHOT_BYTES_MAX)?).ok()?;
-        let version = |name: &str| snapshot.meta.get(name).map(|file| file.version);
-        let targets = |role: &str, version| -> Option<Time> {
-            let bytes = read(metadata_path(role, version), TARGETS_BYTES_MAX)?;
-            writer::read_unverified::<Targets>(&bytes).ok().map(|targets| targets.expires)
-        };
-        // Every root is kept: the newest is the last without a gap.
-        let roots = (1..).map_while(|version| read(metadata_path(ROOT, version), ROOT_BYTES_MAX));
-        let root = roots.last().and_then(|bytes| writer::read_unverified::<Root>(&bytes).ok()).map(|root| root.expires);
-        let signed = version("targets.json").and_then(|version| targets(TARGETS, version));
-        let lifts = version("lifts.json").and_then(|version| targets(LIFTS, version));
-        Some(
-            [("root", root), (TARGETS, signed), (LIFTS, lifts)]
-                .into_iter()
-                .filter_map(|(what, end)| Some((what, end?)))
-                .collect(),
-        )
-    };
-    let end = |(what, until): (&str, Time)| manifests::api::Expiring { what: what.to_owned(), name: None, until };
-    found().unwrap_or_default().into_iter().map(end).collect()
 }
 
 pub(crate) fn versions(set: &Trusted) -> Versions {

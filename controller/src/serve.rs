@@ -186,6 +186,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     let mut change = Change::default();
     let mut fleet = loaded.fleet;
     fleet.set_online_until(repository.online_until());
+    fleet.begins(clock::now());
     if let Some(set) = set {
         fleet.put_in_force(load::policy(set, previous), now, &mut change);
     }
@@ -302,7 +303,8 @@ async fn announce(app: &App, data: &Data, repository: &Repository, announced: &m
     let signed = repository.ends().into_iter();
     let mut ends: Vec<Expiring> =
         signed.map(|(what, until)| Expiring { what: what.to_owned(), name: None, until }).collect();
-    ends.extend(expiry::certificates(data));
+    // One that cannot be read the server speaks of when it reads it, and the doctor.
+    ends.extend(expiry::certificates(data).into_iter().filter_map(|(_, end)| end.ok()));
     match app.store.tokens_ending(now).await {
         Ok(tokens) => ends.extend(tokens),
         Err(error) => tracing::error!(error = chain(&error), "which tokens end cannot be read"),

@@ -11,7 +11,7 @@ use ring::rand::SystemRandom;
 
 use crate::clock;
 use crate::data::Data;
-use crate::repository::registry_unverified;
+use crate::repository::Unverified;
 use crate::role::Role;
 use crate::store::Connection;
 
@@ -71,7 +71,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args {
         Args::Host { hosts, data, replace } => {
             let mut connection = Connection::open(&data).await?;
-            let registry = registry_unverified(&Data::new(&data).repository());
+            // Of a damaged repository the doctor says what is wrong; here nothing is warned of then.
+            let registry = Unverified::read(&Data::new(&data).repository()).ok().flatten().map(|read| read.registry);
             for host in hosts {
                 // A token may be made before the registry that lists its host is published.
                 if registry.as_ref().is_some_and(|registry| !registry.hosts.iter().any(|listed| listed.id == host)) {

@@ -129,5 +129,5 @@ async fn its_own_word_for_a_key_that_it_does_not_know_proves_that_a_controller_w
     let lost = word(OTHER, &other.key, 1_900_000_000_000, "main", &own);
     assert_eq!(show(&world, &lost).await, Ok(()));
     let noticed = world.see::<SetBackView>(api::SET_BACK).await.set_back.unwrap();
-    assert_eq!((noticed.proof, noticed.host.as_str()), (SetBackProof::Enrolment, OTHER));
+    assert_eq!((noticed.proof, noticed.shown_by()), (SetBackProof::Enrolment, OTHER));
 }

@@ -193,7 +193,7 @@ async fn a_restored_controller_lets_nobody_issue_until_an_admin_has_looked_at_it
             world.start().await;
         }
         let noticed = world.see::<SetBackView>(api::SET_BACK).await.set_back.unwrap();
-        assert_eq!((noticed.number, noticed.host.as_str()), (other.permit, OTHER));
+        assert_eq!((noticed.number, noticed.shown_by()), (other.permit, OTHER));
         assert_eq!(world.see::<FleetView>(api::SITES).await.set_back, Some(noticed));
         assert_eq!(ask(&world, &mut other).await.unsigned.as_deref(), Some("set-back"), "restarted: {restarted}");
     }
@@ -265,4 +265,57 @@ async fn what_no_key_signed_is_not_taken_from_a_host() {
     let answer = world.ask(Method::POST, api::HANDED, "", Some(&Handed { stops: theirs, ..Handed::default() })).await;
     assert_eq!(code(answer).await, (401, "token".to_owned()));
     assert!(world.see::<Vec<UnlistedStop>>(api::UNLISTED_STOPS).await.is_empty());
+}
+
+#[tokio::test]
+async fn one_host_fills_the_room_for_unlisted_stops_of_no_other() {
+    let world = World::new().await;
+    let (mut ap, mut other) = (world.host(AP).await, world.host(OTHER).await);
+    let (_, session) = names(&world, &mut ap, Vec::new()).await;
+    // Each a chain of its own, under a key that somebody on the host made.
+    let made = |count: usize| -> Vec<HandedStop> {
+        let reasons = (0..count).map(|number| format!("made up {number} at {}", controller::clock::now()));
+        reasons.flat_map(|reason| chain(&SigningKey::generate().unwrap(), &[&reason])).collect()
+    };
+    for _ in 0..3 {
+        assert_eq!(hand_in(&world, &session, made(HANDED_STOPS_MAX)).await, StatusCode::NO_CONTENT);
+    }
+    let waiting: Vec<UnlistedStop> = world.see(api::UNLISTED_STOPS).await;
+    assert_eq!(waiting.len(), HANDED_STOPS_MAX, "a host has so much room and no more");
+    let theirs = made(1);
+    let (_, session) = names(&world, &mut other, vec![end(&theirs)]).await;
+    assert_eq!(hand_in(&world, &session, theirs.clone()).await, StatusCode::NO_CONTENT);
+    let waiting: Vec<UnlistedStop> = world.see(api::UNLISTED_STOPS).await;
+    assert_eq!(waiting.len(), HANDED_STOPS_MAX + 1);
+    assert!(waiting.iter().any(|waits| waits.stop == end(&theirs) && waits.hosts == [other.id.clone()]));
+}
+
+#[tokio::test]
+async fn what_was_taken_over_before_one_that_cannot_be_reaches_everybody() {
+    let world = World::new().await;
+    let (mut ap, mut other) = (world.host(AP).await, world.host(OTHER).await);
+    let key = SigningKey::generate().unwrap();
+    let mut theirs = chain(&key, &["good"]);
+    // It follows the first one, and does not have the number that comes next.
+    let broken = Stop {
+        product: support::product(),
+        number: 7,
+        previous: Some(theirs[0].stop.digest()),
+        scope: Scope::All,
+        reason: "broken".to_owned(),
+        operator: "duty".to_owned(),
+        time: controller::clock::now(),
+    };
+    theirs.push(HandedStop { key: key.public().clone(), stop: Sealed::seal(&broken, &key).unwrap() });
+    let (_, session) = names(&world, &mut ap, Vec::new()).await;
+    assert_eq!(hand_in(&world, &session, theirs.clone()).await, StatusCode::NO_CONTENT);
+    let path = format!("{}/{}", api::UNLISTED_STOPS, theirs[1].stop.digest());
+    assert_eq!(code(world.ask(Method::POST, &path, &world.admin, None::<&()>).await).await.0, 400);
+    let stops: Vec<StopView> = world.see(api::STOPS).await;
+    assert_eq!(stops.iter().map(|view| view.reason.as_str()).collect::<Vec<_>>(), ["good"]);
+    // It is in force here: so hosts get it, and nobody is asked to take it over again.
+    let receipt = world.receipt(&other.evidence("exclusive")).await;
+    assert_eq!(receipt.stops.iter().map(Sealed::digest).collect::<Vec<_>>(), [theirs[0].stop.digest()]);
+    let waiting: Vec<UnlistedStop> = world.see(api::UNLISTED_STOPS).await;
+    assert_eq!(waiting.iter().map(|waits| waits.stop.digest).collect::<Vec<_>>(), [theirs[1].stop.digest()]);
 }

@@ -1,5 +1,5 @@
 //! What a controller tells of its own ends, and a certificate that is exchanged while it serves.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod support;
 
@@ -96,6 +96,12 @@ async fn a_backup_taken_while_serving_restores_what_was_acknowledged_and_has_no_
     }
     let (is_restored, said) = program(&["restore", "--from", &backup, "--data", &restored]);
     assert!(is_restored, "{said}");
+    // What it is said to contain: nothing that came after its time is missing from a copy begun before.
+    let whole = std::fs::read(directory.path().join("backup/backup.json")).unwrap();
+    let whole: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    let time: manifests::time::Time = serde_json::from_value(whole["time"].clone()).unwrap();
+    let copied = std::fs::metadata(directory.path().join("backup/controller.db")).unwrap().modified().unwrap();
+    assert!(time <= manifests::time::Time::from(copied), "{time}");
     assert!(said.contains("serves no more"), "{said}");
     let (again, said) = program(&["restore", "--from", &backup, "--data", &restored]);
     assert!(!again && said.contains("holds a controller already"), "{said}");
@@ -161,5 +167,55 @@ async fn the_doctor_finds_nothing_in_a_sound_controller_and_names_what_is_wrong(
     exchange("tls.key", &log, "tls.key");
     exchange("controller.json", b"{", "controller.json");
     exchange("controller.db", b"not a database at all, but long enough to be read as one", "store: ");
+    exchange("ca.pem", b"no certificate", "ca.pem");
+    let snapshot = newest(&world, ".snapshot.json");
+    let targets = newest(&world, ".targets.json");
+    exchange("tuf/timestamp.json", b"{", "repository: timestamp.json");
+    exchange(&format!("tuf/{snapshot}"), b"{}", &snapshot);
+    exchange(&format!("tuf/{targets}"), b"{}", &targets);
+    std::fs::rename(world.data().join("tuf"), world.data().join("gone")).unwrap();
+    finds("repository: ");
+    std::fs::rename(world.data().join("gone"), world.data().join("tuf")).unwrap();
+    for target in std::fs::read_dir(world.data().join("tuf/targets")).unwrap() {
+        if let Ok(name) = target.unwrap().file_name().into_string()
+            && name.ends_with(".registry.toml")
+        {
+            exchange(&format!("tuf/targets/{name}"), b"damaged", "registry.toml");
+        }
+    }
     assert!(program(&["doctor", "--data", &data]).0);
+}
+
+/// The newest file of the repository with this end of its name.
+fn newest(world: &World, end: &str) -> String {
+    let names = std::fs::read_dir(world.data().join("tuf")).unwrap();
+    let names = names.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let version = |name: &String| name.strip_suffix(end).and_then(|version| version.parse::<u64>().ok());
+    names.filter(|name| version(name).is_some()).max_by_key(version).unwrap()
+}
+
+#[tokio::test]
+async fn the_doctor_says_that_a_controller_was_set_back_until_somebody_has_looked() {
+    let world = World::new().await;
+    let data = path(&world.data());
+    // Its own word for a key that it does not know.
+    let word = manifests::enrolment::Enrolled {
+        product: support::product(),
+        host: support::host(OTHER),
+        key: manifests::key::SigningKey::generate().unwrap().public().clone(),
+        generation: 1_900_000_000_000,
+        controller: "main".parse().unwrap(),
+    };
+    let own = controller::data::Data::new(world.data()).key("permit").unwrap();
+    let word = manifests::envelope::Sealed::seal(&word, &own).unwrap();
+    let shown = world.ask(reqwest::Method::POST, api::CARRIED, "", Some(&word)).await;
+    assert!(shown.status().is_success());
+    let (is_sound, said) = program(&["doctor", "--data", &data]);
+    let line = said.lines().find(|line| line.starts_with("BAD  set-back: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(!is_sound && line.contains(OTHER) && line.contains("sekisho looked-at"), "{said}");
+    let note = api::LookedAt { note: "A test.".to_owned() };
+    let looked = world.ask(reqwest::Method::POST, api::SET_BACK, &world.admin, Some(&note)).await;
+    assert!(looked.status().is_success());
+    let (is_sound, said) = program(&["doctor", "--data", &data]);
+    assert!(is_sound && said.contains("ok   set-back: "), "{said}");
 }

@@ -11,8 +11,8 @@ pub use gate::{GateAnswer, GateReason};
 pub use host::{DocumentVersions, Handed, HandedStop, Handover, HostEvent, Next, Receipt};
 pub use operators::{
     Allowed, BaselineRef, Counts, EventKind, Expiring, FleetEvent, FleetView, HostRow, HostView, ItemRow, LookedAt,
-    PermitRow, Publish, Published, SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts,
-    StopRequest, StopView, UnlistedStop, Versions,
+    PermitRow, Publish, Published, SetBack, SetBackCause, SetBackProof, SetBackView, SiteRow, SiteView, Standing,
+    StopCounts, StopRequest, StopView, UnlistedStop, Versions,
 };
 
 /// Header by which a host names the id of the key that it signs with, before its document is read.
@@ -63,8 +63,11 @@ pub const SET_BACK: &str = "/v1/set-back";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
 
-/// Rows of a page that clients ask for: of hosts, of stops, of items. A page with fewer is the last.
+/// Most rows of a page, and what clients ask for: of hosts, of sites, of stops, of items. A page with fewer is the
+/// last.
 pub const HOSTS_PAGE: usize = 1000;
+/// See [`HOSTS_PAGE`].
+pub const SITES_PAGE: usize = 2000;
 /// See [`HOSTS_PAGE`].
 pub const STOPS_PAGE: usize = 50;
 /// See [`HOSTS_PAGE`].

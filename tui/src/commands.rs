@@ -9,7 +9,7 @@ use manifests::time::Time;
 use serde::Serialize;
 
 use crate::args::{Command, Form};
-use crate::client::OperatorClient;
+use crate::client::{ClientError, OperatorClient};
 use crate::theme::Theme;
 use crate::words;
 
@@ -83,10 +83,6 @@ pub async fn run(
         Command::Sites(_) | Command::Stop(_) | Command::LookedAt { .. } => None,
         Command::Unlisted(_) | Command::TakeOver(_) => None,
     };
-    // On every screen: as long as nobody has looked, no list tells the whole truth. A controller of before cannot say.
-    if let Some(set_back) = client.set_back().await.ok().and_then(|view| view.set_back) {
-        eprintln!("{}", words::set_back(style.lang, &set_back));
-    }
     let written = match command {
         Command::LookedAt { note } => {
             client.looked_at(&LookedAt { note }).await?;
@@ -97,10 +93,14 @@ pub async fn run(
         Command::Items(form) => items::print(&client.items().await?, form.output, style, out),
         Command::Stops(form) => {
             let stops = client.stops().await?;
-            // A controller of before has no such list, and the stops are what was asked for.
-            let waiting = client.unlisted().await.map_or(0, |unlisted| unlisted.len());
-            if let Some(note) = unlisted::note(waiting, style) {
-                eprintln!("{note}");
+            // The stops are what was asked for: whether others wait stands beside them.
+            match beside(client.unlisted().await, "unlisted-unknown", style.lang) {
+                Ok(unlisted) => {
+                    if let Some(note) = unlisted::note(unlisted.map_or(0, |unlisted| unlisted.len()), style) {
+                        eprintln!("{note}");
+                    }
+                }
+                Err(said) => eprintln!("{said}"),
             }
             stops::print(&stops, form.output, style, out)
         }
@@ -128,7 +128,32 @@ pub async fn run(
         words::expiring(style.lang, &fleet).iter().for_each(|sentence| eprintln!("{sentence}"));
     }
     out.flush().context("cannot write the output")?;
+    // Beside every answer: as long as nobody has looked, no list tells the whole truth. Behind it, so that nothing
+    // stands before a stop.
+    match beside(client.set_back().await, "set-back-unknown", style.lang) {
+        Ok(view) => {
+            if let Some(set_back) = view.and_then(|view| view.set_back) {
+                eprintln!("{}", words::set_back(style.lang, &set_back));
+            }
+        }
+        Err(said) => eprintln!("{said}"),
+    }
     Ok(end)
+}
+
+/// What is asked beside what the command is for: nothing of a controller of before, which does not have it (404).
+///
+/// # Errors
+/// That it cannot be told, in words: the text `key`.
+fn beside<T>(answer: Result<T, ClientError>, key: &str, lang: Lang) -> Result<Option<T>, String> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => {
+            let cause = format!("{:#}", anyhow::Error::new(error));
+            Err(text_with(lang, key, &[("cause", crate::cells::clean(&cause).into_owned().into())]))
+        }
+    }
 }
 
 /// The wire type as it is, indented, with a newline.

@@ -1,6 +1,6 @@
 //! Times, ages, counts and reasons as people read them; no colours, no layout.
 
-use manifests::api::{Counts, Expiring, FleetView, SetBack};
+use manifests::api::{Counts, Expiring, FleetView, SetBack, SetBackCause};
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
 use manifests::text::{self, Lang, text, text_with};
@@ -213,17 +213,25 @@ pub fn all_verified(counts: &Counts) -> bool {
 
 /// That the controller was set back, and what to do, in a line or two.
 pub fn set_back(lang: Lang, set_back: &SetBack) -> String {
-    text_with(lang, "set-back", &set_back_values(set_back))
+    let key = match set_back.cause {
+        SetBackCause::SetBack => "set-back",
+        SetBackCause::KeyUsedTwice => "key-used-twice",
+    };
+    text_with(lang, key, &set_back_values(set_back))
 }
 
 /// The same as a banner has room for.
 pub fn set_back_brief(lang: Lang, set_back: &SetBack) -> String {
-    text_with(lang, "set-back-brief", &set_back_values(set_back))
+    let key = match set_back.cause {
+        SetBackCause::SetBack => "set-back-brief",
+        SetBackCause::KeyUsedTwice => "key-used-twice-brief",
+    };
+    text_with(lang, key, &set_back_values(set_back))
 }
 
 fn set_back_values(set_back: &SetBack) -> [(&'static str, text::Argument<'static>); 3] {
     [
-        ("host", set_back.host.to_string().into()),
+        ("host", crate::cells::clean(set_back.shown_by()).into_owned().into()),
         ("proof", format!("{} {}", set_back.proof.as_str(), set_back.number).into()),
         ("time", moment(set_back.noticed).into()),
     ]

@@ -32,7 +32,7 @@ use crate::auth::bearer;
 use crate::body::Payer;
 use crate::chain::chain;
 use crate::error::HttpError;
-use crate::queue::{HandedIn, Report};
+use crate::queue::{HandedIn, Report, WriteError};
 use crate::server::connection::Connection;
 use crate::store::LISTS_BYTES_MAX;
 use crate::streams::StreamEvent;
@@ -179,8 +179,10 @@ pub async fn carried(State(app): State<Arc<App>>, request: Request) -> Result<St
         }
         verified
     };
-    app.writer.carry_over(vec![verified]).await?;
-    Ok(StatusCode::NO_CONTENT)
+    match app.writer.carry_over(vec![verified]).await?.into_iter().next() {
+        None => Ok(StatusCode::NO_CONTENT),
+        Some((_, why)) => Err(WriteError::Enrol(why).into()),
+    }
 }
 
 /// `GET /v1/versions`
@@ -285,10 +287,10 @@ fn served<T>(app: &App, digests: Vec<Digest>, form: impl Fn(&ServedStop) -> T) -
 /// # Errors
 /// 400 for more than is taken at once; 401 for a stop that its key did not sign.
 pub async fn handed(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, HttpError> {
-    let from = From::of(&app, &request)?;
     let host = session(&app, request.headers())?;
-    let Handed { stops, permit_number, permits } =
-        body::json(request, &app.bodies, from.payer(), HANDED_BYTES_MAX).await?;
+    From::of(&app, &request)?.shows(&host);
+    let payer = Payer::Host(host.clone());
+    let Handed { stops, permit_number, permits } = body::json(request, &app.bodies, payer, HANDED_BYTES_MAX).await?;
     if stops.len() > HANDED_STOPS_MAX {
         return Err(HttpError::malformed(format!("hand in {HANDED_STOPS_MAX} stops at once, the oldest first")));
     }

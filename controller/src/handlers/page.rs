@@ -63,27 +63,49 @@ pub fn answer(headers: &HeaderMap, value: &impl Serialize, compared: Option<&imp
         return Json(value).into_response();
     };
     let compared = compared.and_then(|compared| serde_json::to_vec(compared).ok());
-    let tag = Digest::of(compared.as_deref().unwrap_or(&body)).hex();
-    let tag = format!("\"{}\"", tag.get(..32).unwrap_or(&tag));
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    // Weak comparison, as RFC 9110, 13.1.2 asks for; a client of ours names one.
-    let known = known.flat_map(|value| value.split(',')).any(|one| {
-        let one = one.trim();
-        one == "*" || one.trim_start_matches("W/") == tag
-    });
-    let mut response = match known {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => {
-            let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            (kind, Bytes::from(body)).into_response()
-        }
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
+    let tag = Tag::of(compared.as_deref().unwrap_or(&body));
+    if tag.is_named_in(headers) {
+        return tag.not_modified();
     }
-    // Kept by whoever asked, and asked for again each time.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    response
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    tag.on((kind, Bytes::from(body)).into_response())
+}
+
+/// What an `ETag` says.
+#[derive(Debug)]
+pub struct Tag(String);
+
+impl Tag {
+    /// The tag of an answer that is another one when these bytes are others.
+    pub fn of(compared: &[u8]) -> Self {
+        let hex = Digest::of(compared).hex();
+        Self(format!("\"{}\"", hex.get(..32).unwrap_or(&hex)))
+    }
+
+    /// Whether whoever asks has the answer already.
+    pub fn is_named_in(&self, headers: &HeaderMap) -> bool {
+        let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        // Weak comparison, as RFC 9110, 13.1.2 asks for; a client of ours names one.
+        known.flat_map(|value| value.split(',')).any(|one| {
+            let one = one.trim();
+            one == "*" || one.trim_start_matches("W/") == self.0
+        })
+    }
+
+    /// 304.
+    pub fn not_modified(&self) -> Response {
+        self.on(StatusCode::NOT_MODIFIED.into_response())
+    }
+
+    /// The answer, with its tag.
+    pub fn on(&self, mut response: Response) -> Response {
+        if let Ok(tag) = HeaderValue::from_str(&self.0) {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        // Kept by whoever asked, and asked for again each time.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        response
+    }
 }
 
 #[cfg(test)]

@@ -20,14 +20,6 @@ use crate::{body, clock};
 
 /// Largest request: every site by code.
 const BYTES_MAX: usize = 64 << 10;
-/// Stops of one operator in [`INTERVAL_MS`] at most, where they close nobody. Each is kept for ever by
-/// every host.
-const STOPS_MAX: usize = 30;
-/// What [`STOPS_MAX`] counts in: a minute.
-const INTERVAL_MS: i64 = 60_000;
-
-/// Stops of one page.
-const PAGE_MAX: usize = 50;
 /// Stops that are shown with a site.
 pub(super) const STOPS_OF_SITE_MAX: usize = 50;
 
@@ -37,14 +29,20 @@ const REQUEST_BYTES_MAX: usize = 64;
 /// `GET /v1/stops`: a page, newest first, each with a few of its hosts and their numbers.
 ///
 /// # Errors
-/// 400 for a page that is none.
+/// 400 for a page that is none; 404 for one behind a stop that is not known.
 pub async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, HttpError> {
-    let Page { limit, after } = page::asked(query)?.page(PAGE_MAX, |text| text.parse::<Digest>().ok())?;
-    let page = app.fleet().stop_views(after.as_ref(), limit, clock::now());
+    let Page { limit, after } = page::asked(query)?.page(api::STOPS_PAGE, |text| text.parse::<Digest>().ok())?;
+    let page = {
+        let fleet = app.fleet();
+        if after.is_some_and(|after| !fleet.knows_stop(&after)) {
+            return Err(HttpError::no_such_row());
+        }
+        fleet.stop_views(after.as_ref(), limit, clock::now())
+    };
     Ok(page::answer(&headers, &page, None::<&()>))
 }
 
@@ -99,19 +97,6 @@ pub async fn make(
         let payer = Payer::Operator(operator.name.clone());
         body::json(request, &app.bodies, payer, BYTES_MAX).await?
     };
-    let since = clock::now().unix_ms().saturating_sub(INTERVAL_MS);
-    let too_many = {
-        let fleet = app.fleet();
-        // What was taken over came to be known later than it was made.
-        let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
-        // Closing somebody who is open is never refused, whoever made how many stops before.
-        recent.filter(|known| known.stop.operator == operator.name).count() >= STOPS_MAX && !fleet.would_close(&scope)
-    };
-    // One that is sent again may have been taken the first time.
-    if too_many && request_id.is_none() {
-        let message = format!("{STOPS_MAX} stops were made within a minute, and whoever this one names is stopped");
-        return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-stops", message));
-    }
     let view = app.writer.stop(AskedStop { scope, reason, request: request_id }, operator.name).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }

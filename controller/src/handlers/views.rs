@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use manifests::api::{FleetView, ItemRow};
+use manifests::api::{FleetView, HOSTS_PAGE, ITEMS_PAGE, ItemRow, SITES_PAGE};
 use manifests::id::{HostId, ItemId, SiteCode};
 use manifests::time::Time;
 
@@ -16,11 +16,6 @@ use super::stops::STOPS_OF_SITE_MAX;
 use crate::app::App;
 use crate::clock;
 use crate::error::HttpError;
-
-/// Rows of one page of hosts, of sites, of items.
-const HOSTS_MAX: usize = 1000;
-const SITES_MAX: usize = 2000;
-const ITEMS_MAX: usize = 50;
 
 type PageQuery = Result<Query<Asked>, QueryRejection>;
 
@@ -32,7 +27,7 @@ pub async fn sites(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQ
     let asked = page::asked(query)?;
     let mut view = FleetView { expiring: app.expiring(), ..app.fleet().overview(clock::now()) };
     if asked.is_page() {
-        let Page { limit, after } = asked.page(SITES_MAX, |text| text.parse::<SiteCode>().ok())?;
+        let Page { limit, after } = asked.page(SITES_PAGE, |text| text.parse::<SiteCode>().ok())?;
         // By code: how a site stands may change between two pages.
         view.sites.sort_by(|a, b| a.code.cmp(&b.code));
         view.sites.retain(|row| after.as_ref().is_none_or(|after| row.code > *after));
@@ -62,7 +57,7 @@ pub async fn site(
 /// # Errors
 /// 400 for a page that is none.
 pub async fn hosts(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQuery) -> Result<Response, HttpError> {
-    let Page { limit, after } = page::asked(query)?.page(HOSTS_MAX, |text| text.parse::<HostId>().ok())?;
+    let Page { limit, after } = page::asked(query)?.page(HOSTS_PAGE, |text| text.parse::<HostId>().ok())?;
     let rows = app.fleet().host_rows(after.as_ref(), limit, clock::now());
     Ok(page::answer(&headers, &rows, None::<&()>))
 }
@@ -85,13 +80,14 @@ pub async fn host(
 /// `GET /v1/items`: a page, in the baseline's order.
 ///
 /// # Errors
-/// 400 for a page that is none.
+/// 400 for a page that is none; 404 for one behind an item that the baseline does not have.
 pub async fn items(State(app): State<Arc<App>>, headers: HeaderMap, query: PageQuery) -> Result<Response, HttpError> {
-    let Page { limit, after } = page::asked(query)?.page(ITEMS_MAX, |text| text.parse::<ItemId>().ok())?;
+    let Page { limit, after } = page::asked(query)?.page(ITEMS_PAGE, |text| text.parse::<ItemId>().ok())?;
     let rows = app.fleet().item_rows(clock::now());
     let from = match after {
         None => 0,
-        Some(after) => rows.iter().position(|row| row.item == after).map_or(rows.len(), |at| at + 1),
+        // A baseline that was published between two pages may not have it.
+        Some(after) => rows.iter().position(|row| row.item == after).ok_or_else(HttpError::no_such_row)? + 1,
     };
     let rows: Vec<ItemRow> = rows.into_iter().skip(from).take(limit).collect();
     Ok(page::answer(&headers, &rows, None::<&()>))

@@ -6,7 +6,7 @@ use manifests::set::VerifiedSet;
 use manifests::time::Time;
 
 use super::columns::{digest, json, read, time};
-use super::{Store, StoreError, Transaction};
+use super::{Connection, Store, StoreError, Transaction};
 
 /// One publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,17 @@ impl Store {
             Ok(PublishRow { time, operator, baseline, version, versions: read(TABLE, &versions)? })
         };
         rows.into_iter().map(publish).collect()
+    }
+}
+
+impl Connection {
+    /// Whether anything was ever published.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_published(&mut self) -> Result<bool, StoreError> {
+        let (any,): (bool,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM publishes)").fetch_one(&mut self.0).await?;
+        Ok(any)
     }
 }
 

@@ -1,10 +1,10 @@
 //! What one command does to the fleet and to the open transaction.
 
-use manifests::api::{SetBack, SetBackProof, StopView};
+use manifests::api::{SetBack, SetBackCause, SetBackProof, StopView};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
-use manifests::fleet::{Change, EnrolError, Fleet, FleetHost, HostDocument, ReportAnswer, StopError};
+use manifests::fleet::{Change, EnrolError, Fleet, FleetHost, HostDocument, ReportAnswer, ShownBy, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, Stop, StopRef};
@@ -15,6 +15,13 @@ use crate::app::App;
 use crate::clock;
 use crate::queue::{AskedStop, Report, TokenError, WriteError, WriterCommand};
 use crate::store::{StateRow, StoreError, TokenUse, Transaction};
+use crate::unlisted::Kept;
+
+/// Stops of one operator in [`INTERVAL_MS`] at most, where they close nobody. Each is kept for ever by
+/// every host.
+const STOPS_MAX: usize = 30;
+/// What [`STOPS_MAX`] counts in: a minute.
+const INTERVAL_MS: i64 = 60_000;
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
 pub(super) async fn apply(
@@ -51,6 +58,11 @@ pub(super) async fn apply(
             {
                 return Ok(answer(reply, made_before(app, &made, &scope, &reason)));
             }
+            // Behind the look for the same request: one that is sent again may have been taken the first time, and
+            // too many is what is said of a stop that was not.
+            if has_made_enough(&app.fleet(), &operator, &scope, clock::now()) {
+                return Ok(answer(reply, Err(WriteError::TooManyStops { max: STOPS_MAX })));
+            }
             let result = stop(app, transaction, scope, reason, operator.clone(), change).await?;
             if let (Some(request), Ok((view, _))) = (&request, &result) {
                 transaction.save_stop_request(&operator, request, &view.stop.digest).await?;
@@ -63,30 +75,37 @@ pub(super) async fn apply(
             }))
         }
         WriterCommand::CarryOver { words, reply } => {
-            let (mut given, mut refused) = (Vec::new(), None);
-            let alone = words.len() == 1;
+            let (mut given, mut refused) = (Vec::new(), Vec::new());
             for word in words {
                 match carry_over(app, transaction, &word, change).await? {
                     Ok(true) => given.push(word.into_document()),
                     Ok(false) => {}
-                    Err(error) => refused = Some(error),
+                    Err(error) => refused.push((word.host.clone(), error)),
                 }
             }
-            let result = refused.filter(|_| alone).map_or(Ok(()), |error| Err(error.into()));
             Ok(Box::new(move |app| {
                 given.into_iter().for_each(|word| speaks_with(app, &word.host, word.key));
-                let _ = reply.send(result);
+                let _ = reply.send(Ok(refused));
             }))
         }
         WriterCommand::TakeListed { from, stops, reply } => {
-            let mut taken = Vec::new();
+            let (mut taken, mut refused) = (Vec::new(), Vec::new());
             for (stop, key) in stops {
                 let is_own = key.is_same_key(app.permit_key.public());
-                taken.extend(take(app, transaction, &stop, (is_own, &from), change).await?.ok().flatten());
+                match take(app, transaction, &stop, (is_own, &from), change).await? {
+                    Ok(None) => {}
+                    Ok(Some(sealed)) => {
+                        taken.push(sealed);
+                        if is_own {
+                            own_stop_was_forgotten(app, transaction, ShownBy::Controller(&from), &stop, change).await?;
+                        }
+                    }
+                    Err(error) => refused.push((stop.digest(), error)),
+                }
             }
             Ok(Box::new(move |app| {
                 taken.into_iter().for_each(|stop| push_stop(app, stop));
-                let _ = reply.send(Ok(()));
+                let _ = reply.send(Ok(refused));
             }))
         }
         WriterCommand::LookedAt { operator, note, reply } => {
@@ -110,13 +129,12 @@ pub(super) async fn apply(
             }))
         }
         WriterCommand::TakeOver { stop, operator, reply } => {
-            let result = take_over(app, transaction, &stop, &operator, change).await?;
+            let (taken, result) = take_over(app, transaction, &stop, &operator, change).await?;
             Ok(Box::new(move |app| {
-                let _ = reply.send(result.map(|(view, taken)| {
-                    app.unlisted.forget(|digest, _| taken.iter().any(|stop| stop.digest() == *digest));
-                    taken.into_iter().for_each(|stop| push_stop(app, stop));
-                    view
-                }));
+                // Also where the rest of the chain could not be taken: what is on disk is in force.
+                app.unlisted.forget(|digest, _| taken.iter().any(|stop| stop.digest() == *digest));
+                taken.into_iter().for_each(|stop| push_stop(app, stop));
+                let _ = reply.send(result);
             }))
         }
         WriterCommand::PutInForce { until, published, reply } => {
@@ -270,7 +288,7 @@ async fn carry_over(
     if word.generation > before && word.controller == app.id {
         let signed = Time::from_unix_ms(i64::try_from(word.generation).unwrap_or(i64::MAX));
         let proof = (SetBackProof::Enrolment, word.generation);
-        let noticed = app.fleet_mut().notice_set_back(&word.host, proof, signed, now, change);
+        let noticed = app.fleet_mut().notice_set_back(ShownBy::Host(&word.host), proof, signed, now, change);
         save_set_back(transaction, noticed).await?;
     }
     Ok(Ok(given))
@@ -295,6 +313,15 @@ async fn acknowledge(
     Ok(result.map(|_| ()).map_err(WriteError::from))
 }
 
+/// Whether an operator has made as many stops as in a minute are taken, and one more would close nobody: closing
+/// somebody who is open is never refused, whoever made how many stops before.
+fn has_made_enough(fleet: &Fleet, operator: &str, scope: &Scope, now: Time) -> bool {
+    let since = now.unix_ms().saturating_sub(INTERVAL_MS);
+    // What was taken over came to be known later than it was made.
+    let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
+    recent.filter(|known| known.stop.operator == operator).count() >= STOPS_MAX && !fleet.would_close(scope)
+}
+
 /// The stop that a request made which was sent again.
 fn made_before(app: &App, made: &Digest, scope: &Scope, reason: &str) -> Result<StopView, WriteError> {
     let view = app.fleet().stop_view_of(made, clock::now());
@@ -302,13 +329,39 @@ fn made_before(app: &App, made: &Digest, scope: &Scope, reason: &str) -> Result<
     view.filter(|view| view.scope == *scope && view.reason == reason).ok_or(WriteError::RequestUsed)
 }
 
+/// A stop under this controller's own key had to be taken over: it has forgotten that it made it.
+async fn own_stop_was_forgotten(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    shown_by: ShownBy<'_>,
+    stop: &Stop,
+    change: &mut Change,
+) -> Result<(), StoreError> {
+    let proof = (SetBackProof::Stop, stop.number);
+    let noticed = app.fleet_mut().notice_set_back(shown_by, proof, stop.time, clock::now(), change);
+    save_set_back(transaction, noticed).await
+}
+
 async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBack>) -> Result<(), StoreError> {
     let Some(set_back) = noticed else { return Ok(()) };
-    tracing::error!(
-        host = %set_back.host, proof = set_back.proof.as_str(), number = set_back.number,
-        "this controller was set back to an earlier moment: what its own key signed is not known here. Nobody may issue \
-         until an admin has looked at it (sekisho looked-at)"
-    );
+    let (shown_by, proof, number) = (set_back.shown_by(), set_back.proof.as_str(), set_back.number);
+    match set_back.cause {
+        SetBackCause::SetBack => tracing::error!(
+            shown_by,
+            proof,
+            number,
+            "this controller was set back to an earlier moment: what its own key signed is not known here. Nobody may \
+             issue until an admin has looked at it (sekisho looked-at)"
+        ),
+        SetBackCause::KeyUsedTwice => tracing::error!(
+            shown_by,
+            proof,
+            number,
+            "another controller signs with this one's key: what it signed while this one was serving is not known here. \
+             End one of the two (docs/operations-controllers.md). Nobody may issue until an admin has looked at it \
+             (sekisho looked-at)"
+        ),
+    }
     transaction.save_set_back(&set_back).await
 }
 
@@ -339,17 +392,23 @@ async fn handed(
             if let Ok(Some(sealed)) = take(app, transaction, &stop, (is_own, &from), change).await? {
                 taken.push(sealed);
                 if is_own {
-                    let proof = (SetBackProof::Stop, stop.number);
-                    let noticed = app.fleet_mut().notice_set_back(host, proof, stop.time, clock::now(), change);
-                    save_set_back(transaction, noticed).await?;
+                    own_stop_was_forgotten(app, transaction, ShownBy::Host(host), &stop, change).await?;
                 }
             }
-        } else if app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
-            tracing::warn!(
+            continue;
+        }
+        match app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
+            Kept::New => tracing::warn!(
                 %host, number = stop.number, digest = %stop.digest(), key = %key.id(), reason = ?stop.reason,
                 "a stop under a key that the registry does not list was handed in: it holds the hosts that have it until \
                  it is lifted, and nobody else unless an operator takes it over"
-            );
+            ),
+            Kept::Refused => tracing::error!(
+                %host, number = stop.number, digest = %stop.digest(), key = %key.id(),
+                "there is no room for more stops under unlisted keys: this one holds its host and is not shown here; take \
+                 over those that are an operator's (sekisho unlisted), and look at the host that brings so many"
+            ),
+            Kept::Known => {}
         }
     }
     Ok(taken)
@@ -377,24 +436,26 @@ async fn take(
     Ok(Ok(Some(sealed)))
 }
 
-type TakenOver = (StopView, Vec<Sealed<Stop>>);
+type TakenOver = (Vec<Sealed<Stop>>, Result<StopView, WriteError>);
 
+/// Takes over a stop with those before it, as far as each follows the one before. Says which it took, whether or not
+/// the one that was asked for is among them.
 async fn take_over(
     app: &App,
     transaction: &mut Transaction<'_>,
     digest: &Digest,
     operator: &str,
     change: &mut Change,
-) -> Result<Result<TakenOver, WriteError>, StoreError> {
+) -> Result<TakenOver, StoreError> {
     let mut taken = Vec::new();
     for stop in app.unlisted.chain(digest) {
         match take(app, transaction, &stop, (false, &format!("its hosts by {operator}")), change).await? {
             Ok(sealed) => taken.extend(sealed),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok((taken, Err(error))),
         }
     }
     let view = app.fleet().stop_view_of(digest, clock::now());
-    Ok(view.map(|view| (view, taken)).ok_or_else(|| StopError::UnknownStop { number: 0 }.into()))
+    Ok((taken, view.ok_or_else(|| StopError::UnknownStop { number: 0 }.into())))
 }
 
 type SealedStop = (StopView, Sealed<Stop>);

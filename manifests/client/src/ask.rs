@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use manifests::api::ErrorBody;
 use manifests::durable;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{ETAG, HeaderMap, RETRY_AFTER};
 use reqwest::{Body, Certificate, Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -277,6 +277,29 @@ impl Client {
         let url = request.url.clone();
         let body = self.bytes(request, self.limits.answer_bytes).await?;
         understand(&url, &body)
+    }
+
+    /// Asks for something of which the answer named by `tag` is there already. Comes back with nothing if that is
+    /// the answer still, and else with the answer and its tag.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn ask_again<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        tag: Option<&str>,
+    ) -> Result<Option<(T, Option<String>)>, ClientError> {
+        let url = request.url.clone();
+        let request = request.with(|inner| inner.timeout(self.limits.answer));
+        let request = tag.into_iter().fold(request, |request, tag| request.header("if-none-match", tag));
+        let answer = match self.open(request).await {
+            Ok(answer) => answer,
+            Err(ClientError::Refused { status: 304, .. }) if tag.is_some() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let newest = answer.response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let body = answer.read(self.limits.answer_bytes).await?;
+        Ok(Some((understand(&url, &body)?, newest)))
     }
 }
 

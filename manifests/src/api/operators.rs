@@ -71,12 +71,43 @@ pub struct Expiring {
 pub struct SetBack {
     /// When it was noticed.
     pub noticed: Time,
-    /// The host that handed it in.
-    pub host: HostId,
+    /// The host that handed it in; none where a controller that is followed handed it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostId>,
+    /// Address of the controller that handed it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<String>,
     /// What it was.
     pub proof: SetBackProof,
     /// Its number: of a permit or stop, or the generation of an enrolment.
     pub number: u64,
+    /// How it came about, as far as the controller can tell.
+    #[serde(default, skip_serializing_if = "SetBackCause::is_set_back")]
+    pub cause: SetBackCause,
+}
+
+/// Why a controller does not know what its own key signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetBackCause {
+    /// It has forgotten it: it was signed before this process began.
+    #[default]
+    SetBack,
+    /// It was signed while this process was serving: another one signs with the same key.
+    KeyUsedTwice,
+}
+
+impl SetBackCause {
+    fn is_set_back(&self) -> bool {
+        *self == SetBackCause::SetBack
+    }
+}
+
+impl SetBack {
+    /// Who has what proves it: a host, or a controller's address.
+    pub fn shown_by(&self) -> &str {
+        self.host.as_ref().map(HostId::as_str).or(self.controller.as_deref()).unwrap_or("-")
+    }
 }
 
 /// What proves that a controller was set back.

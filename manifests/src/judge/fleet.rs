@@ -28,6 +28,7 @@ pub use enrol::EnrolError;
 pub use host::FleetHost;
 pub use intake::{Accept, DocumentKind, HostRecord, RESUME_INTERVAL, Refusal, accept};
 pub use report::{HostDocument, ReportAnswer, Unsigned};
+pub use set_back::ShownBy;
 pub use stops::{FleetStop, StopError};
 
 use crate::api::{EventKind, FleetEvent, SetBack, Standing, Versions};
@@ -84,6 +85,8 @@ pub struct Fleet {
     set_back: Option<SetBack>,
     /// When an operator last looked at such a thing.
     looked_at: Time,
+    /// Since when this process knows all that it signs.
+    began: Time,
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
     folds: fold::Folds,
@@ -132,6 +135,7 @@ impl Fleet {
             wakes: BTreeSet::new(),
             set_back: None,
             looked_at: Time::MIN,
+            began: Time::MAX,
             last_event,
             refused: HashMap::new(),
             folds: fold::Folds::default(),
@@ -273,6 +277,7 @@ impl Fleet {
     /// Takes over what is published from a fleet that is given up, and judges everybody by it.
     pub fn inherit(&mut self, given_up: &mut Fleet, now: Time, change: &mut Change) {
         self.online_until = given_up.online_until;
+        self.began = given_up.began;
         if let Some(policy) = given_up.policy.take() {
             self.put_in_force(policy, now, change);
         }

@@ -6,8 +6,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
     Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, Expiring, FleetEvent, FleetView, GateAnswer,
     GateReason, Handed, HandedStop, Handover, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish,
-    Published, Receipt, SetBack, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts, StopRequest,
-    StopView, UnlistedStop, Versions,
+    Published, Receipt, SetBack, SetBackCause, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts,
+    StopRequest, StopView, UnlistedStop, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -476,9 +476,11 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
     };
     let set_back = SetBack {
         noticed: time("2026-10-01T09:00:03.500Z"),
-        host: host(),
+        host: Some(host()),
+        controller: None,
         proof: SetBackProof::Permit,
         number: permit().number,
+        cause: SetBackCause::SetBack,
     };
     examples.insert("set-back", pretty(&SetBackView { set_back: Some(set_back) }));
     examples.insert("looked-at", pretty(&LookedAt { note: "Restored from last night's copy.".to_owned() }));

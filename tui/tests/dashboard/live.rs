@@ -30,6 +30,8 @@ struct Fake {
     /// Heads and bodies of the requests so far.
     requests: Arc<Mutex<Vec<String>>>,
     events: broadcast::Sender<String>,
+    /// Paths that are answered 503.
+    closed: Arc<Mutex<Vec<&'static str>>>,
 }
 
 /// An operator's token is open to nobody else.
@@ -56,19 +58,20 @@ impl Fake {
         let address = format!("https://{}", listener.local_addr().unwrap());
         let (events, _) = broadcast::channel(16);
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (log, sender) = (requests.clone(), events.clone());
+        let closed = Arc::new(Mutex::new(Vec::new()));
+        let (log, sender, shut) = (requests.clone(), events.clone(), closed.clone());
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (acceptor, log, events) = (acceptor.clone(), log.clone(), sender.subscribe());
+                let (acceptor, log, events, shut) = (acceptor.clone(), log.clone(), sender.subscribe(), shut.clone());
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(socket).await {
                         // A client that goes away is the client's business.
-                        let _ = answer(stream, &log, events).await;
+                        let _ = answer(stream, &log, events, &shut).await;
                     }
                 });
             }
         });
-        Self { address, directory, requests, events }
+        Self { address, directory, requests, events, closed }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -92,6 +95,7 @@ async fn answer(
     mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
     log: &Mutex<Vec<String>>,
     mut events: broadcast::Receiver<String>,
+    closed: &Mutex<Vec<&'static str>>,
 ) -> std::io::Result<()> {
     let mut request = String::new();
     let mut chunk = [0; 4096];
@@ -112,7 +116,9 @@ async fn answer(
     let looks = log.lock().unwrap().iter().filter(|earlier| earlier.starts_with(&format!("GET {one} "))).count();
     log.lock().unwrap().push(request);
     let json = |value: serde_json::Value| ("200 OK", value.to_string());
+    let is_closed = closed.lock().unwrap().contains(&path.as_str());
     let (status, body) = match path.as_str() {
+        _ if is_closed => ("503 Service Unavailable", r#"{"code":"unavailable","message":"a drill"}"#.to_owned()),
         _ if !allowed => ("401 Unauthorized", r#"{"code":"token","message":"unknown token"}"#.to_owned()),
         api::SITES => json(serde_json::to_value(fixture::fleet()).unwrap()),
         "/v1/sites/402206" => json(serde_json::to_value(fixture::site()).unwrap()),
@@ -254,6 +260,24 @@ async fn a_reader_that_leaves_changes_nothing() {
         let output = output.await.unwrap();
         assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(code), &b""[..]), "{arguments:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_before_a_stop_and_what_cannot_be_told_is_said() {
+    let fake = Fake::start().await;
+    fake.closed.lock().unwrap().extend([api::SET_BACK, api::UNLISTED_STOPS]);
+    let output = sekisho(&fake, &["stop", "--all", "--reason", "x"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "it is in force: {output:?}");
+    assert!(said.contains("503: unavailable: a drill"), "{said}");
+    let first = fake.requests.lock().unwrap().first().cloned().unwrap_or_default();
+    assert!(first.starts_with(&format!("POST {} ", api::STOPS)), "{first}");
+    let output = sekisho(&fake, &["stops"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.matches("503: unavailable: a drill").count(), 2, "{said}");
+    // A controller of before has neither.
+    fake.closed.lock().unwrap().clear();
+    assert_eq!(sekisho(&fake, &["stops"]).await.stderr, b"");
 }
 
 #[tokio::test(flavor = "multi_thread")]

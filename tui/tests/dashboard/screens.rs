@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crossterm::event::KeyCode;
-use manifests::api::{Allowed, SetBack, SetBackProof};
+use manifests::api::{Allowed, SetBack, SetBackCause, SetBackProof};
 use manifests::outcome::Verdict;
 use manifests::text::Lang;
 use ratatui::Terminal;
@@ -344,14 +344,22 @@ fn a_controller_that_was_set_back_is_on_every_screen() {
         let mut fleet = crate::fixture::fleet();
         fleet.set_back = Some(SetBack {
             noticed: fleet.time,
-            host: "402206-ap1".parse().unwrap(),
+            host: Some("402206-ap1".parse().unwrap()),
+            controller: None,
             proof: SetBackProof::Permit,
             number: 1_790_845_203_400_000,
+            cause: SetBackCause::SetBack,
         });
         driver.fetched(fleet);
         driver
     };
     each(COLOUR, "set-back", build);
+    let mut twice = build(Lang::En, SIZES[0]);
+    let mut fleet = crate::fixture::fleet();
+    fleet.set_back = twice.model.fleet.as_ref().and_then(|(fleet, _)| fleet.set_back.clone());
+    fleet.set_back.iter_mut().for_each(|set_back| set_back.cause = SetBackCause::KeyUsedTwice);
+    twice.fetched(fleet);
+    assert!(text(&draw(&twice.model, COLOUR)).contains("ANOTHER CONTROLLER SIGNS WITH THIS ONE'S KEY"));
     let mut opened = build(Lang::En, SIZES[0]);
     opened.press(KeyCode::Enter);
     assert!(text(&draw(&opened.model, COLOUR)).contains("SET BACK"), "an open site hides it not");

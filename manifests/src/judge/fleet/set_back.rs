@@ -3,12 +3,31 @@
 //! operator has looked.
 
 use super::{Change, Fleet};
-use crate::api::{EventKind, SetBack, SetBackProof};
+use crate::api::{EventKind, SetBack, SetBackCause, SetBackProof};
 use crate::id::HostId;
 use crate::permit::Permit;
-use crate::time::Time;
+use crate::time::{Span, Time};
+
+/// Who showed a controller something that it has forgotten.
+#[derive(Clone, Copy, Debug)]
+pub enum ShownBy<'a> {
+    /// A host.
+    Host(&'a HostId),
+    /// Another controller, by its address.
+    Controller(&'a str),
+}
+
+/// How far the clocks of two machines may lie apart: what was signed so shortly after this process began may have
+/// been signed before.
+const CLOCKS_APART: Span = Span::from_s(5);
 
 impl Fleet {
+    /// From `now` on this process knows all that it signs: what its key signed later, and it does not know, another
+    /// one signed.
+    pub fn begins(&mut self, now: Time) {
+        self.began = now;
+    }
+
     /// Takes up what is stored: that this controller was set back and nobody has looked yet, and when somebody
     /// looked last. Call before the first [`Fleet::put_in_force`].
     pub fn restore_set_back(&mut self, set_back: Option<SetBack>, looked_at: Option<Time>) {
@@ -46,29 +65,45 @@ impl Fleet {
         host.settle_permits(number);
         change.hosts.insert(id.clone());
         let permit = own.filter(|permit| is_news && permit.host == *id && permit.product == self.product)?;
-        self.notice_set_back(id, (SetBackProof::Permit, permit.number), permit.issued, now, change)
+        self.notice_set_back(ShownBy::Host(id), (SetBackProof::Permit, permit.number), permit.issued, now, change)
     }
 
-    /// Something that this controller's own key signed at `signed`, and that it does not know, was handed in by
-    /// `host`. Nothing if it is noticed already, or an operator has looked since it was signed.
+    /// Something that this controller's own key signed at `signed`, and that it does not know, was shown to it.
+    /// Nothing if it is noticed already, or an operator has looked since it was signed. That the key is used twice is
+    /// noticed also after it seemed to be set back.
     pub fn notice_set_back(
         &mut self,
-        host: &HostId,
+        shown_by: ShownBy<'_>,
         (proof, number): (SetBackProof, u64),
         signed: Time,
         now: Time,
         change: &mut Change,
     ) -> Option<SetBack> {
-        if self.set_back.is_some() || signed <= self.looked_at {
+        let cause = match signed > self.began.after(CLOCKS_APART) {
+            true => SetBackCause::KeyUsedTwice,
+            false => SetBackCause::SetBack,
+        };
+        if self.set_back.as_ref().is_some_and(|open| open.cause >= cause) || signed <= self.looked_at {
             return None;
         }
-        let set_back = SetBack { noticed: now, host: host.clone(), proof, number };
+        let (host, controller) = match shown_by {
+            ShownBy::Host(host) => (Some(host.clone()), None),
+            ShownBy::Controller(address) => (None, Some(address.to_owned())),
+        };
+        let set_back = SetBack { noticed: now, host, controller, proof, number, cause };
         self.set_back = Some(set_back.clone());
-        let note = format!(
-            "this controller was set back to an earlier moment: {host} has its {} {number}, which is not known here; nobody \
-             may issue until an operator has looked at it",
-            proof.as_str()
-        );
+        let who = set_back.shown_by();
+        let proof = proof.as_str();
+        let note = match cause {
+            SetBackCause::SetBack => format!(
+                "this controller was set back to an earlier moment: {who} has its {proof} {number}, which is not known here; \
+                 nobody may issue until an operator has looked at it"
+            ),
+            SetBackCause::KeyUsedTwice => format!(
+                "another controller signs with this one's key: {who} has {proof} {number}, signed while this one was \
+                 serving and not known here; end one of the two; nobody may issue until an operator has looked at it"
+            ),
+        };
         self.note(change, now, EventKind::SetBack, None, note);
         Some(set_back)
     }

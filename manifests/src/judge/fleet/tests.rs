@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::fixture::{at, beat, fleet, host, next_policy, policy, reference, send};
 use super::*;
-use crate::api::Next;
+use crate::api::{Next, SetBackCause};
 use crate::digest::Digest;
 use crate::permit::Permit;
 use crate::reason::Code;

@@ -49,7 +49,7 @@ fn what_its_own_key_signed_and_it_does_not_know_proves_that_a_controller_was_set
     let lost = lost_permit(number, at(0));
     send(&mut fleet, "exclusive", |c| c.permit = number, AP, at(1), &mut change).unwrap();
     let noticed = fleet.permit_handed_in(&host(AP), number, Some(&lost), at(2), &mut change).unwrap();
-    assert_eq!((noticed.number, noticed.host.as_str()), (number, AP));
+    assert_eq!((noticed.number, noticed.shown_by()), (number, AP));
     assert_eq!(fleet.overview(at(2)).set_back, Some(noticed));
     for (id, permit) in [(AP, number), (OTHER, 0)] {
         let answer = send(&mut fleet, "exclusive", |c| c.permit = permit, id, at(3), &mut change).unwrap();
@@ -74,6 +74,30 @@ fn what_its_own_key_signed_and_it_does_not_know_proves_that_a_controller_was_set
     let foreign = Permit { issued: at(12), ..lost_permit(number + 99, at(12)) };
     send(&mut fleet, "exclusive", |c| c.permit = number + 99, OTHER, at(12), &mut change).unwrap();
     assert_eq!(fleet.permit_handed_in(&host(OTHER), number + 99, Some(&foreign), at(13), &mut change), None);
+}
+
+#[test]
+fn what_its_own_key_signed_while_it_was_serving_says_that_the_key_is_used_twice() {
+    let mut fleet = fleet(&[AP, OTHER]);
+    fleet.begins(at(0));
+    let mut change = Change::default();
+    let number = 2_000_000_000_000_000;
+    let mut hand_in = |fleet: &mut Fleet, id: &str, number: u64, signed: i64, now: i64| {
+        send(fleet, "exclusive", |c| c.permit = number, id, at(now), &mut change).unwrap();
+        let permit = Permit { host: host(id), ..lost_permit(number, at(signed)) };
+        fleet.permit_handed_in(&host(id), number, Some(&permit), at(now), &mut change).map(|noticed| noticed.cause)
+    };
+    // Two clocks may differ by so much: before this one began, as far as anybody can tell.
+    assert_eq!(hand_in(&mut fleet, AP, number, 5, 6), Some(SetBackCause::SetBack));
+    assert_eq!(hand_in(&mut fleet, OTHER, number, 5, 7), None, "that is known");
+    assert_eq!(hand_in(&mut fleet, OTHER, number + 1, 6, 8), Some(SetBackCause::KeyUsedTwice));
+    assert_eq!(hand_in(&mut fleet, AP, number + 2, 7, 9), None, "that is known, too");
+    fleet.look_at_set_back("ops", "ended", at(10), &mut Change::default());
+    assert_eq!(hand_in(&mut fleet, AP, number + 3, 9, 11), None, "somebody has looked since");
+    // The other one goes on.
+    assert_eq!(hand_in(&mut fleet, OTHER, number + 4, 11, 12), Some(SetBackCause::KeyUsedTwice));
+    let answer = send(&mut fleet, "exclusive", |c| c.permit = number + 4, OTHER, at(13), &mut Change::default());
+    assert_eq!(answer.unwrap().permit.err(), Some(Unsigned::SetBack));
 }
 
 #[test]
