@@ -1,4 +1,4 @@
-//! Somebody between an agent and its controller, whom the agent takes for the controller: passes
+//! Somebody between an agent or an operator and the controller, who is taken for the controller: passes
 //! everything on, but for what a test wants answered otherwise.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, anyhow};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use hyper::{Request, Response, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use manifests::api::{self, DocumentVersions, Receipt};
+use manifests::api::{self, DocumentVersions, Receipt, StopRequest};
 use manifests::envelope::{EitherVersion, Sealed};
 use manifests::evidence::EVIDENCE_VERSION;
 use manifests::key::SigningKey;
@@ -31,6 +31,22 @@ const REQUEST_BYTES_MAX: usize = 8 << 20;
 /// What a permit becomes on its way.
 pub type Change = Box<dyn Fn(Permit) -> Result<Sealed<Permit>> + Send>;
 
+/// What becomes of a request to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopFate {
+    /// It is passed on, and so is the answer.
+    PassedOn,
+    /// It is passed on, and the connection breaks before the answer.
+    AnswerLost,
+    /// The connection breaks before it is passed on.
+    Cut,
+    /// It is answered with this status, and not passed on.
+    Answered(StatusCode),
+}
+
+/// What becomes of each request to stop.
+pub type OnStop = Box<dyn FnMut(&StopRequest) -> StopFate + Send>;
+
 /// What is answered otherwise.
 #[derive(Default)]
 pub struct Script {
@@ -42,6 +58,8 @@ pub struct Script {
     pub cut: bool,
     /// What the controller answers to documents is lost on its way.
     pub lose: bool,
+    /// What becomes of requests to stop; all are passed on where nothing is said.
+    pub on_stop: Option<OnStop>,
     /// It stands for a controller of before, which takes evidence up to this version: what it does not know it
     /// refuses. One of before version 2 does not say what it takes.
     pub takes: Option<u64>,
@@ -172,6 +190,17 @@ impl Shared {
             return Ok(Some(plain(StatusCode::OK, bytes.into())));
         }
         let body = Limited::new(body, REQUEST_BYTES_MAX).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        let mut fate = StopFate::PassedOn;
+        if head.method == Method::POST && path == api::STOPS {
+            let request: StopRequest = serde_json::from_slice(&body)?;
+            let mut script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
+            fate = script.on_stop.as_mut().map_or(fate, |on_stop| on_stop(&request));
+        }
+        match fate {
+            StopFate::PassedOn | StopFate::AnswerLost => {}
+            StopFate::Cut => return Ok(None),
+            StopFate::Answered(status) => return Ok(Some(plain(status, Bytes::new()))),
+        }
         let kind = payload_type(&body);
         let takes = self.script.lock().map_err(|_| anyhow!("poisoned"))?.takes;
         let is_of = |version: u64| kind.ends_with(&format!(".v{version}+json"));
@@ -179,13 +208,16 @@ impl Shared {
             return Ok(Some(refusal(StatusCode::BAD_REQUEST, "malformed")));
         }
         let mut onward = self.client.request(head.method, format!("{}{path}", self.controller)).body(body);
-        for name in [AUTHORIZATION, CONTENT_TYPE] {
+        for name in [AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static(api::REQUEST_HEADER)] {
             if let Some(value) = head.headers.get(&name) {
                 onward = onward.header(&name, value);
             }
         }
         let answer = onward.send().await?;
         let (status, bytes) = (answer.status(), answer.bytes().await?);
+        if fate == StopFate::AnswerLost {
+            return Ok(None);
+        }
         let is_document = path == api::EVIDENCE || path == api::HEARTBEATS;
         if is_document {
             let mut script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;

@@ -190,8 +190,15 @@ impl Controller {
     /// # Errors
     /// If it cannot be started.
     pub async fn sekisho(&self, args: &[&str]) -> Result<Output> {
-        let (url, ca) = (self.url(), self.ca());
-        let mut all = vec!["--controller", &url, "--ca", text(&ca)?, "--token-file", text(&self.token_file)?];
+        self.sekisho_at(&self.url(), &self.ca(), args).await
+    }
+
+    /// The same through somebody between.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn sekisho_at(&self, url: &str, ca: &Path, args: &[&str]) -> Result<Output> {
+        let mut all = vec!["--controller", url, "--ca", text(ca)?, "--token-file", text(&self.token_file)?];
         all.extend(args);
         self.world.output("sekisho", &all).await
     }

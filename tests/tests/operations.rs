@@ -141,6 +141,30 @@ fn a_key_is_replaced() -> Result<()> {
 }
 
 #[test]
+fn a_threshold_is_raised_and_lowered() -> Result<()> {
+    // Everybody signs twice: the first has no complete root yet. The last time a key is replaced at once.
+    let next = |change: &str, keys: [u8; 3]| {
+        let [one, two, three] = keys;
+        format!(
+            "sekisho-baseline root propose {change} baseline\n             for n in {one} {two} {three} {one} {two} {three}; do\n             sekisho-baseline sign --key manager-$n.pem baseline\n             done\n             sekisho-baseline publish baseline\n"
+        )
+    };
+    let replaced = "--threshold 3 --replace 'release manager, quality;manager-5.pem.pub'";
+    let check = [
+        follows(2),
+        next("--threshold 3", [1, 2, 3]),
+        follows(3),
+        next("--threshold 2", [3, 1, 2]),
+        follows(4),
+        "sekisho-baseline keygen manager-5.pem\n".to_owned(),
+        next(replaced, [5, 3, 1]),
+        follows(5),
+        refused("manager-2.pem", "baseline"),
+    ];
+    walk("Yearly root", &check.concat())
+}
+
+#[test]
 fn nobody_can_sign_any_more_and_others_begin_anew() -> Result<()> {
     // The old people sign nothing here, and a renewal by the new ones reaches the host.
     let after = "sekisho-baseline renew --key manager-6.pem anew\n\

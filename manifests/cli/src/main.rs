@@ -6,6 +6,7 @@
 mod before;
 mod capture;
 mod check;
+mod counted;
 mod directory;
 mod exit;
 mod expiry;

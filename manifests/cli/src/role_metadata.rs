@@ -117,9 +117,10 @@ impl RoleVersions {
     ) -> Result<Self, RoleMetadataError> {
         // Of whoever signed it and has left since, the signature counted then: the next version goes on from it.
         let place = |found: RoleMetadata| {
-            if found.standing.is_complete() || roots.counted(&found.bytes, people) {
+            let version = found.targets.version;
+            if found.standing.is_complete() || roots.counted(kind, (version, &found.bytes), people) {
                 Self { complete: Some(found), ..Self::default() }
-            } else if roots.is_of_before(kind, found.targets.version) {
+            } else if roots.is_of_before(kind, version) {
                 Self { of_before: Some(found), ..Self::default() }
             } else {
                 Self { draft: Some(found), ..Self::default() }

@@ -6,6 +6,7 @@ use manifests::tuf::{Delegations, ROOT, RoleKeys, Root, TARGETS, Targets, TufErr
 use manifests::units::Units;
 
 use crate::before::{Before, BeforeError};
+use crate::counted::{Counted, CountedError};
 use crate::directory::{Directory, DirectoryError};
 use crate::exit::{Exit, Fatal};
 use crate::people::{People, SignatureState};
@@ -16,6 +17,7 @@ use crate::role_metadata::SignedRole;
 pub(crate) struct Roots {
     files: Vec<RootFile>,
     before: Before,
+    counted: Counted,
 }
 
 /// One root.
@@ -38,6 +40,9 @@ pub(crate) enum RootsError {
     /// Where the roots begin cannot be read.
     #[error(transparent)]
     Before(#[from] BeforeError),
+    /// What counted before the one in force cannot be read or written.
+    #[error(transparent)]
+    Counted(#[from] CountedError),
     /// A version is missing.
     #[error("metadata/{version}.root.json is missing, a later one is there; restore it from git")]
     Gap { version: u64 },
@@ -57,6 +62,7 @@ impl Fatal for RootsError {
         match self {
             Self::Directory(error) => error.exit(),
             Self::Before(error) => error.exit(),
+            Self::Counted(error) => error.exit(),
             _ => Exit::Refused,
         }
     }
@@ -67,6 +73,7 @@ impl Roots {
     pub(crate) fn read(directory: &Directory) -> Result<Self, RootsError> {
         let mut files = Vec::new();
         let before = Before::read(directory)?;
+        let counted = Counted::read(directory)?;
         let first = before.root.saturating_add(1);
         for (version, expected) in directory.versions(ROOT)?.into_iter().zip(first..) {
             if version != expected {
@@ -80,7 +87,7 @@ impl Roots {
             }
             files.push(RootFile { name, bytes, root });
         }
-        if files.is_empty() { Err(RootsError::Gap { version: first }) } else { Ok(Self { files, before }) }
+        if files.is_empty() { Err(RootsError::Gap { version: first }) } else { Ok(Self { files, before, counted }) }
     }
 
     /// All of them, in the order of their versions.
@@ -115,14 +122,32 @@ impl Roots {
         version <= self.before.of(kind)
     }
 
-    /// Whether targets or lifts had their signatures under a root of this directory that was in force once.
-    pub(crate) fn counted(&self, bytes: &[u8], people: &People) -> bool {
+    /// Whether a version of targets or lifts had its signatures under a root of this directory that was in force
+    /// once. One that was made under a later root is not judged by that one.
+    pub(crate) fn counted(&self, kind: SignedRole, (version, bytes): (u64, &[u8]), people: &People) -> bool {
         let last = self.in_force(people).map_or(0, |file| file.root.version);
         let mut earlier = self.files.iter().filter(|file| file.root.version < last);
         earlier.any(|file| {
+            if !self.counted.allows(kind, version, file.root.version) {
+                return false;
+            }
             let standing = file.signers().ok().and_then(|signers| signers.standing(bytes, people).ok());
             standing.is_some_and(|standing| standing.is_complete())
         })
+    }
+
+    /// Keeps in the directory that `version` was the newest that counted before this root; before a first root
+    /// nothing did.
+    pub(crate) fn note_counted(
+        &self,
+        directory: &Directory,
+        kind: SignedRole,
+        (root, version): (&RootFile, u64),
+    ) -> Result<(), RootsError> {
+        if self.files.first().is_some_and(|first| first.root.version < root.root.version) {
+            self.counted.note(directory, kind, (root.root.version, version))?;
+        }
+        Ok(())
     }
 
     /// Whether a key may sign `file`.

@@ -291,6 +291,8 @@ impl Signing<'_> {
                 if kind == SignedRole::Targets {
                     targets::keep(self.directory)?;
                 }
+                let counted = documents.last().map_or(0, |last| last.targets.version);
+                roots.note_counted(self.directory, kind, (root, counted))?;
                 role_metadata::put(kind, self.directory, (version, &bytes, step), (signers, self.people), self.key)?
             }
         };

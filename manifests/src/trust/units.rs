@@ -6,6 +6,8 @@
 //! for a year decides as one that was awake. Roots from before units were written there are followed by
 //! the registry of the set before ([`UnitsBefore`]).
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::key::{KeyId, PublicKey};
 use crate::registry::Registry;
 use crate::tuf::{Root, Tally};
@@ -151,8 +153,8 @@ fn signers<'a>(root: &'a Root, tally: &'a Tally) -> impl Iterator<Item = &'a Pub
 
 /// The unit of the organisation that all of `units` are, where they are one. None if there are no units.
 ///
-/// Upper and lower case of ASCII, full width and white space do not tell two units apart: a slip of the pen,
-/// or an input method that was left on, must not make two of one.
+/// Upper and lower case of ASCII, full and half width (Unicode's NFKC) and white space do not tell two units apart:
+/// a slip of the pen, or an input method that was left on, must not make two of one.
 pub fn only_unit<'a>(units: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut units = units.into_iter();
     let first = units.next()?;
@@ -161,7 +163,10 @@ pub fn only_unit<'a>(units: impl IntoIterator<Item = &'a str>) -> Option<&'a str
 
 /// Whether two names are of one unit, as [`only_unit`] compares them.
 pub fn is_same_unit(one: &str, other: &str) -> bool {
-    let words = |text: &str| plain(text).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let words = |text: &str| {
+        let text: String = text.nfkc().collect();
+        plain(&text).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
     words(one) == words(other)
 }
 
@@ -208,6 +213,10 @@ mod tests {
         assert_eq!(only_unit(["quality", " Quality "]), Some("quality"));
         assert_eq!(only_unit(["quality", "operations", "quality"]), None);
         assert_eq!(only_unit(["ABC", "ＡＢＣ", "\u{3000}ａｂｃ"]), Some("ABC"));
+        assert_eq!(only_unit(["システム", "ｼｽﾃﾑ", "システム "]), Some("システム"));
+        // The mark of a voiced sound is a character of its own in half width, and with some keyboards in full.
+        assert_eq!(only_unit(["デジタル課", "ﾃﾞｼﾞﾀﾙ課", "テ\u{3099}シ\u{3099}タル課"]), Some("デジタル課"));
+        assert_eq!(only_unit(["デジタル課", "テシタル課"]), None);
         assert_eq!(only_unit(["品質 2（本部）", "品質\u{3000}２(本部)"]), Some("品質 2（本部）"));
         assert_eq!(only_unit(["品質", "運用"]), None);
         assert_eq!(count(["quality", "QUALITY", "operations"]), 2);

@@ -11,3 +11,4 @@ mod publishing;
 mod roots;
 mod showing;
 mod taking;
+mod thresholds;

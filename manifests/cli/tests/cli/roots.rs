@@ -11,11 +11,11 @@ use crate::ceremony::Served;
 use crate::desk::{Desk, check, run};
 
 impl Desk {
-    fn propose(&self, changes: &[&str]) -> std::process::Output {
+    pub(crate) fn propose(&self, changes: &[&str]) -> std::process::Output {
         run(&[&["root", "propose", &self.text("d")], changes].concat())
     }
 
-    fn only(&self, who: &str, part: &str) -> std::process::Output {
+    pub(crate) fn only(&self, who: &str, part: &str) -> std::process::Output {
         run(&["sign", &self.text("d"), "--key", &self.text(&format!("{who}.pem")), "--only", part])
     }
 
@@ -45,7 +45,8 @@ impl Desk {
     }
 }
 
-fn walk(desk: &Desk, store: &mut MemoryStore, targets: u64, lifts: u64) -> Result<u64, String> {
+/// What a host comes to that follows the roots of `desk` and these versions; or why it does not.
+pub(crate) fn walk(desk: &Desk, store: &mut MemoryStore, targets: u64, lifts: u64) -> Result<u64, String> {
     struct Roots<'a>(&'a Desk, Served);
     impl Fetch for Roots<'_> {
         fn fetch(&mut self, path: &str, max: u64) -> Result<Vec<u8>, FetchError> {
