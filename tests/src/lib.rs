@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod flood;
 pub mod host;
 pub mod http;
+pub mod installation;
 pub mod limits;
 pub mod managers;
 pub mod operator;

@@ -183,3 +183,28 @@ fn every_section_with_commands_is_walked_through() -> Result<()> {
     }
     Ok(())
 }
+
+/// The name that a heading has in a link.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn the_index_names_every_walk_through_and_nothing_else() -> Result<()> {
+    let index = section(&page("operations.md")?, "Which walk-through")?;
+    let mut linked: Vec<String> = Vec::new();
+    for target in index.split("](").skip(1) {
+        let target = target.split(')').next().unwrap_or_default();
+        linked.push(if target.starts_with('#') { format!("operations.md{target}") } else { target.to_owned() });
+    }
+    let mut there = Vec::new();
+    for name in ["operations.md", "operations-controllers.md", "operations-disk.md"] {
+        let text = page(name)?;
+        let headings = text.lines().filter_map(|line| line.strip_prefix("## "));
+        let walks = headings.filter(|heading| !["Which walk-through", "How to read this page"].contains(heading));
+        there.extend(walks.map(|heading| format!("{name}#{}", anchor(heading))));
+    }
+    ensure!(linked == there, "the index leads to {linked:#?}\nthere are {there:#?}");
+    Ok(())
+}
