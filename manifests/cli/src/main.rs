@@ -16,6 +16,7 @@ mod lift;
 mod links;
 mod meaning;
 mod people;
+mod preview;
 mod publish;
 mod remote;
 mod renew;
@@ -52,6 +53,7 @@ enum Command {
     Init(init::Args),
     Capture(capture::Args),
     Check(check::Args),
+    Preview(preview::Args),
     Sign(sign::Args),
     Root(root::Args),
     Renew(renew::Args),
@@ -83,6 +85,7 @@ fn run(command: &Command) -> Result<(), CommandError> {
         Command::Init(args) => init::run(args, now()),
         Command::Capture(args) => capture::run(args),
         Command::Check(args) => check::run(args, now()),
+        Command::Preview(args) => preview::run(args, now()),
         Command::Sign(args) => sign::run(args, now()),
         Command::Root(args) => root::run(args, now()),
         Command::Renew(args) => renew::run(args, now()),
