@@ -14,7 +14,7 @@ use manifests::id::{ControllerId, HostId};
 use manifests::key::{KeyId, PublicKey, SigningKey};
 use manifests::permit::{Permit, SealedPermit};
 use manifests::stop::Stop;
-use tokio::sync::{OwnedMutexGuard, broadcast};
+use tokio::sync::{OwnedMutexGuard, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::body::Budgets;
@@ -91,6 +91,8 @@ pub struct App {
     pub health: Health,
     /// What bodies may take of memory.
     pub bodies: Budgets,
+    /// The one place to judge a draft in: a fleet's appraisal takes a processor for a while.
+    pub(crate) previews: Arc<Semaphore>,
     /// Cancelled when the controller stops: streams end then.
     pub shutdown: CancellationToken,
 }
@@ -131,6 +133,7 @@ impl App {
             sessions,
             health: Health::default(),
             bodies: Budgets::default(),
+            previews: Arc::new(Semaphore::new(1)),
             shutdown,
         }
     }

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::auth::{Access, require};
 use crate::error::HttpError;
-use crate::handlers::{events, handover, host, publish, set_back, stops, tuf, views};
+use crate::handlers::{events, handover, host, preview, publish, set_back, stops, tuf, views};
 use crate::role::Role;
 
 /// One route.
@@ -69,6 +69,7 @@ routes! {
     get  "/v1/handover"          VIEWER                 => handover::handover;
     get  "/v1/set-back"          VIEWER                 => set_back::view;
     post "/v1/set-back"          ADMIN                  => set_back::looked_at;
+    post "/v1/preview"           VIEWER                 => preview::preview;
     post "/v1/publish"           ADMIN                  => publish::publish;
 }
 
@@ -146,6 +147,7 @@ mod tests {
             api::STOPS,
             api::UNLISTED_STOPS,
             api::SET_BACK,
+            api::PREVIEW,
             api::PUBLISH,
         ];
         for endpoint in endpoints {

@@ -11,8 +11,9 @@ pub use gate::{GateAnswer, GateReason};
 pub use host::{DocumentVersions, Handed, HandedStop, Handover, HostEvent, Next, Receipt};
 pub use operators::{
     Allowed, BaselineRef, Counts, EventKind, Expiring, FleetEvent, FleetView, HostRow, HostView, ItemRow, LookedAt,
-    PermitRow, Publish, Published, SetBack, SetBackCause, SetBackProof, SetBackView, SiteRow, SiteView, Standing,
-    StopCounts, StopRequest, StopView, UnlistedStop, Versions,
+    PermitRow, Preview, PreviewCounts, PreviewHost, PreviewRegistry, PreviewRequest, PreviewSite, Publish, Published,
+    SetBack, SetBackCause, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts, StopRequest, StopView,
+    UnlistedStop, Versions,
 };
 
 /// Header by which a host names the id of the key that it signs with, before its document is read.
@@ -62,6 +63,8 @@ pub const UNLISTED_STOPS: &str = "/v1/unlisted-stops";
 pub const SET_BACK: &str = "/v1/set-back";
 /// `POST`, role admin: [`Publish`]; 200 with [`Published`].
 pub const PUBLISH: &str = "/v1/publish";
+/// `POST`, operator: [`PreviewRequest`]; 200 with a [`Preview`]. Nothing changes.
+pub const PREVIEW: &str = "/v1/preview";
 
 /// Most rows of a page, and what clients ask for: of hosts, of sites, of stops, of items. A page with fewer is the
 /// last.
@@ -79,6 +82,9 @@ pub const STOPS_PER_RECEIPT_MAX: usize = 64;
 
 /// Most hosts of each kind, and most lifted sites, that a list shows of one stop.
 pub const STOP_NAMES_MAX: usize = 20;
+
+/// Most reasons, and most items that are not collected, that a preview shows of one host.
+pub const PREVIEW_REASONS_MAX: usize = 20;
 
 /// Most stops handed in at once; a longer chain comes in pieces, oldest first.
 pub const HANDED_STOPS_MAX: usize = 64;

@@ -19,7 +19,7 @@ use crate::{body, clock, load};
 /// After this it is tried again to put in force what was published.
 const INSTALL_AGAIN: Duration = Duration::from_millis(500);
 /// Largest publish, in bytes of its JSON.
-const BYTES_MAX: usize = 256 << 20;
+pub(super) const BYTES_MAX: usize = 256 << 20;
 
 /// Verifies everything, then changes everything.
 ///

@@ -1,5 +1,7 @@
 //! Hosts and sites: how they stand, and what hosts have shown.
 
+use std::sync::Arc;
+
 use manifests::api::Standing;
 use manifests::digest::Digest;
 use manifests::evidence::cover::one_stop;
@@ -261,7 +263,7 @@ fn host(row: &SqliteRow) -> Result<(HostId, FleetHost, Option<PublicKey>), Store
     host.key = key.as_ref().map(PublicKey::id);
     host.record = record;
     host.state = digest;
-    host.evidence = evidence;
+    host.evidence = evidence.map(Arc::new);
     host.unshown = row.try_get("unshown")?;
     host.permit = text("permit")?.map(|text| read::<StoredPermit>(TABLE, &text)).transpose()?.map(Permit::from);
     host.issue_until = at("issue_until")?;

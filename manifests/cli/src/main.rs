@@ -17,6 +17,7 @@ mod lift;
 mod links;
 mod meaning;
 mod people;
+mod preview;
 mod publish;
 mod remote;
 mod renew;
@@ -53,6 +54,7 @@ enum Command {
     Init(init::Args),
     Capture(capture::Args),
     Check(check::Args),
+    Preview(preview::Args),
     Sign(sign::Args),
     Root(root::Args),
     Renew(renew::Args),
@@ -84,6 +86,7 @@ fn run(command: &Command) -> Result<(), CommandError> {
         Command::Init(args) => init::run(args, now()),
         Command::Capture(args) => capture::run(args),
         Command::Check(args) => check::run(args, now()),
+        Command::Preview(args) => preview::run(args, now()),
         Command::Sign(args) => sign::run(args, now()),
         Command::Root(args) => root::run(args, now()),
         Command::Renew(args) => renew::run(args, now()),

@@ -28,7 +28,7 @@ use crate::role_metadata::{self, Plan, Renewal, RoleContent, RoleVersions, Signe
 use crate::roots::{RootFile, Roots, RootsError};
 use crate::signed;
 
-pub(crate) use consent::Consent;
+pub(crate) use consent::{Consent, Question};
 pub(crate) use signer::SignerArgs;
 
 /// Signs every draft that lacks this key's signature: root, targets and lifts.
@@ -213,7 +213,7 @@ impl Signing<'_> {
                 Some(before) => meaning::root::changes(&before.root, &file.root, &people, self.now),
                 None => meaning::root::whole(&file.root, self.people, self.now),
             };
-            if !self.consent.given(&file.name, &lines)? {
+            if !self.consent.given(&file.name, &lines, Question::YesOrNo)? {
                 return Ok(format!("{}: not signed", file.name));
             }
             let refused = |source| RootsError::Tuf { version: file.root.version, source };
@@ -285,7 +285,11 @@ impl Signing<'_> {
                     SignedRole::Targets => targets::changes(self.directory, self.people, documents.complete.as_ref())?,
                     SignedRole::Lifts => lifts::changes(self, &documents)?,
                 });
-                if !self.consent.given(&kind.name(version), &lines)? {
+                let question = match kind {
+                    SignedRole::Targets => targets::previewed(self, documents.complete.as_ref(), &mut lines)?,
+                    SignedRole::Lifts => Question::YesOrNo,
+                };
+                if !self.consent.given(&kind.name(version), &lines, question)? {
                     return Ok(format!("{}: not signed", kind.name(version)));
                 }
                 if kind == SignedRole::Targets {

@@ -438,6 +438,85 @@ pub struct Publish {
     pub targets: std::collections::BTreeMap<String, String>,
 }
 
+/// A draft whose effect is asked for. Nobody need have signed it, and nothing changes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewRequest {
+    /// By target path, base64 of their bytes: baseline, registry, and the file list of every release that a patch
+    /// goes over.
+    pub targets: std::collections::BTreeMap<String, String>,
+}
+
+/// Whom a draft would hold, by what hosts report now. Stops are left out on both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// When it was made.
+    pub time: Time,
+    /// The baseline that it is compared with; none before the first publish.
+    pub in_force: Option<BaselineRef>,
+    /// The draft.
+    pub baseline: BaselineRef,
+    /// Its registry.
+    pub registry: PreviewRegistry,
+    /// How many sites there are of each.
+    pub counts: PreviewCounts,
+    /// Free now, and held under the draft, by code: the hosts that would hold them, and why.
+    pub newly_held: Vec<PreviewSite>,
+    /// Held under the draft by nothing that is known, but it asks what their hosts do not report yet.
+    pub not_collected: Vec<PreviewSite>,
+    /// Held now, and free under the draft: the hosts that hold them now, and why.
+    pub opened: Vec<PreviewSite>,
+}
+
+/// The registry of a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewRegistry {
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Sites that the one in force does not have: they hold until their hosts report.
+    pub joining: Vec<SiteCode>,
+    /// Sites that it has not any more.
+    pub leaving: Vec<SiteCode>,
+}
+
+/// Numbers of a preview. `newly_held + not_collected + opened + unchanged` and the joining ones are `sites`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewCounts {
+    /// Sites of the draft's registry.
+    pub sites: u32,
+    /// See [`Preview::newly_held`].
+    pub newly_held: u32,
+    /// See [`Preview::not_collected`].
+    pub not_collected: u32,
+    /// See [`Preview::opened`].
+    pub opened: u32,
+    /// Held before and after, or free before and after.
+    pub unchanged: u32,
+}
+
+/// One site of a preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewSite {
+    /// Its code.
+    pub code: SiteCode,
+    /// Its name.
+    pub name: Localized,
+    /// Its hosts of which there is something to say; none if the draft lists none.
+    pub hosts: Vec<PreviewHost>,
+}
+
+/// One host of a preview, with [`PREVIEW_REASONS_MAX`](super::PREVIEW_REASONS_MAX) of each at most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewHost {
+    /// Its id.
+    pub host: HostId,
+    /// Why hold.
+    pub reasons: Vec<Reason>,
+    /// Items that ask what it does not report yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_collected: Vec<ItemId>,
+}
+
 /// What is in force after a publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {

@@ -158,34 +158,11 @@ where
         verified(path, file.ok_or_else(|| SetError::Trust(TufError::NoSuchTarget { path: path.to_owned() }))?)
     };
     let registry_bytes = target(REGISTRY)?;
-    let registry = source::registry_from_bytes(&registry_bytes).map_err(|problems| SetError::Refused {
-        path: REGISTRY.to_owned(),
-        problems,
-        min_agent: None,
-        is_newer: is_newer(&registry_bytes, registry::SCHEMA),
-    })?;
-    let path = baseline_path(product.as_str());
-    let baseline_bytes = target(&path)?;
-    let is_of = |found: &ProductId| {
-        let other = || SetError::Product { expected: product.clone(), found: found.clone() };
-        if found == product { Ok(()) } else { Err(other()) }
-    };
-    is_of(&registry.product)?;
+    let registry = read_registry(&registry_bytes, product)?;
+    let baseline_bytes = target(&baseline_path(product.as_str()))?;
     // Before the baseline is read: what one that is refused asks for counts, too.
     check_units(trusted, &registry, before)?;
-    let baseline = source::baseline_from_bytes(&baseline_bytes).map_err(|problems| SetError::Refused {
-        path,
-        problems,
-        min_agent: source::min_agent(&baseline_bytes),
-        is_newer: is_newer(&baseline_bytes, baseline::SCHEMA),
-    })?;
-    is_of(&baseline.product)?;
-    let mut lists = BTreeMap::new();
-    for list in Reference::lists_needed(&baseline) {
-        let bytes = target(&file_path(&list))?;
-        lists.insert(list, FileList::parse(&bytes).map_err(|source| SetError::List { list, source })?);
-    }
-    let reference = Reference::new(baseline, Digest::of(&baseline_bytes), &lists).map_err(SetError::Reference)?;
+    let reference = read_reference(&baseline_bytes, product, target)?;
     let lifts = read_lifts(trusted, product, &mut verified)?;
     Ok(VerifiedSet {
         reference,
@@ -195,6 +172,69 @@ where
         expires: trusted.root().expires.min(trusted.targets().expires),
         timestamp: trusted.timestamp().version,
     })
+}
+
+/// A baseline and a registry that nobody need have signed: to be looked at, never to be put in force.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What would be appraised by.
+    pub reference: Reference,
+    /// Who there would be.
+    pub registry: Registry,
+    /// SHA-256 of the registry's bytes.
+    pub registry_digest: Digest,
+}
+
+/// Reads a draft from its target files by path, as [`read`] does from signed ones.
+///
+/// # Errors
+/// [`SetError`]: a file is missing or refused.
+pub fn read_draft(product: &ProductId, targets: &BTreeMap<String, Vec<u8>>) -> Result<Draft, SetError> {
+    let target = |path: &str| {
+        let missing = || SetError::Trust(TufError::NoSuchTarget { path: path.to_owned() });
+        targets.get(path).map(Vec::as_slice).ok_or_else(missing)
+    };
+    let registry_bytes = target(REGISTRY)?;
+    let registry = read_registry(registry_bytes, product)?;
+    let baseline_bytes = target(&baseline_path(product.as_str()))?;
+    let reference = read_reference(baseline_bytes, product, |path| target(path).map(<[u8]>::to_vec))?;
+    Ok(Draft { reference, registry, registry_digest: Digest::of(registry_bytes) })
+}
+
+fn read_registry(bytes: &[u8], product: &ProductId) -> Result<Registry, SetError> {
+    let registry = source::registry_from_bytes(bytes).map_err(|problems| SetError::Refused {
+        path: REGISTRY.to_owned(),
+        problems,
+        min_agent: None,
+        is_newer: is_newer(bytes, registry::SCHEMA),
+    })?;
+    is_of(product, &registry.product)?;
+    Ok(registry)
+}
+
+fn read_reference(
+    bytes: &[u8],
+    product: &ProductId,
+    mut target: impl FnMut(&str) -> Result<Vec<u8>, SetError>,
+) -> Result<Reference, SetError> {
+    let baseline = source::baseline_from_bytes(bytes).map_err(|problems| SetError::Refused {
+        path: baseline_path(product.as_str()),
+        problems,
+        min_agent: source::min_agent(bytes),
+        is_newer: is_newer(bytes, baseline::SCHEMA),
+    })?;
+    is_of(product, &baseline.product)?;
+    let mut lists = BTreeMap::new();
+    for list in Reference::lists_needed(&baseline) {
+        let parsed = FileList::parse(&target(&file_path(&list))?);
+        lists.insert(list, parsed.map_err(|source| SetError::List { list, source })?);
+    }
+    Reference::new(baseline, Digest::of(bytes), &lists).map_err(SetError::Reference)
+}
+
+fn is_of(product: &ProductId, found: &ProductId) -> Result<(), SetError> {
+    let other = || SetError::Product { expected: product.clone(), found: found.clone() };
+    if found == product { Ok(()) } else { Err(other()) }
 }
 
 fn is_newer(bytes: &[u8], newest: u32) -> bool {

@@ -150,6 +150,8 @@ fn every_json_example_reads_as_its_type() {
             "stop-request" => check::<api::StopRequest>(name, text),
             "stop-view" => check::<api::StopView>(name, text),
             "publish" => check::<api::Publish>(name, text),
+            "preview-request" => check::<api::PreviewRequest>(name, text),
+            "preview" => check::<api::Preview>(name, text),
             "published" => check::<api::Published>(name, text),
             "metadata-root" => check_metadata::<Root>(name, text),
             "metadata-targets" | "metadata-lifts" => check_metadata::<Targets>(name, text),

@@ -43,6 +43,7 @@ fn every_endpoint_and_payload_type_is_named() {
         api::STOPS,
         api::UNLISTED_STOPS,
         api::SET_BACK,
+        api::PREVIEW,
         api::PUBLISH,
     ];
     let source = self::page("manifests/src/api.rs");

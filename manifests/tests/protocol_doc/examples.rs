@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use data_encoding::{BASE64, HEXLOWER};
 use manifests::api::{
     Allowed, BaselineRef, Counts, DocumentVersions, ErrorBody, EventKind, Expiring, FleetEvent, FleetView, GateAnswer,
-    GateReason, Handed, HandedStop, Handover, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Publish,
-    Published, Receipt, SetBack, SetBackCause, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts,
-    StopRequest, StopView, UnlistedStop, Versions,
+    GateReason, Handed, HandedStop, Handover, HostRow, HostView, ItemRow, LookedAt, Next, PermitRow, Preview,
+    PreviewCounts, PreviewHost, PreviewRegistry, PreviewRequest, PreviewSite, Publish, Published, Receipt, SetBack,
+    SetBackCause, SetBackProof, SetBackView, SiteRow, SiteView, Standing, StopCounts, StopRequest, StopView,
+    UnlistedStop, Versions,
 };
 use manifests::baseline::Localized;
 use manifests::canonical;
@@ -493,6 +494,28 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         )]),
     };
     examples.insert("publish", pretty(&publish));
+    examples.insert("preview-request", pretty(&PreviewRequest { targets: publish.targets.clone() }));
+    let preview_site = |reasons, not_collected| PreviewSite {
+        code: site(),
+        name: Localized { en: "Munakata".to_owned(), ja: Some("宗像市".to_owned()) },
+        hosts: vec![PreviewHost { host: host(), reasons, not_collected }],
+    };
+    let altered = Reason::item(Code::Altered, &"issuing-server".parse().unwrap());
+    let preview = Preview {
+        time: time("2026-10-01T09:00:10.000Z"),
+        in_force: Some(in_force.clone()),
+        baseline: BaselineRef { version: "2023.7.3".to_owned(), digest: Digest::of(b"the bytes of the draft") },
+        registry: PreviewRegistry {
+            digest: Digest::of(b"the bytes of registry.toml"),
+            joining: vec!["131016".parse().unwrap()],
+            leaving: vec![],
+        },
+        counts: PreviewCounts { sites: 123, newly_held: 1, not_collected: 0, opened: 0, unchanged: 121 },
+        newly_held: vec![preview_site(vec![altered], vec!["lock.card-queue".parse().unwrap()])],
+        not_collected: vec![],
+        opened: vec![],
+    };
+    examples.insert("preview", pretty(&preview));
     let versions = Versions { root: 1, targets: 5, lifts: 2, snapshot: 1_790_845_200, timestamp: 1_790_845_200 };
     examples.insert("published", pretty(&Published { baseline: Some(in_force), versions }));
     let event = FleetEvent {

@@ -16,6 +16,31 @@ pub(crate) enum Consent {
     Given,
 }
 
+/// What somebody at a terminal must type to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Yes.
+    YesOrNo,
+    /// How many sites the draft would newly hold, as its preview told: nobody types that without having read it.
+    NewlyHeld(u32),
+}
+
+impl Question {
+    fn words(self, name: &str) -> String {
+        match self {
+            Self::YesOrNo => format!("Sign {name}? [y/N] "),
+            Self::NewlyHeld(_) => format!("To sign {name}, type how many sites would be newly held: "),
+        }
+    }
+
+    fn accepts(self, answer: &str) -> bool {
+        match self {
+            Self::YesOrNo => matches!(answer.trim(), "y" | "Y" | "yes"),
+            Self::NewlyHeld(sites) => answer.trim() == sites.to_string(),
+        }
+    }
+}
+
 /// The terminal is gone.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot ask; `--yes` signs without asking")]
@@ -36,7 +61,7 @@ impl Consent {
     }
 
     /// Prints what `name` changes, and says whether it is to be signed.
-    pub(crate) fn given(self, name: &str, lines: &[String]) -> Result<bool, ConsentError> {
+    pub(crate) fn given(self, name: &str, lines: &[String], question: Question) -> Result<bool, ConsentError> {
         println!("{name} changes:");
         for line in lines {
             println!("  {line}");
@@ -45,10 +70,26 @@ impl Consent {
             return Ok(true);
         }
         let mut out = io::stdout();
-        write!(out, "Sign {name}? [y/N] ").and_then(|()| out.flush()).map_err(ConsentError)?;
+        out.write_all(question.words(name).as_bytes()).and_then(|()| out.flush()).map_err(ConsentError)?;
         let mut answer = String::new();
         let stdin = io::stdin();
         io::Read::take(stdin.lock(), ANSWER_BYTES_MAX).read_line(&mut answer).map_err(ConsentError)?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        Ok(question.accepts(&answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_that_would_hold_sites_is_signed_by_their_number_alone() {
+        let question = Question::NewlyHeld(123);
+        assert!(question.accepts("123\n"));
+        for other in ["", "y", "yes", "12", "1234", "123 sites", "-123", "0"] {
+            assert!(!question.accepts(other), "{other}");
+        }
+        assert!(question.words("5.targets.json").contains("how many sites would be newly held"));
+        assert!(Question::YesOrNo.accepts("y\n") && !Question::YesOrNo.accepts("0"));
     }
 }

@@ -13,9 +13,10 @@ use crate::directory::{self, Directory};
 use crate::exit::CommandError;
 use crate::meaning;
 use crate::people::People;
+use crate::preview;
 use crate::role_metadata::{RoleContent, RoleMetadata};
 use crate::roots::Signers;
-use crate::sign::{SignError, Signing};
+use crate::sign::{Question, SignError, Signing};
 use crate::signed;
 
 /// Member of the baseline's `custom` with its version, so that the next one can be seen to have grown
@@ -86,6 +87,29 @@ pub(super) fn changes(
     let gone = gone.filter(|path| path.starts_with("files/") && !files.contains(path));
     lines.extend(gone.map(|path| format!("- {}", path.escape_debug())));
     Ok(lines)
+}
+
+/// Says what a preview of the draft told, where baseline or registry are others than in the last complete version;
+/// and what its signer is asked.
+pub(super) fn previewed(
+    signing: &Signing<'_>,
+    complete: Option<&RoleMetadata>,
+    lines: &mut Vec<String>,
+) -> Result<Question, CommandError> {
+    let (baseline, registry) =
+        (signing.directory.read(directory::BASELINE)?, signing.directory.read(directory::REGISTRY)?);
+    let is_listed = |path: &str, bytes: &[u8]| {
+        let listed = complete.and_then(|complete| complete.targets.targets.get(path));
+        listed.is_some_and(|listed| listed.verify(bytes).is_ok())
+    };
+    let path = baseline_path(signing.people.product.as_str());
+    if is_listed(&path, &baseline) && is_listed(REGISTRY, &registry) {
+        return Ok(Question::YesOrNo);
+    }
+    let draft = (Digest::of(&baseline), Digest::of(&registry));
+    let (line, question) = preview::question(signing.directory, draft, signing.now);
+    lines.push(line);
+    Ok(question)
 }
 
 fn differences(name: &str, before: &[u8], after: &[u8]) -> Vec<String> {

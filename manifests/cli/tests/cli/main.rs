@@ -7,6 +7,7 @@ mod controller;
 mod desk;
 mod keys;
 mod lifting;
+mod previewing;
 mod publishing;
 mod roots;
 mod showing;

@@ -27,8 +27,8 @@ pub struct FleetHost {
     pub record: HostRecord,
     /// The version of its newest document: permits for it are made in the version that belongs to that one.
     pub version: u64,
-    /// The newest state it showed, as it was sent, with the newest cover.
-    pub evidence: Option<AnyEvidence>,
+    /// The newest state it showed, as it was sent, with the newest cover. Shared with a preview that is being made.
+    pub evidence: Option<Arc<AnyEvidence>>,
     /// Digest of that state.
     pub state: Option<Digest>,
     /// Its newest cover names another state, which it has not shown yet.
@@ -139,6 +139,16 @@ impl FleetHost {
     pub(super) fn settle_permits(&mut self, number: u64) {
         self.permits_known_to = self.permits_known_to.max(number);
         self.permits_made.retain(|(made, _)| *made > number);
+    }
+
+    /// Why hold by its documents, whatever they are judged by.
+    pub(super) fn document_reasons(&self) -> Vec<Reason> {
+        let found = [
+            (self.record.skewed_wall.is_some(), Code::ClockSkew),
+            (self.record.clone_suspected, Code::CloneSuspected),
+            (self.unshown, Code::PermitMismatch),
+        ];
+        found.into_iter().filter_map(|(found, code)| found.then_some(Reason::of(code))).collect()
     }
 
     /// Issue or hold by its own evidence.

@@ -86,11 +86,9 @@ impl Fleet {
             (expired, Code::BaselineExpired),
             // Its stop is not known here: a controller restored from the past must not talk it open.
             (ahead, Code::Stopped),
-            (host.record.skewed_wall.is_some(), Code::ClockSkew),
-            (host.record.clone_suspected, Code::CloneSuspected),
-            (host.unshown, Code::PermitMismatch),
         ];
         let more = more.into_iter().filter_map(|(found, code)| found.then_some(Reason::of(code)));
+        let more = more.chain(host.document_reasons());
         let mut reasons: Vec<Reason> = host.appraisal.reasons.iter().cloned().chain(more).collect();
         reasons.sort();
         reasons.dedup();

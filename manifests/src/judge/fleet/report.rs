@@ -1,5 +1,7 @@
 //! What becomes of a host's document, and what it is answered.
 
+use std::sync::Arc;
+
 use super::{Accept, Change, DocumentKind, Fleet, Refusal, accept};
 use crate::api::{EventKind, Next};
 use crate::digest::Digest;
@@ -213,14 +215,14 @@ impl Fleet {
         let before = host.reusable(&document, now);
         match document {
             HostDocument::Evidence { evidence, state, .. } => {
-                host.evidence = Some(*evidence);
+                host.evidence = Some(Arc::from(evidence));
                 self.states.replace(host.state.replace(state), Some(state));
                 host.unshown = false;
             }
             HostDocument::Heartbeat { cover, state, .. } => {
                 host.unshown = host.state != Some(state);
                 if let Some(evidence) = host.evidence.as_mut().filter(|_| !host.unshown) {
-                    *evidence.cover_mut() = *cover;
+                    *Arc::make_mut(evidence).cover_mut() = *cover;
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The fleet as a whole; by subject in the files beside.
 
+mod preview;
 mod publishes;
 mod set_back;
 mod standing;
