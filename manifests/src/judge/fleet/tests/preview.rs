@@ -161,8 +161,9 @@ fn what_hosts_do_not_report_yet_is_told_apart_from_what_would_hold() {
 
 #[test]
 fn an_answer_to_another_question_is_no_answer() {
+    type Change = fn(&mut Baseline);
     let fleet = reporting(&[AP]);
-    let changes: [(&str, fn(&mut Baseline)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("lock", |baseline| baseline.settings[0].key = "queue.other".to_owned()),
         ("lock", |baseline| baseline.configs[0].files = vec!["/etc/other.ini".to_owned()]),
         ("issuing-server", |baseline| baseline.programs[0].root = "/opt/other".to_owned()),
