@@ -105,6 +105,17 @@ impl Managers {
         self.sign("quality").await
     }
 
+    /// Asks whom what is in the directory would hold.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub async fn try_preview(&self, controller: &Controller) -> Result<Output> {
+        let (url, ca) = (controller.url(), controller.ca());
+        let args = ["preview", text(&self.directory)?, "--controller", &url, "--ca", text(&ca)?];
+        let args = [&args[..], &["--token-file", text(controller.token_file())?]].concat();
+        self.world.output(PROGRAM, &args).await
+    }
+
     /// Publishes, and says what came of it.
     ///
     /// # Errors
