@@ -138,7 +138,7 @@ fn disk(directory: &Path, findings: &mut Findings) {
 
 /// What is published, if it can be read.
 async fn repository(data: &Data, findings: &mut Findings) -> Option<Unverified> {
-    const MEND: &str = "restore it, or move tuf/ away and publish again; hosts go on with what they have until then";
+    const MEND: &str = "restore it, or move tuf/ away and publish again; gates go on until their permits end";
     match Unverified::read(&data.repository()) {
         Ok(Some(read)) => {
             findings.good("repository", "every file in force is the one that is listed");
@@ -147,8 +147,10 @@ async fn repository(data: &Data, findings: &mut Findings) -> Option<Unverified> 
         Ok(None) => {
             let published = async { Connection::open_to_read(data.directory()).await?.has_published().await };
             match published.await {
-                Ok(true) => findings
-                    .bad("repository", format!("it is lost, and something was published: no host is allowed; {MEND}")),
+                Ok(true) => findings.bad(
+                    "repository",
+                    format!("it is lost, and something was published: after a start no permit is signed; {MEND}"),
+                ),
                 Ok(false) => findings.good("repository", "nothing was published yet"),
                 // What is wrong with the store stands with the store.
                 Err(error) => findings.bad(
