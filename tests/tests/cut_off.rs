@@ -33,7 +33,6 @@ async fn a_document_whose_answer_was_lost_is_sent_again_and_counts_once() -> Res
     Ok(())
 }
 
-#[tokio::test]
 async fn a_host_whose_permits_do_not_arrive_holds_and_the_controller_shows_that_they_did_not() -> Result<()> {
     let mut case = Case::new().await?;
     case.start().await?;
@@ -48,7 +47,6 @@ async fn a_host_whose_permits_do_not_arrive_holds_and_the_controller_shows_that_
     case.issues().await
 }
 
-#[tokio::test]
 async fn a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end() -> Result<()> {
     let mut case = Case::new().await?;
     case.start().await?;
@@ -81,7 +79,6 @@ async fn a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end
     case.holds_at_last("stopped", DEADLINE).await
 }
 
-#[tokio::test]
 async fn gates_hold_while_a_controller_stands_still_and_it_goes_on_with_the_time_that_it_is() -> Result<()> {
     let mut fleet = small(6).await?;
     let ap = fleet.part(Part::Munakata)?.ap()?;
@@ -145,4 +142,17 @@ async fn a_controller_whose_clock_is_a_day_ahead_opens_nothing_and_says_so() -> 
     let health = case.fleet.controller.client().get(format!("{}{}", case.fleet.controller.url(), api::HEALTH));
     ensure!(health.send().await?.status().is_success(), "it is not well");
     Ok(())
+}
+
+/// Each waits for the end of a permit, a minute: they wait together.
+#[tokio::test]
+async fn what_is_cut_off_holds_when_its_permit_ends() -> Result<()> {
+    let (unheard, unreached, still) = tokio::join!(
+        a_host_whose_permits_do_not_arrive_holds_and_the_controller_shows_that_they_did_not(),
+        a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end(),
+        gates_hold_while_a_controller_stands_still_and_it_goes_on_with_the_time_that_it_is(),
+    );
+    unheard.context("permits do not arrive")?;
+    unreached.context("a stop does not reach a host")?;
+    still.context("a controller stands still")
 }
