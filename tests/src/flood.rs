@@ -45,7 +45,7 @@ const DRIP_EVERY: Duration = Duration::from_secs(1);
 /// Senders of whole requests.
 const SENDERS: usize = 64;
 /// Requests after which such a flood is in full.
-const REQUESTS_FULL: usize = 500;
+const REQUESTS_FULL: usize = 200;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -14,7 +14,7 @@ use tests::world::until;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Of each crowd. A controller has 4,096 places for strangers where descriptors allow it, and fewer in a test.
-const CONNECTIONS: usize = 800;
+const CONNECTIONS: usize = 400;
 /// The most memory that a controller may take under any of the floods, in KiB.
 const MEMORY_KIB_MAX: u64 = 600 << 10;
 
