@@ -17,7 +17,11 @@ use crate::host::{Entry, Issued, Lock};
 use crate::world::until;
 
 /// How long an answer that must come may take, where the step promises nothing shorter.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
+/// What a whole country's agents on one machine may take.
+const MANY_DEADLINE: Duration = Duration::from_secs(60);
+/// Hosts from which on they are many.
+const MANY_HOSTS: usize = 40;
 /// From a repair to the first certificate.
 const REPAIRED_MAX: Duration = Duration::from_secs(5);
 /// From a write to the last certificate asked for.
@@ -56,6 +60,11 @@ pub async fn story(fleet: &mut Fleet, report: &Report, sabotage: Option<u8>) -> 
     Ok(())
 }
 
+/// How long one gate may take to answer as it must, when every agent shares the machine.
+pub(super) fn deadline(fleet: &Fleet) -> Duration {
+    if fleet.hosts.len() > MANY_HOSTS { MANY_DEADLINE } else { DEADLINE }
+}
+
 /// Asks at both entries until each gives what `expected` accepts; tells it.
 pub(super) async fn both_entries(
     fleet: &Fleet,
@@ -67,7 +76,7 @@ pub(super) async fn both_entries(
     for entry in Entry::ALL {
         let began = Instant::now();
         let asked = format!("{host} at the {}: certificate?", entry.name());
-        let answer = until(&format!("{asked} {expected}"), DEADLINE, async || {
+        let answer = until(&format!("{asked} {expected}"), deadline(fleet), async || {
             let answer = fleet.host(host)?.ask(entry).await?;
             ensure!(accepts(&answer), "{answer}");
             Ok(answer)
@@ -103,7 +112,7 @@ async fn held(fleet: &Fleet, report: &Report) -> Result<()> {
         let (ap, site) = (planned.ap()?, &planned.site);
         both_entries(fleet, report, &ap, &format!("must be refused: {code}"), |a| refused_for(a, code)).await?;
         let began = Instant::now();
-        let deadline = DEADLINE + Duration::from_secs(fleet.rhythm.evidence_max_age_s);
+        let deadline = deadline(fleet) + Duration::from_secs(fleet.rhythm.evidence_max_age_s);
         let row = until(&format!("{} to stand {standing:?}", site.en), deadline, async || {
             let row = fleet.controller.site(&site.code).await?.site;
             ensure!(row.standing == standing && row.verdict == Verdict::Hold, "it stands {:?}", row.standing);
@@ -164,7 +173,7 @@ async fn joins(fleet: &mut Fleet, report: &Report, wrong_variant: bool) -> Resul
     report.answer(&format!("{} hosts of Takamatsu: enrol", hosts.len()), "enrolled, agents run", began.elapsed());
     let began = Instant::now();
     both_entries(fleet, report, &ap, "must be refused: wrong-variant", |a| refused_for(a, "wrong-variant")).await?;
-    let owed = until("every item of the baseline to be judged at Takamatsu", DEADLINE, async || {
+    let owed = until("every item of the baseline to be judged at Takamatsu", deadline(fleet), async || {
         let site = fleet.controller.site(&code).await?;
         let host = site.hosts.iter().find(|view| view.host.host == ap).context("its host is not shown")?;
         let items = &host.appraisal.items;
@@ -239,7 +248,7 @@ async fn site_hold(fleet: &Fleet, report: &Report, change: bool) -> Result<()> {
     let [ap, db] = hosts.as_slice() else { bail!("{} has not two hosts", planned.site.code) };
     opens(fleet, report, ap).await?;
     let written = if change { fleet.host(db)?.set_register_lock("none")? } else { Instant::now() };
-    let answer = until("the gate of the other host to hold", DEADLINE, async || {
+    let answer = until("the gate of the other host to hold", deadline(fleet), async || {
         let answer = fleet.host(ap)?.ask(Entry::Counter).await?;
         ensure!(refused_for(&answer, "site-hold"), "{answer}");
         Ok(answer)

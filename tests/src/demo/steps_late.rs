@@ -10,7 +10,7 @@ use manifests::id::{HostId, SiteCode};
 
 use super::asking::Asking;
 use super::report::Report;
-use super::steps::{DEADLINE, both_entries, issuing, opens, refused_for};
+use super::steps::{both_entries, deadline, issuing, opens, refused_for};
 use crate::baseline_text::{NEXT_VERSION, next_baseline};
 use crate::fleet::{Fleet, Part};
 use crate::host::{Entry, Issued};
@@ -38,7 +38,7 @@ pub(super) async fn new_baseline(fleet: &Fleet, report: &Report, publish: bool) 
     }
     report.answer(&format!("baseline {NEXT_VERSION}, signed by two"), "published", began.elapsed());
     let began = Instant::now();
-    until("the asked site to run under the new baseline", DEADLINE, async || {
+    until("the asked site to run under the new baseline", deadline(fleet), async || {
         let now = baseline_of(fleet, &ap).await?;
         ensure!(now != before && now.is_some(), "it reports under the one before");
         Ok(())
@@ -89,7 +89,7 @@ pub(super) async fn stop_and_lift(fleet: &mut Fleet, report: &Report, stop: bool
     }
     report.answer("sekisho stop --all", "recorded and signed", began.elapsed());
     let sites: Vec<SiteCode> = fleet.plan.iter().map(|planned| planned.site.code.clone()).collect();
-    until("every gate to refuse because of the stop", FLEET_DEADLINE.min(DEADLINE), async || {
+    until("every gate to refuse because of the stop", FLEET_DEADLINE.min(deadline(fleet)), async || {
         let open = not_stopped(fleet, &sites).await?;
         ensure!(open.is_empty(), "{} gates are not stopped: {open:?}", open.len());
         Ok(())
@@ -145,7 +145,7 @@ pub(super) async fn stop_and_lift(fleet: &mut Fleet, report: &Report, stop: bool
     let began = Instant::now();
     fleet.managers.sign("quality").await?;
     fleet.managers.publish(&fleet.controller).await?;
-    until("the named sites to issue", DEADLINE, async || {
+    until("the named sites to issue", deadline(fleet), async || {
         let open = issuing(fleet, &freed).await?;
         ensure!(open == freed, "open are {open:?}");
         Ok(())
