@@ -18,25 +18,28 @@
 //! History belongs to images and files, not to the lists of a baseline: a new exclusion, path or
 //! configuration forgets nothing.
 
+mod first_look;
+mod kept;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kept::{HeldContent, Loaded, LoadedTree};
 use manifests::digest::Digest;
 use manifests::evidence::OlderWhy;
-use manifests::exclude::Globs;
 use manifests::tree::FileList;
-use rustix::fs::FileType;
 
 use crate::collect::index::Stamp;
 use crate::collect::journal::{Journal, Moment};
 use crate::collect::process::{HeldFile, Image, Key, Member, TICK_NS};
 use crate::collect::read;
-use crate::collect::remembered::{FileRecord, HeldRecord, ImageRecord, Lists, Name, TreeRecord};
+use crate::collect::remembered::{ImageRecord, Lists};
 use crate::collect::tree::{self, Scope};
-use crate::collect::way::{Mounts, Offsets, Way, Ways};
+use crate::collect::way::{Mounts, Offsets, Ways};
+use crate::collect::wildcard::names;
 
 /// An image not seen in this many passes is forgotten; several, because two baselines may be looked at
 /// in turn.
@@ -83,43 +86,6 @@ struct SeenTree {
     /// By when it had been read.
     read_by: Moment,
     seen_pass: u32,
-}
-
-/// What one image has loaded.
-#[derive(Clone, Default)]
-struct Loaded {
-    files: BTreeMap<PathBuf, Read>,
-    /// Paths and patterns that were looked at: whether something may have gone unseen there.
-    patterns: BTreeMap<PathBuf, Option<OlderWhy>>,
-    trees: BTreeMap<PathBuf, LoadedTree>,
-    /// Boot clock of the newest look at each pattern and root, of an image that may begin anew unseen.
-    looked: BTreeMap<PathBuf, i128>,
-    seen_pass: u32,
-}
-
-/// What was read of one file.
-type Read = Result<Digest, OlderWhy>;
-
-/// What an image has loaded of a tree.
-#[derive(Clone)]
-struct LoadedTree {
-    /// The tree at the first look, and what a wider scope brought since.
-    list: Arc<FileList>,
-    /// Ways to exclude under which it was looked at.
-    scopes: Vec<Scope>,
-    /// Boot clock of the newest look under each, of an image that may have begun anew unseen.
-    looked: Vec<(Scope, i128)>,
-    /// Files and directories of which it is not known what was read.
-    uncertain: BTreeMap<Vec<u8>, OlderWhy>,
-    /// Files that it holds.
-    held: BTreeMap<Vec<u8>, HeldContent>,
-}
-
-/// A file, by device and inode, and its content when the image was first seen to hold it.
-#[derive(Clone)]
-struct HeldContent {
-    file: (u64, u64),
-    content: Option<Digest>,
 }
 
 /// The dates of an image, by which times of files are judged.
@@ -413,162 +379,6 @@ impl History {
         }
     }
 
-    /// What of a tree may have been otherwise when the image began, of paths for which `wanted` says so.
-    fn uncertain(
-        &mut self,
-        dates: &Dates<'_>,
-        now: &TreeNow<'_>,
-        wanted: impl Fn(&[u8]) -> bool,
-    ) -> BTreeMap<Vec<u8>, OlderWhy> {
-        let mut uncertain = BTreeMap::new();
-        let resolved = match self.way_is_old(dates, now.root) {
-            Ok(resolved) => resolved,
-            Err(why) => {
-                uncertain.insert(Vec::new(), why);
-                now.root.to_owned()
-            }
-        };
-        // The ways out of the tree, where its links are followed: what they led to then may be something else.
-        for (link, target) in &now.tree.followed {
-            let path = link.as_os_str().as_bytes();
-            if wanted(path)
-                && let Err(why) = self.way_out_is_old(dates, target)
-            {
-                uncertain.insert(path.to_vec(), why);
-            }
-        }
-        let before = self.trees.get(now.root).filter(|seen| dates.begin_after(&seen.read_by));
-        for (path, tree::Entry { changed_ns, .. }) in &now.tree.entries {
-            if changed_ns + MARGIN_NS <= dates.wall_ns || !wanted(path) {
-                continue;
-            }
-            let place = now.tree.place(&resolved, path);
-            let stayed = before.is_some_and(|seen| is_same(&seen.list, now.list, path));
-            let is_known = before.is_some_and(|seen| {
-                let recent = seen.recent.get(path);
-                stayed && recent == Some(changed_ns)
-            });
-            let is_old = is_known
-                || self.journal.is_settled(&place, *changed_ns, dates.since_ns, dates.first)
-                || stayed && self.journal.was_only_touched(&place, *changed_ns, dates.since_ns, dates.first);
-            if !is_old {
-                uncertain.insert(path.clone(), OlderWhy::BeforeFirstLook);
-            }
-        }
-        for (path, stamp) in &now.tree.directories {
-            let place = now.tree.place(&resolved, path);
-            if wanted(path) && !path.is_empty() && !self.directory_is_old(dates, &place, stamp) {
-                uncertain.insert(path.clone(), OlderWhy::BeforeFirstLook);
-            } else if wanted(path) && self.may_have_lost(dates, &place, stamp.mtime_ns()) {
-                uncertain.insert(path.clone(), OlderWhy::MayHaveGone);
-            }
-        }
-        uncertain
-    }
-
-    /// What the image has read of a file, if that is certain.
-    fn certainly_read(&self, dates: &Dates<'_>, file: &FileNow<'_>) -> Read {
-        let changed_ns = file.stamp.ctime_ns();
-        let way = Way::to(file.path);
-        let place = way.end().map_or(file.path, |end| end.place.as_path());
-        let seen = self.files.get(file.path).filter(|seen| dates.begin_after(&seen.content_by));
-        let stayed = seen.is_some_and(|seen| seen.digest == file.digest);
-        let is_same = |seen: &SeenFile| seen.changed_ns == changed_ns && dates.begin_after(&seen.read_by);
-        let is_old = changed_ns + MARGIN_NS <= dates.wall_ns
-            || self.journal.is_settled(place, changed_ns, dates.since_ns, dates.first)
-            || stayed && seen.is_some_and(is_same)
-            || stayed && self.journal.was_only_touched(place, changed_ns, dates.since_ns, dates.first);
-        if !is_old {
-            return Err(OlderWhy::BeforeFirstLook);
-        }
-        self.steps_are_old(dates, &way).map(|()| file.digest)
-    }
-
-    /// Where a way leads, if everything on it was so before the image began.
-    fn way_is_old(&mut self, dates: &Dates<'_>, path: &Path) -> Result<PathBuf, OlderWhy> {
-        let way = self.ways.to(path).clone();
-        self.steps_are_old(dates, &way)?;
-        let end = way.end().ok_or(OlderWhy::BeforeFirstLook)?;
-        if end.kind == FileType::Directory && !self.directory_is_old(dates, &end.place, &end.stamp) {
-            return Err(OlderWhy::BeforeFirstLook);
-        }
-        Ok(end.place.clone())
-    }
-
-    /// Whether everything on the way to what a followed link leads to was so before the image began. What is
-    /// there has times of its own; what is not may have gone.
-    fn way_out_is_old(&mut self, dates: &Dates<'_>, target: &Path) -> Result<(), OlderWhy> {
-        let way = self.ways.to(target).clone();
-        self.steps_are_old(dates, &way)?;
-        let Some(directory) = &way.ends_in else { return Ok(()) };
-        let step = way.steps.iter().rfind(|step| step.place == *directory);
-        match step.is_some_and(|step| self.may_have_lost(dates, directory, step.stamp.mtime_ns())) {
-            true => Err(OlderWhy::MayHaveGone),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether every directory and link on a way, but what it ends in, was there before the image began.
-    fn steps_are_old(&self, dates: &Dates<'_>, way: &Way) -> Result<(), OlderWhy> {
-        let end = way.end().map(|end| end.place.as_path());
-        for step in way.steps.iter().filter(|step| Some(step.place.as_path()) != end) {
-            let changed_ns = step.stamp.ctime_ns();
-            let is_old = match step.kind {
-                FileType::Directory => self.directory_is_old(dates, &step.place, &step.stamp),
-                // A link is never changed, only replaced.
-                _ => {
-                    changed_ns + MARGIN_NS <= dates.wall_ns
-                        || self.journal.is_settled(&step.place, changed_ns, dates.since_ns, dates.first)
-                }
-            };
-            if !is_old {
-                return Err(OlderWhy::BeforeFirstLook);
-            }
-        }
-        if !self.mounts.were_there(way, dates.since_ns, &dates.devices) {
-            return Err(OlderWhy::Mounted);
-        }
-        Ok(())
-    }
-
-    /// Whether a directory was at its place before the image began. A change of its entries moves both of
-    /// its times; moving the directory itself, or another in its place, its change time alone.
-    fn directory_is_old(&self, dates: &Dates<'_>, place: &Path, stamp: &Stamp) -> bool {
-        let changed_ns = stamp.ctime_ns();
-        changed_ns + MARGIN_NS <= dates.wall_ns
-            || changed_ns == stamp.mtime_ns()
-            || self.journal.is_settled(place, changed_ns, dates.since_ns, dates.first)
-            || self.journal.was_watched(place, dates.since_ns)
-    }
-
-    /// Whether an entry of a directory may have gone since the image began.
-    fn may_have_lost(&self, dates: &Dates<'_>, directory: &Path, modified_ns: i128) -> bool {
-        modified_ns + MARGIN_NS > dates.wall_ns
-            && !self.journal.is_whole(directory, modified_ns, dates.since_ns, dates.first)
-    }
-
-    /// Whether a file that a path or pattern names may have gone since the image began. A path that is there
-    /// has not.
-    fn may_have_gone(&mut self, dates: &Dates<'_>, pattern: &Path, is_there: bool) -> Option<OlderWhy> {
-        let is_pattern = pattern.file_name().is_some_and(|name| crate::collect::wildcard::is_pattern(name.as_bytes()));
-        if is_there && !is_pattern {
-            return None;
-        }
-        let around = if is_pattern { pattern.parent()? } else { pattern };
-        let way = self.ways.to(around).clone();
-        if let Err(why) = self.steps_are_old(dates, &way) {
-            return Some(why);
-        }
-        // The directory itself, or the nearest one where the way to it ends.
-        let nearest = way.ends_in.clone().or_else(|| way.end().map(|end| end.place.clone()))?;
-        let stat = rustix::fs::stat(&nearest).ok()?;
-        let stamp = Stamp::from(&stat);
-        if !self.directory_is_old(dates, &nearest, &stamp) {
-            return Some(OlderWhy::BeforeFirstLook);
-        }
-        self.may_have_lost(dates, &nearest, stamp.mtime_ns()).then_some(OlderWhy::MayHaveGone)
-    }
-
     /// The dates by which a pattern or a tree is looked at again: of an image that may have begun anew unseen,
     /// as if it had begun at the look before. What is found is kept.
     fn later<'a>(&self, dates: &Dates<'a>, looked: Option<i128>) -> Dates<'a> {
@@ -628,75 +438,7 @@ impl History {
     }
 }
 
-/// Whether a path or pattern of a baseline names this file.
-fn names(pattern: &Path, path: &Path) -> bool {
-    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
-    path == pattern
-        || pattern.parent() == path.parent()
-            && crate::collect::wildcard::is_pattern(&name(pattern))
-            && crate::collect::wildcard::matches_name(&name(pattern), &name(path))
-}
-
 fn is_same(one: &FileList, other: &FileList, path: &[u8]) -> bool {
     let link = [path, b"//"].concat();
     one.digest_of(path) == other.digest_of(path) && one.digest_of(&link) == other.digest_of(&link)
-}
-
-impl Loaded {
-    fn record(&self, lists: &mut Lists) -> ImageRecord {
-        let file = |(path, read): (&PathBuf, &Read)| match read {
-            Ok(digest) => FileRecord { path: Name::of(path), content: Some(*digest), why: None },
-            Err(why) => FileRecord { path: Name::of(path), content: None, why: Some(*why) },
-        };
-        let tree = |(root, tree): (&PathBuf, &LoadedTree)| {
-            let digest = tree.list.digest();
-            lists.insert(digest, Arc::clone(&tree.list));
-            let held = |(path, held): (&Vec<u8>, &HeldContent)| {
-                (Name(path.clone()), HeldRecord { file: held.file, content: held.content })
-            };
-            TreeRecord {
-                root: Name::of(root),
-                scopes: tree.scopes.iter().map(|scope| scope.sources().to_vec()).collect(),
-                list: digest,
-                uncertain: tree.uncertain.iter().map(|(path, why)| (Name(path.clone()), *why)).collect(),
-                held: tree.held.iter().map(held).collect(),
-            }
-        };
-        ImageRecord {
-            files: self.files.iter().map(file).collect(),
-            patterns: self.patterns.iter().map(|(path, why)| (Name::of(path), *why)).collect(),
-            trees: self.trees.iter().map(tree).collect(),
-        }
-    }
-
-    fn from_record(record: ImageRecord, lists: &Lists) -> Self {
-        let file = |file: FileRecord| {
-            let read = match (file.content, file.why) {
-                (Some(digest), None) => Ok(digest),
-                (_, why) => Err(why.unwrap_or(OlderWhy::BeforeFirstLook)),
-            };
-            (file.path.path(), read)
-        };
-        let tree = |tree: TreeRecord| {
-            let list = Arc::clone(lists.get(&tree.list)?);
-            let scope = |sources: Vec<String>| Some(Scope::new(&Globs::new(sources).ok()?));
-            let held =
-                |(name, held): (Name, HeldRecord)| (name.0, HeldContent { file: held.file, content: held.content });
-            let loaded = LoadedTree {
-                list,
-                scopes: tree.scopes.into_iter().filter_map(scope).collect(),
-                looked: Vec::new(),
-                uncertain: tree.uncertain.into_iter().map(|(name, why)| (name.0, why)).collect(),
-                held: tree.held.into_iter().map(held).collect(),
-            };
-            Some((tree.root.path(), loaded))
-        };
-        Self {
-            files: record.files.into_iter().map(file).collect(),
-            patterns: record.patterns.into_iter().map(|(name, why)| (name.path(), why)).collect(),
-            trees: record.trees.into_iter().filter_map(tree).collect(),
-            looked: BTreeMap::new(),
-            seen_pass: 0,
-        }
-    }
 }

@@ -23,6 +23,7 @@ use crate::collect::process::{
 use crate::collect::program::{self, Gathered, KnownNames, TreeRead};
 use crate::collect::read::Bounds;
 use crate::collect::way::Ways;
+use crate::collect::wildcard::names;
 
 /// What was read of the disk, with which processes are compared.
 pub(super) struct Disk<'a> {
@@ -396,14 +397,6 @@ impl Looking<'_, '_> {
 /// Whether a program reads a configuration.
 fn reads(program: &Program, config: &Config) -> bool {
     config.program.as_ref().is_none_or(|reader| *reader == program.id)
-}
-
-/// Whether a path or pattern on this host names a file.
-fn names(pattern: &Path, path: &Path) -> bool {
-    use crate::collect::wildcard::{is_pattern, matches_name};
-    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
-    path == pattern
-        || pattern.parent() == path.parent() && is_pattern(&name(pattern)) && matches_name(&name(pattern), &name(path))
 }
 
 /// The digest of a file that a process executes, read through the process where it is its executable.

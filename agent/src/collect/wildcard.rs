@@ -1,5 +1,8 @@
 //! `*` and `?` as a shell knows them, over bytes.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 /// Whether the whole of `text` matches `pattern`: `*` any bytes, `?` one byte, no escape.
 ///
 /// Takes at most the product of the two lengths, whatever the pattern.
@@ -38,6 +41,13 @@ pub(crate) fn is_pattern(pattern: &[u8]) -> bool {
 /// Whether a directory entry matches: as in a shell, a leading dot is matched only by a dot.
 pub(crate) fn matches_name(pattern: &[u8], name: &[u8]) -> bool {
     (!name.starts_with(b".") || pattern.starts_with(b".")) && matches(pattern, name)
+}
+
+/// Whether a path or pattern of a baseline names this file: wildcards stand in the last component alone.
+pub(crate) fn names(pattern: &Path, path: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+    path == pattern
+        || pattern.parent() == path.parent() && is_pattern(&name(pattern)) && matches_name(&name(pattern), &name(path))
 }
 
 #[cfg(test)]
