@@ -98,10 +98,11 @@ fn lines(preview: &Preview) -> Vec<String> {
     let counts = preview.counts;
     let of = format!("of {} {}", counts.sites, sites(counts.sites));
     let in_force = match &preview.in_force {
-        Some(before) => format!("against baseline {} in force", before.version),
+        Some(before) => format!("against baseline {} in force", before.version.escape_debug()),
         None => "no baseline is in force".to_owned(),
     };
-    let mut lines = vec![format!("baseline {} at {}, {in_force}:", preview.baseline.version, preview.time)];
+    let mut lines =
+        vec![format!("baseline {} at {}, {in_force}:", preview.baseline.version.escape_debug(), preview.time)];
     lines.push(format!("{} {of} would be newly held", counts.newly_held));
     lines.extend(by_prefecture(&preview.newly_held));
     if counts.not_collected > 0 {
@@ -127,16 +128,14 @@ fn sites(count: u32) -> &'static str {
     if count == 1 { "site" } else { "sites" }
 }
 
-// A code begins with the two digits of its prefecture.
 fn by_prefecture(sites: &[PreviewSite]) -> Vec<String> {
-    let mut prefectures: BTreeMap<&str, Vec<&PreviewSite>> = BTreeMap::new();
+    let mut prefectures: BTreeMap<u8, Vec<&PreviewSite>> = BTreeMap::new();
     for site in sites {
-        let prefecture = site.code.as_str().get(..2).unwrap_or_default();
-        prefectures.entry(prefecture).or_default().push(site);
+        prefectures.entry(site.code.prefecture()).or_default().push(site);
     }
     let mut lines = Vec::new();
     for (prefecture, sites) in prefectures {
-        lines.push(format!("  prefecture {prefecture}: {}", sites.len()));
+        lines.push(format!("  prefecture {prefecture:02}: {}", sites.len()));
         for site in sites {
             let ja = site.name.ja.as_ref().map(|ja| format!(" ({})", ja.escape_debug())).unwrap_or_default();
             lines.push(format!("    {} {}{ja}", site.code, site.name.en.escape_debug()));

@@ -286,7 +286,9 @@ impl Signing<'_> {
                     SignedRole::Lifts => lifts::changes(self, &documents)?,
                 });
                 let question = match kind {
-                    SignedRole::Targets => targets::previewed(self, documents.complete.as_ref(), &mut lines)?,
+                    SignedRole::Targets => {
+                        targets::previewed(self, (&content, documents.complete.as_ref()), &mut lines)
+                    }
                     SignedRole::Lifts => Question::YesOrNo,
                 };
                 if !self.consent.given(&kind.name(version), &lines, question)? {

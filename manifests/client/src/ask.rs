@@ -209,7 +209,11 @@ impl Client {
     pub async fn upload(&self, request: Request, bytes: Vec<u8>, limits: TransferLimits) -> Result<(), ClientError> {
         let (taken, url) = (Arc::new(Notify::new()), request.url.clone());
         let told = Arc::clone(&taken);
-        let pieces: Vec<_> = bytes.chunks(PIECE_BYTES).map(|piece| Ok::<_, io::Error>(piece.to_vec())).collect();
+        // One piece at a time: a list may have 128 MiB.
+        let pieces = (0..bytes.len()).step_by(PIECE_BYTES).map(move |from| {
+            let rest = bytes.get(from..).unwrap_or_default();
+            Ok::<_, io::Error>(rest.get(..PIECE_BYTES).unwrap_or(rest).to_vec())
+        });
         let body = Body::wrap_stream(stream::iter(pieces).inspect(move |_| told.notify_one()));
         let answered = async {
             let request = request.with(|inner| inner.body(body).timeout(limits.whole));

@@ -1,6 +1,7 @@
 //! From verified metadata to what is appraised and permitted by: baseline, registry and lifts that
 //! were signed together. Agent, controller and audit read a set the same way.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::baseline;
@@ -162,7 +163,7 @@ where
     let baseline_bytes = target(&baseline_path(product.as_str()))?;
     // Before the baseline is read: what one that is refused asks for counts, too.
     check_units(trusted, &registry, before)?;
-    let reference = read_reference(&baseline_bytes, product, target)?;
+    let reference = read_reference(&baseline_bytes, product, |path| target(path).map(Cow::Owned))?;
     let lifts = read_lifts(trusted, product, &mut verified)?;
     Ok(VerifiedSet {
         reference,
@@ -197,7 +198,7 @@ pub fn read_draft(product: &ProductId, targets: &BTreeMap<String, Vec<u8>>) -> R
     let registry_bytes = target(REGISTRY)?;
     let registry = read_registry(registry_bytes, product)?;
     let baseline_bytes = target(&baseline_path(product.as_str()))?;
-    let reference = read_reference(baseline_bytes, product, |path| target(path).map(<[u8]>::to_vec))?;
+    let reference = read_reference(baseline_bytes, product, |path| target(path).map(Cow::Borrowed))?;
     Ok(Draft { reference, registry, registry_digest: Digest::of(registry_bytes) })
 }
 
@@ -212,10 +213,10 @@ fn read_registry(bytes: &[u8], product: &ProductId) -> Result<Registry, SetError
     Ok(registry)
 }
 
-fn read_reference(
+fn read_reference<'a>(
     bytes: &[u8],
     product: &ProductId,
-    mut target: impl FnMut(&str) -> Result<Vec<u8>, SetError>,
+    mut target: impl FnMut(&str) -> Result<Cow<'a, [u8]>, SetError>,
 ) -> Result<Reference, SetError> {
     let baseline = source::baseline_from_bytes(bytes).map_err(|problems| SetError::Refused {
         path: baseline_path(product.as_str()),

@@ -11,7 +11,6 @@ use unicode_normalization::UnicodeNormalization;
 use crate::key::{KeyId, PublicKey};
 use crate::registry::Registry;
 use crate::tuf::{Root, Tally};
-use crate::value::plain;
 
 /// Fewest units whose people must have signed.
 const UNITS_MIN: usize = 2;
@@ -164,8 +163,8 @@ pub fn only_unit<'a>(units: impl IntoIterator<Item = &'a str>) -> Option<&'a str
 /// Whether two names are of one unit, as [`only_unit`] compares them.
 pub fn is_same_unit(one: &str, other: &str) -> bool {
     let words = |text: &str| {
-        let text: String = text.nfkc().collect();
-        plain(&text).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        let text = text.nfkc().collect::<String>().to_ascii_lowercase();
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     words(one) == words(other)
 }

@@ -109,7 +109,7 @@ pub fn reads_alike(one: &str, other: &str) -> bool {
 
 /// Without blanks at its ends (U+0009 to U+000D, U+0020, U+0085, U+00A0, U+3000), full-width characters (U+FF01 to
 /// U+FF5E) as those of ASCII, `A` to `Z` in lower case.
-pub(crate) fn plain(text: &str) -> String {
+fn plain(text: &str) -> String {
     let is_blank = |c: char| matches!(c, '\u{9}'..='\u{d}' | ' ' | '\u{85}' | '\u{a0}' | '\u{3000}');
     let narrow = |c: char| match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),

@@ -44,7 +44,8 @@ impl Kept {
         Ok(directory.write(PREVIEW_FILE, &serde_json::to_vec(self).map_err(PreviewError::Text)?)?)
     }
 
-    /// The one of exactly this draft, if it is not older than a day. One that cannot be read is none.
+    /// The one of exactly this draft, if it is not older than a day. One that cannot be read is none. Nobody signs it:
+    /// it guards the one who asked against slips, and says nothing to anybody else.
     fn of(directory: &Directory, (baseline, registry): (Digest, Digest), now: Time) -> Option<Self> {
         let bytes = directory.read_if_there(PREVIEW_FILE).ok()??;
         let kept: Self = serde_json::from_slice(&bytes).ok()?;

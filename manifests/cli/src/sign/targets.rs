@@ -93,23 +93,21 @@ pub(super) fn changes(
 /// and what its signer is asked.
 pub(super) fn previewed(
     signing: &Signing<'_>,
-    complete: Option<&RoleMetadata>,
+    (content, complete): (&RoleContent, Option<&RoleMetadata>),
     lines: &mut Vec<String>,
-) -> Result<Question, CommandError> {
-    let (baseline, registry) =
-        (signing.directory.read(directory::BASELINE)?, signing.directory.read(directory::REGISTRY)?);
-    let is_listed = |path: &str, bytes: &[u8]| {
-        let listed = complete.and_then(|complete| complete.targets.targets.get(path));
-        listed.is_some_and(|listed| listed.verify(bytes).is_ok())
-    };
+) -> Question {
     let path = baseline_path(signing.people.product.as_str());
-    if is_listed(&path, &baseline) && is_listed(REGISTRY, &registry) {
-        return Ok(Question::YesOrNo);
+    let hashes = |path: &str| content.targets.get(path).map(|file| &file.hashes);
+    let listed = |path: &str| Some(&complete?.targets.targets.get(path)?.hashes);
+    if [path.as_str(), REGISTRY].iter().all(|path| listed(path) == hashes(path)) {
+        return Question::YesOrNo;
     }
-    let draft = (Digest::of(&baseline), Digest::of(&registry));
+    let digest = |path: &str| hashes(path).and_then(|hashes| hashes.sha256());
+    // What is signed always has both.
+    let Some(draft) = digest(&path).zip(digest(REGISTRY)) else { return Question::YesOrNo };
     let (line, question) = preview::question(signing.directory, draft, signing.now);
     lines.push(line);
-    Ok(question)
+    question
 }
 
 fn differences(name: &str, before: &[u8], after: &[u8]) -> Vec<String> {

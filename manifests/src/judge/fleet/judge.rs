@@ -59,7 +59,7 @@ impl Fleet {
         let (Some(policy), Some(host)) = (&self.policy, self.hosts.get_mut(id)) else { return false };
         let entry = policy.registry.entry(id, now);
         let (reference, until) = policy.reference_for(host, now);
-        // Whatever version it was sent in: what is judged has version 2.
+        // Whatever version it was sent in: what is judged has the newest version.
         let evidence = host.evidence.as_ref().map(|evidence| evidence.current(reference.baseline()));
         let appraisal = appraise(reference, entry.as_ref(), evidence.as_deref(), now);
         let closes_at = Some(policy.closes_at(reference)).filter(|at| now < *at);

@@ -109,7 +109,7 @@ impl Standings {
     /// and a host does not report under that one is *not collected*: it holds in truth until the host reports it,
     /// moments after the publish, and what it will say then nobody knows.
     ///
-    /// Costs two appraisals' time and one copy of its evidence for each host, one host after the other.
+    /// Costs one appraisal's time and one copy of its evidence for each host, one host after the other.
     pub fn preview(&self, reference: &Reference, registry: &Registry, registry_digest: Digest) -> Preview {
         let items = reference.baseline().items().map(|item| (item.id(), item)).collect();
         let mut draft = Draft { reference, registry, items, collected: HashMap::new() };
@@ -189,7 +189,8 @@ impl Standings {
                 .or_insert_with(|| Collected::new(judged_by.baseline(), draft.reference.baseline()));
             collected.keep(&mut evidence.state);
         }
-        if standing.appraisal.reasons.iter().all(|reason| reason.code != Code::Stale) {
+        // Documents of a host that is not listed are refused: its evidence is as old as it says.
+        if standing.is_listed && standing.appraisal.reasons.iter().all(|reason| reason.code != Code::Stale) {
             evidence.cover.pass_started = evidence.cover.pass_started.max(self.now);
         }
         let appraisal = appraise(draft.reference, entry.as_ref(), Some(&evidence), self.now);
@@ -211,6 +212,8 @@ impl Standings {
             None => reason.code != Code::NothingJudged || not_collected.is_empty(),
         });
         reasons.extend(standing.carried.iter().cloned());
+        reasons.sort();
+        reasons.dedup();
         UnderDraft { reasons, not_collected }
     }
 }

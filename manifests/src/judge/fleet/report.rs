@@ -209,7 +209,8 @@ impl Fleet {
         }
         host.version = document.version();
         host.permit_asked = host.unknown_permit().or(host.permit_asked);
-        if host.knows_permit(host.record.permit_named) {
+        // While a question is open nothing is settled: what the host hands in may lie below what it names by now.
+        if host.permit_asked.is_none() && host.knows_permit(host.record.permit_named) {
             host.settle_permits(host.record.permit_named);
         }
         let before = host.reusable(&document, now);

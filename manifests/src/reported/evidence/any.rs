@@ -52,7 +52,7 @@ impl AnyEvidence {
         }
     }
 
-    /// What is judged: evidence of version 2. One of version 1 is taken for the worst that it may mean
+    /// What is judged: evidence of the newest version. One of version 1 is taken for the worst that it may mean
     /// under `baseline`, the one that it is judged by.
     pub fn current(&self, baseline: &Baseline) -> Cow<'_, Evidence> {
         match self {

@@ -213,3 +213,15 @@ fn stops_are_left_out_and_a_host_that_joins_a_site_holds_it() {
     assert_eq!(answer.registry.joining, ["131016".parse().unwrap()]);
     assert_eq!(answer.registry.leaving, [host(OTHER).site().clone()]);
 }
+
+#[test]
+fn evidence_of_a_host_that_was_not_listed_since_is_as_old_as_it_is() {
+    let mut fleet = reporting(&[AP, DB]);
+    let current: std::sync::Arc<Reference> = draft("1.0.0", with_program(installed())).into();
+    fleet.put_in_force(Policy { current, ..policy(&[AP]) }, at(NOW), &mut Change::default());
+    // The neighbour goes on; what the other one showed last has run out by now.
+    (0..9).for_each(|_| report(&mut fleet, AP, state_with_program()));
+    let same = draft("1.0.1", with_program(installed()));
+    let answer = fleet.standings(at(605)).preview(&same, &registry(&[AP, DB]), Digest::of(b"registry"));
+    assert_eq!(said(&answer.newly_held), [format!("{DB}: stale")]);
+}

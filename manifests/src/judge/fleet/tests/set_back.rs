@@ -155,6 +155,22 @@ fn a_permit_that_was_asked_for_is_not_known_before_the_host_has_answered() {
 }
 
 #[test]
+fn a_lost_permit_below_the_one_that_was_asked_for_is_missed_although_a_later_one_is_named() {
+    let mut fleet = fleet(&[AP]);
+    let mut change = Change::default();
+    let lost = lost_permit(u64::try_from(at(0).unix_ms()).unwrap() * 1000, at(0));
+    // Another controller answered the host since, whose permit it names.
+    let asked = lost.number + 5;
+    let held = send(&mut fleet, "shared", |c| c.permit = asked, AP, at(1), &mut change).unwrap();
+    assert_eq!(held.unknown_permit, Some(asked));
+    // The next document overtakes what it hands in, and names the hold that it was answered with.
+    let newer = held.permit.unwrap().number;
+    send(&mut fleet, "shared", |c| c.permit = newer, AP, at(2), &mut change).unwrap();
+    let noticed = fleet.permit_handed_in(&host(AP), asked, Some(&lost), at(3), &mut change);
+    assert_eq!(noticed.map(|noticed| noticed.number), Some(lost.number));
+}
+
+#[test]
 fn a_host_that_lost_what_it_was_asked_for_says_so_and_is_answered() {
     let mut fleet = fleet(&[AP]);
     let mut change = Change::default();
