@@ -57,6 +57,11 @@ async fn what_is_no_draft_is_refused_with_what_is_wrong() {
         assert_eq!((status, body.code.as_str()), (expected.0, expected.1), "{what}: {body:?}");
         assert!(body.message.contains(expected.2), "{what}: {body:?}");
     };
+    let many = (0..=api::PREVIEW_TARGETS_MAX).map(|number| (number.to_string(), String::new())).collect();
+    check("more files than are read", &PreviewRequest { targets: many }, (400, "malformed", "at most 4096")).await;
+    let twice = r#"{"targets":{"registry.toml":"","registry.toml":""}}"#;
+    let twice = serde_json::from_str::<PreviewRequest>(twice).unwrap_err().to_string();
+    assert!(twice.contains("stands twice"), "{twice}");
     let mut draft = world.draft();
     draft.baseline += "surprise = 1\n";
     check("a mistake", &request(&draft), (422, "baseline-refused", "surprise")).await;

@@ -75,6 +75,8 @@ pub const SITES_PAGE: usize = 2000;
 pub const STOPS_PAGE: usize = 50;
 /// See [`HOSTS_PAGE`].
 pub const ITEMS_PAGE: usize = 50;
+/// Most target files of one draft that is previewed: baseline, registry, and the lists of releases with patches.
+pub const PREVIEW_TARGETS_MAX: usize = 4096;
 
 /// Most stops in one receipt, and at the beginning of a stream. A host that got so many asks for the
 /// rest with its next document.

@@ -155,7 +155,7 @@ impl Upload {
 
 /// The version in a metadata file's name, as `2.root.json`; `None` for another role's, or if it is
 /// spelled otherwise, as `02.root.json`.
-fn version_of(name: &str, role: &str) -> Option<u64> {
+pub(super) fn version_of(name: &str, role: &str) -> Option<u64> {
     let version = name.strip_suffix(".json")?.strip_suffix(role)?.strip_suffix('.')?.parse().ok()?;
     (version > 0 && metadata_path(role, version) == name).then_some(version)
 }

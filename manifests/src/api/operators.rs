@@ -443,8 +443,41 @@ pub struct Publish {
 #[serde(deny_unknown_fields)]
 pub struct PreviewRequest {
     /// By target path, base64 of their bytes: baseline, registry, and the file list of every release that a patch
-    /// goes over.
+    /// goes over. [`PREVIEW_TARGETS_MAX`](super::PREVIEW_TARGETS_MAX) at most, none twice.
+    #[serde(deserialize_with = "few_targets")]
     pub targets: std::collections::BTreeMap<String, String>,
+}
+
+/// Counts while it reads: what is refused takes no memory.
+fn few_targets<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<std::collections::BTreeMap<String, String>, D::Error> {
+    struct Few;
+
+    impl<'de> serde::de::Visitor<'de> for Few {
+        type Value = std::collections::BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "at most {} target files by path", super::PREVIEW_TARGETS_MAX)
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            use serde::de::Error;
+            let mut targets = Self::Value::new();
+            while let Some((path, text)) = map.next_entry::<String, String>()? {
+                if targets.len() >= super::PREVIEW_TARGETS_MAX {
+                    return Err(A::Error::invalid_length(targets.len() + 1, &self));
+                }
+                if targets.contains_key(&path) {
+                    return Err(A::Error::custom(format!("the path {path:?} stands twice")));
+                }
+                targets.insert(path, text);
+            }
+            Ok(targets)
+        }
+    }
+
+    deserializer.deserialize_map(Few)
 }
 
 /// Whom a draft would hold, by what hosts report now. Stops are left out on both sides.
