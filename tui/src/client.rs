@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 
 mod stream;
 
+/// How often a list is asked for anew because it changed between two pages.
+const BEGUN_ANEW_MAX: u32 = 2;
 /// AskLimits of a question and its answer.
 const LIMITS: AskLimits = AskLimits {
     connect: Duration::from_secs(5),
@@ -176,9 +178,18 @@ impl OperatorClient {
         name: impl Fn(&T) -> String,
     ) -> Result<Vec<T>, ClientError> {
         let mut all: Vec<T> = Vec::new();
+        let mut begun_anew = 0;
         loop {
             let after = all.last().map(|row| format!("&after={}", name(row))).unwrap_or_default();
-            let page: Vec<T> = self.get(&format!("{path}?limit={limit}{after}")).await?;
+            let page: Vec<T> = match self.get(&format!("{path}?limit={limit}{after}")).await {
+                // The row that the page begins behind went meanwhile: the list is another one.
+                Err(error) if error.status() == Some(404) && !all.is_empty() && begun_anew < BEGUN_ANEW_MAX => {
+                    begun_anew += 1;
+                    all.clear();
+                    continue;
+                }
+                page => page?,
+            };
             // A controller of before knows no pages and answers with all there is, each time.
             let again = match (all.first(), page.first()) {
                 (Some(known), Some(first)) => name(known) == name(first),
