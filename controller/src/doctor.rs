@@ -67,12 +67,14 @@ impl Findings {
 pub async fn run(args: Args) -> anyhow::Result<bool> {
     let (data, now) = (Data::new(args.data), clock::now());
     let mut findings = Findings::default();
-    store(&data, now, &mut findings).await;
+    let mut store = store(&data, now, &mut findings).await;
     disk(data.directory(), &mut findings);
-    let read = repository(&data, &mut findings).await;
+    let read = repository(&data, store.as_mut(), &mut findings).await;
     keys(&data, read.as_ref(), &mut findings);
-    set_back(&data, &mut findings).await;
-    ends(&data, read, now, &mut findings).await;
+    if let Some(store) = &mut store {
+        set_back(store, &mut findings).await;
+    }
+    ends(&data, store.as_mut(), read, now, &mut findings).await;
     descriptors(&mut findings);
     for (level, of, what) in &findings.0 {
         let mark = match level {
@@ -85,10 +87,14 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     Ok(findings.0.iter().all(|(level, _, _)| *level < Level::Bad))
 }
 
-async fn store(data: &Data, now: Time, findings: &mut Findings) {
+/// The database, if it can be opened.
+async fn store(data: &Data, now: Time, findings: &mut Findings) -> Option<Connection> {
     let mut connection = match Connection::open_to_read(data.directory()).await {
         Ok(connection) => connection,
-        Err(error) => return findings.bad("store", format!("{}; restore a backup", chain(&error))),
+        Err(error) => {
+            findings.bad("store", format!("{}; restore a backup", chain(&error)));
+            return None;
+        }
     };
     match connection.quick_check().await {
         Ok(None) => findings.good("store", "the database is whole"),
@@ -113,6 +119,7 @@ async fn store(data: &Data, now: Time, findings: &mut Findings) {
         Ok(_) => findings.good("clock", format!("it says {now}, behind everything that was stored")),
         Err(error) => findings.bad("clock", chain(&error)),
     }
+    Some(connection)
 }
 
 fn disk(directory: &Path, findings: &mut Findings) {
@@ -137,22 +144,25 @@ fn disk(directory: &Path, findings: &mut Findings) {
 }
 
 /// What is published, if it can be read.
-async fn repository(data: &Data, findings: &mut Findings) -> Option<Unverified> {
+async fn repository(data: &Data, store: Option<&mut Connection>, findings: &mut Findings) -> Option<Unverified> {
     const MEND: &str = "restore it, or move tuf/ away and publish again; gates go on until their permits end";
-    match Unverified::read(&data.repository()) {
+    let directory = data.repository();
+    match Unverified::read(&directory) {
         Ok(Some(read)) => {
-            findings.good("repository", "every file in force is the one that is listed");
+            match read.check_targets(&directory) {
+                Ok(()) => findings.good("repository", "every file in force is the one that is listed"),
+                Err(error) => findings.bad("repository", format!("{error:#}; {MEND}")),
+            }
             Some(read)
         }
         Ok(None) => {
-            let published = async { Connection::open_to_read(data.directory()).await?.has_published().await };
-            match published.await {
+            // What is wrong with the store stands with the store.
+            match store?.has_published().await {
                 Ok(true) => findings.bad(
                     "repository",
                     format!("it is lost, and something was published: after a start no permit is signed; {MEND}"),
                 ),
                 Ok(false) => findings.good("repository", "nothing was published yet"),
-                // What is wrong with the store stands with the store.
                 Err(error) => findings.bad(
                     "repository",
                     format!("it is empty; whether something was published cannot be told: {}", chain(&error)),
@@ -167,9 +177,8 @@ async fn repository(data: &Data, findings: &mut Findings) -> Option<Unverified> 
     }
 }
 
-async fn set_back(data: &Data, findings: &mut Findings) {
-    let read = async { Connection::open_to_read(data.directory()).await?.set_back().await };
-    match read.await {
+async fn set_back(store: &mut Connection, findings: &mut Findings) {
+    match store.set_back().await {
         Ok((None, _)) => findings.good("set-back", "nothing is known that was forgotten"),
         Ok((Some(open), _)) => findings.bad(
             "set-back",
@@ -232,7 +241,13 @@ fn keys(data: &Data, read: Option<&Unverified>, findings: &mut Findings) {
     }
 }
 
-async fn ends(data: &Data, read: Option<Unverified>, now: Time, findings: &mut Findings) {
+async fn ends(
+    data: &Data,
+    store: Option<&mut Connection>,
+    read: Option<Unverified>,
+    now: Time,
+    findings: &mut Findings,
+) {
     let mut ends = Vec::new();
     for (file, end) in expiry::certificates(data) {
         match end {
@@ -241,10 +256,11 @@ async fn ends(data: &Data, read: Option<Unverified>, now: Time, findings: &mut F
         }
     }
     ends.extend(read.into_iter().flat_map(|read| read.ends));
-    let tokens = async { Connection::open_to_read(data.directory()).await?.tokens_ending(now).await };
-    match tokens.await {
-        Ok(tokens) => ends.extend(tokens),
-        Err(error) => findings.bad("ends", format!("which tokens end cannot be told: {}", chain(&error))),
+    if let Some(store) = store {
+        match store.tokens_ending(now).await {
+            Ok(tokens) => ends.extend(tokens),
+            Err(error) => findings.bad("ends", format!("which tokens end cannot be told: {}", chain(&error))),
+        }
     }
     let near = expiry::near(ends.clone(), now);
     for end in &near {

@@ -166,7 +166,10 @@ fn check(app: &App, handover: Handover) -> Checked {
     for word in handover.enrolments {
         match word.claimed() {
             Ok(said) => claimed.push((said, word)),
-            Err(error) => drop(outcome.refused.insert(format!("a word {}", word.digest()), error.to_string())),
+            Err(error) => {
+                outcome.refused.insert(format!("a word {}", word.digest()), error.to_string());
+                outcome.left.enrolments.push(word);
+            }
         }
     }
     let (news, unknown, registry) = {
@@ -233,7 +236,7 @@ async fn take_over(app: &Arc<App>, handover: Handover, from: &str) -> Option<Out
         }
     }
     for piece in words.chunks(AT_ONCE) {
-        match app.writer.carry_over(piece.to_vec()).await {
+        match app.writer.carry_over(Some(from.to_owned()), piece.to_vec()).await {
             Ok(refused) => {
                 for (host, why) in refused {
                     let word = piece.iter().find(|word| word.host == host);

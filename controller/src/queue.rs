@@ -116,6 +116,8 @@ pub(crate) enum WriterCommand {
         reply: Reply<()>,
     },
     CarryOver {
+        /// The controller that they were fetched from; a host's own word has none.
+        from: Option<String>,
         words: Vec<Verified<Enrolled>>,
         reply: Reply<Vec<(HostId, EnrolError)>>,
     },
@@ -324,8 +326,12 @@ impl Writer {
     ///
     /// # Errors
     /// If it was not written.
-    pub async fn carry_over(&self, words: Vec<Verified<Enrolled>>) -> Result<Vec<(HostId, EnrolError)>, WriteError> {
-        self.ask(|reply| WriterCommand::CarryOver { words, reply }).await
+    pub async fn carry_over(
+        &self,
+        from: Option<String>,
+        words: Vec<Verified<Enrolled>>,
+    ) -> Result<Vec<(HostId, EnrolError)>, WriteError> {
+        self.ask(|reply| WriterCommand::CarryOver { from, words, reply }).await
     }
 
     /// Stops that another controller handed over, under keys that the registry lists. Comes back with those that are

@@ -136,7 +136,8 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
             tracing::error!(
                 directory = %directory.display(),
                 baseline = last.version,
-                "the TUF repository is lost: all hosts hold until the release managers publish again, or it is restored"
+                "the TUF repository is lost: no permit is signed until the release managers publish again, or it is restored; \
+                 hosts hold when the permits that they have end"
             );
         }
     }

@@ -71,8 +71,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args {
         Args::Host { hosts, data, replace } => {
             let mut connection = Connection::open(&data).await?;
-            // Of a damaged repository the doctor says what is wrong; here nothing is warned of then.
-            let registry = Unverified::read(&Data::new(&data).repository()).ok().flatten().map(|read| read.registry);
+            let registry = match Unverified::read(&Data::new(&data).repository()) {
+                Ok(read) => read.map(|read| read.registry),
+                Err(error) => {
+                    eprintln!("warning: whether hosts are in the registry in force cannot be told: {error:#}");
+                    None
+                }
+            };
             for host in hosts {
                 // A token may be made before the registry that lists its host is published.
                 if registry.as_ref().is_some_and(|registry| !registry.hosts.iter().any(|listed| listed.id == host)) {

@@ -91,8 +91,11 @@ impl Unlisted {
     /// again.
     pub(crate) fn forget(&self, goes: impl Fn(&Digest, &PublicKey) -> bool) {
         let Inner { stops, refused } = &mut *self.lock();
+        let before = stops.len();
         stops.retain(|digest, known| !goes(digest, &known.key));
-        refused.clear();
+        if stops.len() < before {
+            refused.clear();
+        }
     }
 
     /// As operators see them, oldest first.

@@ -6,6 +6,8 @@
 
 mod apply;
 
+pub(crate) use apply::{STOPS_MAX, has_made_enough};
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -179,7 +179,7 @@ pub async fn carried(State(app): State<Arc<App>>, request: Request) -> Result<St
         }
         verified
     };
-    match app.writer.carry_over(vec![verified]).await?.into_iter().next() {
+    match app.writer.carry_over(None, vec![verified]).await?.into_iter().next() {
         None => Ok(StatusCode::NO_CONTENT),
         Some((_, why)) => Err(WriteError::Enrol(why).into()),
     }
@@ -249,8 +249,8 @@ async fn answer(app: &App, from: &From, report: Report) -> Result<Json<Receipt>,
     let (kept, boot_id) = (report.document.cover().enrolment, report.document.cover().boot_id.clone());
     let ReportAnswer { sequence, next, permit, stops, mut unknown, unknown_permit, wanted, clone_suspected } =
         app.writer.report(report).await?;
-    let network = from.connection.as_ref().map(|connection| connection.network());
-    app.origins.heard(&host, &boot_id, network, clone_suspected);
+    let address = from.connection.as_ref().map(|connection| connection.address());
+    app.origins.heard(&host, &boot_id, address, clone_suspected);
     // Who speaks an earlier version has no way to hand them in; and once is enough.
     unknown.retain(|stop| version >= PERMIT_V2_SINCE && !app.unlisted.has(&stop.digest));
     // Signed here, not by the writer: requests come on many cores.

@@ -15,8 +15,8 @@ use crate::app::App;
 use crate::auth::Operator;
 use crate::body::Payer;
 use crate::error::HttpError;
-use crate::queue::AskedStop;
-use crate::{body, clock};
+use crate::queue::{AskedStop, WriteError};
+use crate::{body, clock, writer};
 
 /// Largest request: every site by code.
 const BYTES_MAX: usize = 64 << 10;
@@ -97,6 +97,10 @@ pub async fn make(
         let payer = Payer::Operator(operator.name.clone());
         body::json(request, &app.bodies, payer, BYTES_MAX).await?
     };
+    // What has no name cannot have been taken before: it is refused without a turn of the writer.
+    if request_id.is_none() && writer::has_made_enough(&app.fleet(), &operator.name, &scope, clock::now()) {
+        return Err(WriteError::TooManyStops { max: writer::STOPS_MAX }.into());
+    }
     let view = app.writer.stop(AskedStop { scope, reason, request: request_id }, operator.name).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }

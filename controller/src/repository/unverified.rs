@@ -22,11 +22,13 @@ pub(crate) struct Unverified {
     pub(crate) registry: Registry,
     /// Until when the release managers' signatures are good.
     pub(crate) ends: Vec<Expiring>,
+    /// Target files in force, by path.
+    listed: Vec<(String, TargetFile)>,
 }
 
 impl Unverified {
-    /// Reads what `timestamp.json` leads to; nothing before the first publish. The cost is that of reading every
-    /// target file in force.
+    /// Reads what `timestamp.json` leads to; nothing before the first publish. Of the target
+    /// files it reads the registry alone.
     ///
     /// # Errors
     /// If a file is missing, is none, or is not the one that is listed: its name and what is wrong.
@@ -49,22 +51,27 @@ impl Unverified {
         };
         let targets = role(TARGETS)?.with_context(|| format!("{name} lists no targets"))?;
         let lifts = role(LIFTS)?;
-        let mut registry = None;
-        for (path, file) in targets.targets.iter().chain(lifts.iter().flat_map(|lifts| &lifts.targets)) {
-            let bytes = target(directory, path, file)?;
-            if path == REGISTRY {
-                registry = source::registry_from_bytes(&bytes).ok();
-            }
-        }
-        let registry = registry.context("there is no registry that can be read")?;
+        let file = targets.targets.get(REGISTRY).context("targets list no registry")?;
+        let registry = source::registry_from_bytes(&target(directory, REGISTRY, file)?)
+            .map_err(|problems| anyhow::anyhow!("{REGISTRY} cannot be read: {problems:?}"))?;
         let root = newest_root(directory)?;
         let end = |(what, until): (&str, Time)| Expiring { what: what.to_owned(), name: None, until };
         let ends = [
-            root.map(|root| (ROOT, root.expires)),
+            Some((ROOT, root.expires)),
             Some((TARGETS, targets.expires)),
-            lifts.map(|lifts| (LIFTS, lifts.expires)),
+            lifts.as_ref().map(|lifts| (LIFTS, lifts.expires)),
         ];
-        Ok(Some(Self { registry, ends: ends.into_iter().flatten().map(end).collect() }))
+        let ends = ends.into_iter().flatten().map(end).collect();
+        let listed = [Some(targets), lifts].into_iter().flatten().flat_map(|role| role.targets).collect();
+        Ok(Some(Self { registry, ends, listed }))
+    }
+
+    /// Holds every target file in force against the digest that is listed.
+    ///
+    /// # Errors
+    /// The first that is missing or another one.
+    pub(crate) fn check_targets(&self, directory: &Path) -> anyhow::Result<()> {
+        self.listed.iter().try_for_each(|(path, file)| target(directory, path, file).map(drop))
     }
 }
 
@@ -83,17 +90,35 @@ fn target(directory: &Path, path: &str, file: &TargetFile) -> anyhow::Result<Vec
     Ok(bytes)
 }
 
-// Every root is kept: the newest is the last without a gap. The first one may lie outside.
-fn newest_root(directory: &Path) -> anyhow::Result<Option<Root>> {
-    let mut newest = None;
-    for version in 1.. {
-        let name = metadata_path(ROOT, version);
-        match durable::read_limited(&directory.join(&name), ROOT_BYTES_MAX) {
-            Ok(bytes) => newest = Some(writer::read_unverified(&bytes).context(name)?),
-            Err(error) if error.is_not_found() && version == 1 => {}
-            Err(error) if error.is_not_found() => break,
-            Err(error) => return Err(error.into()),
-        }
+// Every root since the first is kept, and no version between two of them is left out.
+fn newest_root(directory: &Path) -> anyhow::Result<Root> {
+    let mut versions = Vec::new();
+    for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
+        let name = entry.with_context(|| directory.display().to_string())?.file_name();
+        versions.extend(name.to_str().and_then(|name| super::candidate::version_of(name, ROOT)));
     }
-    Ok(newest)
+    versions.sort_unstable();
+    if let Some(gap) = versions.windows(2).find(|two| two[0] + 1 != two[1]) {
+        anyhow::bail!("{} is missing", metadata_path(ROOT, gap[0] + 1));
+    }
+    let name = metadata_path(ROOT, *versions.last().context("there is no root")?);
+    writer::read_unverified(&durable::read_limited(&directory.join(&name), ROOT_BYTES_MAX)?).context(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_between_two_others_is_missed_and_the_first_may_have_any_version() {
+        let directory = tempfile::tempdir().unwrap();
+        let told = || newest_root(directory.path()).unwrap_err().to_string();
+        assert_eq!(told(), "there is no root");
+        for version in [3, 5] {
+            std::fs::write(directory.path().join(metadata_path(ROOT, version)), "no root").unwrap();
+        }
+        assert_eq!(told(), "4.root.json is missing");
+        std::fs::write(directory.path().join(metadata_path(ROOT, 4)), "no root").unwrap();
+        assert_eq!(told(), "5.root.json", "it is read, and is none");
+    }
 }

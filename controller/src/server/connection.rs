@@ -1,7 +1,6 @@
 //! One connection: what it has shown, in whose pool it therefore is, and whether it is used.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,12 +55,6 @@ impl From<IpAddr> for Network {
     }
 }
 
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// The pools of connections.
 #[derive(Clone, Debug)]
 pub struct Pools {
@@ -102,7 +95,7 @@ enum Place {
 /// One connection, for the requests that come over it.
 #[derive(Debug)]
 pub struct Connection {
-    network: Network,
+    address: IpAddr,
     pools: Pools,
     cut: CancellationToken,
     place: Mutex<Place>,
@@ -133,11 +126,10 @@ pub(super) enum Health {
 
 impl Connection {
     pub(super) fn new(address: IpAddr, pools: Pools, cut: CancellationToken) -> Arc<Self> {
-        let network = Network::from(address);
-        let share = pools.strangers.open(network, cut.clone());
+        let share = pools.strangers.open(Network::from(address), cut.clone());
         share.grow(1);
         Arc::new(Self {
-            network,
+            address,
             pools,
             cut,
             place: Mutex::new(Place::Stranger { _share: share }),
@@ -155,9 +147,14 @@ impl Connection {
         self.use_.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it comes from.
+    /// The other end's address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Where it comes from, as far as limits go.
     pub fn network(&self) -> Network {
-        self.network
+        self.address.into()
     }
 
     /// The host that has shown its key or session over it.

@@ -19,7 +19,7 @@ use crate::unlisted::Kept;
 
 /// Stops of one operator in [`INTERVAL_MS`] at most, where they close nobody. Each is kept for ever by
 /// every host.
-const STOPS_MAX: usize = 30;
+pub(crate) const STOPS_MAX: usize = 30;
 /// What [`STOPS_MAX`] counts in: a minute.
 const INTERVAL_MS: i64 = 60_000;
 
@@ -74,10 +74,10 @@ pub(super) async fn apply(
                 }));
             }))
         }
-        WriterCommand::CarryOver { words, reply } => {
+        WriterCommand::CarryOver { from, words, reply } => {
             let (mut given, mut refused) = (Vec::new(), Vec::new());
             for word in words {
-                match carry_over(app, transaction, &word, change).await? {
+                match carry_over(app, transaction, &word, from.as_deref(), change).await? {
                     Ok(true) => given.push(word.into_document()),
                     Ok(false) => {}
                     Err(error) => refused.push((word.host.clone(), error)),
@@ -265,6 +265,7 @@ async fn carry_over(
     app: &App,
     transaction: &mut Transaction<'_>,
     word: &Verified<Enrolled>,
+    from: Option<&str>,
     change: &mut Change,
 ) -> Result<Result<bool, EnrolError>, StoreError> {
     let now = clock::now();
@@ -288,7 +289,8 @@ async fn carry_over(
     if word.generation > before && word.controller == app.id {
         let signed = Time::from_unix_ms(i64::try_from(word.generation).unwrap_or(i64::MAX));
         let proof = (SetBackProof::Enrolment, word.generation);
-        let noticed = app.fleet_mut().notice_set_back(ShownBy::Host(&word.host), proof, signed, now, change);
+        let shown_by = from.map_or(ShownBy::Host(&word.host), ShownBy::Controller);
+        let noticed = app.fleet_mut().notice_set_back(shown_by, proof, signed, now, change);
         save_set_back(transaction, noticed).await?;
     }
     Ok(Ok(given))
@@ -315,7 +317,7 @@ async fn acknowledge(
 
 /// Whether an operator has made as many stops as in a minute are taken, and one more would close nobody: closing
 /// somebody who is open is never refused, whoever made how many stops before.
-fn has_made_enough(fleet: &Fleet, operator: &str, scope: &Scope, now: Time) -> bool {
+pub(crate) fn has_made_enough(fleet: &Fleet, operator: &str, scope: &Scope, now: Time) -> bool {
     let since = now.unix_ms().saturating_sub(INTERVAL_MS);
     // What was taken over came to be known later than it was made.
     let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
