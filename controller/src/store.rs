@@ -38,8 +38,9 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a writer waits for another one, as the `token` command.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The write-ahead log is cut to this many bytes once it is in the database: 16 MiB.
-const LOG_BYTES_KEPT: &str = "16777216";
+/// The write-ahead log is cut to this many bytes once it is in the database: the thousand pages after which SQLite
+/// puts it there.
+const LOG_BYTES_KEPT: &str = "4096000";
 /// Connections that read.
 const READERS: u32 = 4;
 
@@ -288,4 +289,37 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", LOG_BYTES_KEPT)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use manifests::digest::Digest;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_log_gets_small_again_when_who_has_read_for_long_is_done() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(create(directory.path(), "main", &"convenience-issuance".parse().unwrap()).await.unwrap());
+        let store = Store::open(directory.path()).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        let host = "402206-ap1".parse().unwrap();
+        let size = || std::fs::metadata(directory.path().join("controller.db-wal")).map_or(0, |file| file.len());
+        let mut reader = store.readers.begin().await.unwrap();
+        sqlx::query("SELECT count(*) FROM file_lists").execute(&mut *reader).await.unwrap();
+        for number in 0_u8..8 {
+            let mut transaction = writer.begin().await.unwrap();
+            let (digest, body) = (Digest::of(&[number]), vec![number; 1 << 20]);
+            transaction.save_file_list(&host, &digest, Time::from_unix_ms(0), &body).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        assert!(size() > 8 << 20, "the reader keeps it: {}", size());
+        reader.rollback().await.unwrap();
+        for at in 1..4 {
+            let mut transaction = writer.begin().await.unwrap();
+            transaction.probe(Time::from_unix_ms(at)).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        assert!(size() < 4_200_000, "{}", size());
+    }
 }
