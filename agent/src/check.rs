@@ -99,18 +99,15 @@ fn write(one: &Unclear, lang: Lang, out: &mut impl Write) -> std::io::Result<()>
             (code.clone(), text(lang, &format!("why-{code}")))
         }
         Cause::Spelling(value) => {
-            ("spelling".to_owned(), format!("{}: {}", shown(&value.to_string()), text(lang, "odd-spelling")))
+            ("spelling".to_owned(), format!("{}: {}", output::clean(&value.to_string()), text(lang, "odd-spelling")))
         }
     };
-    writeln!(out, "{} {}: {}: {code}: {words}", one.item, shown(&one.key), shown(&place))?;
+    writeln!(out, "{} {}: {}: {code}: {words}", one.item, output::clean(&one.key), output::clean(&place))?;
     for (reader, value) in &one.settled_by {
-        let value = value.as_ref().map_or_else(|| text(lang, "detail-absent"), |value| shown(&value.to_string()));
+        let value = value
+            .as_ref()
+            .map_or_else(|| text(lang, "detail-absent"), |value| output::clean(&value.to_string()).into_owned());
         writeln!(out, "    reader = \"{reader}\": {value}")?;
     }
     Ok(())
-}
-
-/// Text of a file as a terminal may show it.
-fn shown(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

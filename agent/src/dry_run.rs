@@ -15,6 +15,9 @@ use crate::restore::restore;
 use crate::state::{Sent, StateDirectory, StateError};
 use crate::trust::{Trust, TrustError};
 
+/// How often what is kept of processes is read again, if it does not hang together.
+const RECALL_TRIES: usize = 5;
+
 /// Why it cannot be told.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,6 +34,9 @@ pub enum DryRunError {
     /// A file of the state directory cannot be used.
     #[error("cannot use the state directory")]
     State(#[source] StateError),
+    /// What is kept of running processes is damaged.
+    #[error("cannot use what is kept of running processes: {0}; a running agent writes it anew with its next look")]
+    Processes(String),
     /// `/proc` or the agent's own file cannot be read.
     #[error("cannot read the boot id or the agent's own file")]
     System(#[source] io::Error),
@@ -68,9 +74,24 @@ pub fn evidence(config: &Config) -> Result<Evidence, DryRunError> {
 
     let host = set.registry.entry(&config.host, now.wall).map(|entry| entry.host.clone());
     let mut collector = Collector::new(sealing_key, config.prefix.clone());
+    // What a running agent has seen of the programs' processes: without it everything that changed is unknown.
+    recall(&mut collector, &state, &identity.boot_id)?;
     let pass = collector.pass(set.reference.baseline(), host.as_ref(), &Limits::default(), &|| {});
     let seen = Seen::new(pass.state, pass.configs, pass.lists, now);
     let next = Sent { sequence: sent.sequence.saturating_add(1), permit: gate.permit_number() };
     let cover = seen.cover(&identity, set.reference.digest(), next, gate.newest_stops(), now);
     Ok(Evidence { cover, state: seen.state })
+}
+
+/// A running agent may write anew while this is read, and lists go that nothing names any more.
+fn recall(collector: &mut Collector, state: &StateDirectory, boot_id: &str) -> Result<(), DryRunError> {
+    let mut tries = 0;
+    loop {
+        let Some(kept) = state.processes().map_err(DryRunError::State)? else { return Ok(()) };
+        match collector.recall(&kept, boot_id, |digest| state.loaded_list(digest)) {
+            Ok(()) => return Ok(()),
+            Err(_) if tries < RECALL_TRIES => tries += 1,
+            Err(why) => return Err(DryRunError::Processes(why)),
+        }
+    }
 }

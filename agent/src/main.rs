@@ -13,7 +13,7 @@ use agent::{check, dry_run, enrol, run};
 use anyhow::Context;
 use clap::{ArgGroup, Parser, Subcommand};
 use manifests::exclude::Globs;
-use manifests::text::Lang;
+use output::Stdout;
 use tokio_util::sync::CancellationToken;
 
 /// Exit codes: usage and configuration errors as in sysexits(3), the gate's as systemd reads them.
@@ -111,14 +111,11 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SEKISHO_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    output::log_to_stderr("SEKISHO_LOG");
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("sekisho-agent: cannot start: {error}");
+            output::tell!("sekisho-agent: cannot start: {error}");
             return ExitCode::from(UNKNOWN);
         }
     };
@@ -128,7 +125,7 @@ fn main() -> ExitCode {
     match code {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sekisho-agent: {error:#}");
+            output::tell!("sekisho-agent: {error:#}");
             let is_config = error.downcast_ref::<agent::config::ConfigError>().is_some();
             ExitCode::from(if is_config { CONFIG } else { 1 })
         }
@@ -140,7 +137,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Enrol { config, token_file } => {
             let config = Config::read(&config)?;
             let key = enrol::enrol(&config, &token_file).await?;
-            println!("{} enrolled with key {key}", config.host);
+            output::say!("{} enrolled with key {key}", config.host);
         }
         Command::Run { config } => run_until_told(&config).await?,
         Command::Gate { config, socket, entry } => return question(config, socket, entry).await,
@@ -153,29 +150,28 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
                 print_links(&collect::links_out(&path, &scope)?)?;
             } else {
                 let Captured { list, out } = collect::capture(&path, &scope)?;
-                eprintln!("{} entries, {}", list.len(), list.digest());
+                output::tell!("{} entries, {}", list.len(), list.digest());
                 if !out.is_empty() {
-                    eprintln!(
+                    output::tell!(
                         "{} links lead out of the tree: what lies there does not count; --links tells",
                         out.len()
                     );
                 }
-                std::io::stdout().lock().write_all(&list.to_bytes()).context("cannot write the list")?;
+                Stdout.write_all(&list.to_bytes()).context("cannot write the list")?;
             }
         }
         Command::Collect { config, dry_run: _ } => {
             let evidence = dry_run::evidence(&Config::read(&config)?)?;
-            println!("{}", serde_json::to_string_pretty(&evidence)?);
+            output::say!("{}", output::json(&evidence)?);
         }
         Command::Check { config, baseline } => {
-            let lang = Lang::from_tag(&sys_locale::get_locale().unwrap_or_default());
             let config = Config::read(&config)?;
-            let is_something = check::check(&config, baseline.as_deref(), lang, &mut std::io::stdout().lock());
+            let is_something = check::check(&config, baseline.as_deref(), output::lang(), &mut Stdout);
             return match is_something {
-                Ok(is_something) => Ok(ExitCode::from(u8::from(is_something))),
+                Ok(is_something) => Ok(output::exit(u8::from(is_something))),
                 // 1 would say that something is unclear.
                 Err(error) => {
-                    eprintln!("sekisho-agent: {:#}", anyhow::Error::from(error));
+                    output::tell!("sekisho-agent: {:#}", anyhow::Error::from(error));
                     Ok(ExitCode::from(UNKNOWN))
                 }
             };
@@ -185,13 +181,13 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             match ask(&config.socket, STATUS_PATH, None).await {
                 Ok(Answered::Issue(body) | Answered::Hold(body)) => {
                     let status: serde_json::Value = serde_json::from_str(&body)?;
-                    println!("{status:#}");
+                    output::say!("{}", output::json(&status)?);
                 }
                 Err(error) => anyhow::bail!(error),
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(output::exit(0))
 }
 
 fn print_links(links: &BTreeMap<PathBuf, PathBuf>) -> anyhow::Result<()> {
@@ -203,7 +199,7 @@ fn print_links(links: &BTreeMap<PathBuf, PathBuf>) -> anyhow::Result<()> {
         serde_json::json!({ "link": link.to_string_lossy(), "leads_to": target.to_string_lossy(), "is_text": is_text })
     };
     let links: Vec<_> = links.iter().map(shown).collect();
-    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "links": links }))?);
+    output::say!("{}", output::json(&serde_json::json!({ "links": links }))?);
     Ok(())
 }
 
@@ -220,8 +216,8 @@ async fn run_until_told(config: &Path) -> anyhow::Result<()> {
         told.cancel();
     });
     run::run(config, shutdown, |addresses| {
-        println!("gate on http://{}", addresses.http);
-        println!("gate on unix:{}", addresses.socket.display());
+        output::say!("gate on http://{}", addresses.http);
+        output::say!("gate on unix:{}", addresses.socket.display());
     })
     .await?;
     Ok(())
@@ -232,7 +228,7 @@ async fn question(config: Option<PathBuf>, socket: Option<PathBuf>, entry: Optio
         (Some(config), _) => match Config::read(&config) {
             Ok(config) => config.socket,
             Err(error) => {
-                eprintln!("sekisho-agent: {:#}", anyhow::Error::from(error));
+                output::tell!("sekisho-agent: {:#}", anyhow::Error::from(error));
                 return Ok(ExitCode::from(UNKNOWN)); // Not hold, and by no means issue.
             }
         },
@@ -243,20 +239,20 @@ async fn question(config: Option<PathBuf>, socket: Option<PathBuf>, entry: Optio
         .as_ref()
         .is_some_and(|entry| entry.is_empty() || !entry.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
     {
-        eprintln!("sekisho-agent: --entry is letters, digits and hyphens");
+        output::tell!("sekisho-agent: --entry is letters, digits and hyphens");
         return Ok(ExitCode::from(USAGE));
     }
     Ok(match ask(&socket, GATE_PATH, entry.as_deref()).await {
         Ok(Answered::Issue(body)) => {
-            println!("{body}");
+            output::say!("{body}");
             ExitCode::SUCCESS
         }
         Ok(Answered::Hold(body)) => {
-            println!("{body}");
+            output::say!("{body}");
             ExitCode::from(HOLD)
         }
         Err(error) => {
-            eprintln!("sekisho-agent: {error}");
+            output::tell!("sekisho-agent: {error}");
             ExitCode::from(UNKNOWN)
         }
     })

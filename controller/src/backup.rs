@@ -91,9 +91,11 @@ pub async fn back_up(args: BackupArgs) -> anyhow::Result<()> {
         let _ = fs::remove_dir_all(&to);
         return Err(error.context(format!("nothing is left in {shown}")));
     }
-    println!("backed up to {shown}");
+    output::say!("backed up to {shown}");
     if !args.with_keys {
-        println!("without private keys: a restore needs keys/, tls.key and ca.key from where you keep them (--keys)");
+        output::say!(
+            "without private keys: a restore needs keys/, tls.key and ca.key from where you keep them (--keys)"
+        );
     }
     Ok(())
 }
@@ -208,13 +210,15 @@ pub async fn restore(args: RestoreArgs) -> anyhow::Result<()> {
     })
     .await?;
     let Whole { controller, time, .. } = whole;
-    println!(
+    output::say!(
         "controller {controller} is restored to {} as it was at {time}; before you serve it:",
         args.data.display()
     );
-    println!("1. Make sure that the one it was copied from serves no more: two with one key contradict each other.");
-    println!("2. Stops, enrolments and tokens made since {time} are not known to it. Hosts that know a stop hold.");
-    println!(
+    output::say!(
+        "1. Make sure that the one it was copied from serves no more: two with one key contradict each other."
+    );
+    output::say!("2. Stops, enrolments and tokens made since {time} are not known to it. Hosts that know a stop hold.");
+    output::say!(
         "3. sekisho-controller doctor --data {}; publish again if release managers have since.",
         args.data.display()
     );

@@ -82,7 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
             Level::Warn => "warn",
             Level::Bad => "BAD ",
         };
-        println!("{mark} {of}: {what}");
+        output::say!("{mark} {of}: {what}");
     }
     Ok(findings.0.iter().all(|(level, _, _)| *level < Level::Bad))
 }

@@ -68,12 +68,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let id = args.id.clone();
     let names = if args.names.is_empty() { vec!["127.0.0.1".to_owned(), "localhost".to_owned()] } else { args.names };
     in_one_step(&data, async |new| make(new, args.id, args.product, names).await).await?;
-    println!("controller {id} is made in {shown}; what to do next:");
-    println!("1. Give {shown}/controller.json to the release managers: it goes into their registry and their root.");
-    println!("2. Give {shown}/ca.pem to every host, and with {shown}/admin.token to the first operator.");
-    println!("3. Keep a copy of {shown}/keys, tls.key and ca.key where nobody else reads it.");
-    println!("4. With the release managers' first root: sekisho-controller serve --data {shown} --root root.json \\");
-    println!("       --listen ADDRESS:8443; they publish to it then.");
+    output::say!("controller {id} is made in {shown}; what to do next:");
+    output::say!(
+        "1. Give {shown}/controller.json to the release managers: it goes into their registry and their root."
+    );
+    output::say!("2. Give {shown}/ca.pem to every host, and with {shown}/admin.token to the first operator.");
+    output::say!("3. Keep a copy of {shown}/keys, tls.key and ca.key where nobody else reads it.");
+    output::say!(
+        "4. With the release managers' first root: sekisho-controller serve --data {shown} --root root.json \\"
+    );
+    output::say!("       --listen ADDRESS:8443; they publish to it then.");
     Ok(())
 }
 

@@ -1,13 +1,11 @@
 //! `sekisho-controller`: arguments, logging, exit code.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use controller::serve::Addresses;
 use controller::{backup, doctor, init, serve, tls, token};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Exit code of wrong usage (sysexits.h); clap's own 2 means something else to monitors.
 const USAGE: u8 = 64;
@@ -52,17 +50,15 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    output::log_to_stderr("RUST_LOG");
     // SQLite makes the database, its log and its index, and the lock is made, with whatever mode the
     // mask leaves. The directory is private too, but a copy of it may not be.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match run(cli.command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(BAD),
+        Ok(true) => output::exit(0),
+        Ok(false) => output::exit(BAD),
         Err(error) => {
-            eprintln!("sekisho-controller: {error:#}");
+            output::tell!("sekisho-controller: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -94,9 +90,9 @@ fn run(command: Command) -> anyhow::Result<bool> {
                 let ready = |Addresses { listen, operators }| {
                     // The line that others wait for comes last.
                     if let Some(own) = operators {
-                        println!("operators on https://{own}");
+                        output::say!("operators on https://{own}");
                     }
-                    println!("listening on https://{listen}");
+                    output::say!("listening on https://{listen}");
                 };
                 serve::run(args, ready, stop).await?;
             }

@@ -62,10 +62,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let leaf = init::leaf(&id, names.clone(), &key, &issuer, now, until)?;
     certified(leaf.as_bytes(), text("tls.key")?.as_bytes()).context("the new certificate cannot be used")?;
     data.write("tls.pem", leaf.as_bytes())?;
-    println!("the certificate for {} is good until {until}", names.join(", "));
-    println!("a serving controller takes it within seconds; hosts and operators have nothing to do");
+    output::say!("the certificate for {} is good until {until}", names.join(", "));
+    output::say!("a serving controller takes it within seconds; hosts and operators have nothing to do");
     if until == ca_end {
-        println!("the CA itself ends then: have a new controller listed before, and give its ca.pem to every host");
+        output::say!("the CA itself ends then: have a new controller listed before, and give its ca.pem to every host");
     }
     Ok(())
 }

@@ -74,25 +74,25 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let registry = match Unverified::read(&Data::new(&data).repository()) {
                 Ok(read) => read.map(|read| read.registry),
                 Err(error) => {
-                    eprintln!("warning: whether hosts are in the registry in force cannot be told: {error:#}");
+                    output::tell!("warning: whether hosts are in the registry in force cannot be told: {error:#}");
                     None
                 }
             };
             for host in hosts {
                 // A token may be made before the registry that lists its host is published.
                 if registry.as_ref().is_some_and(|registry| !registry.hosts.iter().any(|listed| listed.id == host)) {
-                    eprintln!("warning: {host} is not in the registry in force; it cannot enrol before it is");
+                    output::tell!("warning: {host} is not in the registry in force; it cannot enrol before it is");
                 }
                 let token = random()?;
                 connection.add_token(&token, &host, replace, now, now.after(HOST_TOKEN_LIFE)).await?;
-                println!("{host} {token}");
+                output::say!("{host} {token}");
             }
         }
         Args::Operator { name, role, data } => {
             let mut connection = Connection::open(&data).await?;
             let token = random()?;
             connection.add_operator(&token, &name, role, now).await?;
-            println!("{token}");
+            output::say!("{token}");
         }
         Args::Revoke { name, data } => {
             let mut connection = Connection::open(&data).await?;

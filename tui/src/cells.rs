@@ -4,7 +4,6 @@
 //! that no mark lands on a stranger.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -29,27 +28,10 @@ pub fn width(text: &str) -> usize {
 /// Names, paths and values come from hosts; one of them may be hostile.
 pub fn clean(text: &str) -> Cow<'_, str> {
     let text = kana::joined(text);
-    if !text.chars().any(steers) {
-        return text;
+    match output::clean(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(cleaned) => Cow::Owned(cleaned),
     }
-    let mut cleaned = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if steers(character) {
-            // Writing to a string cannot fail.
-            let _ = write!(cleaned, "\\u{{{:x}}}", u32::from(character));
-        } else {
-            cleaned.push(character);
-        }
-    }
-    Cow::Owned(cleaned)
-}
-
-fn steers(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Characters, each with the zero-width ones that follow it (combining marks, variation selectors).

@@ -36,28 +36,6 @@ impl End {
     }
 }
 
-/// A writer whose reader may leave: what nobody reads any more is dropped in silence, and the command
-/// ends as its answer says, not as its reader did.
-#[derive(Debug)]
-pub struct Unminding<W>(pub W);
-
-impl<W: Write> Write for Unminding<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        unminded(self.0.write(bytes), bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        unminded(self.0.flush(), ())
-    }
-}
-
-fn unminded<T>(done: io::Result<T>, dropped: T) -> io::Result<T> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(dropped),
-        other => other,
-    }
-}
-
 /// How tables are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
@@ -97,10 +75,10 @@ pub async fn run(
             match beside(client.unlisted().await, "unlisted-unknown", style.lang) {
                 Ok(unlisted) => {
                     if let Some(note) = unlisted::note(unlisted.map_or(0, |unlisted| unlisted.len()), style) {
-                        eprintln!("{note}");
+                        output::tell!("{note}");
                     }
                 }
-                Err(said) => eprintln!("{said}"),
+                Err(said) => output::tell!("{said}"),
             }
             stops::print(&stops, form.output, style, out)
         }
@@ -122,10 +100,10 @@ pub async fn run(
         let lapsed = fleet.counts.lapsed;
         let values = [("count", lapsed.into()), ("sites", fleet.counts.sites.into())];
         if lapsed > 0 {
-            eprintln!("{}", text_with(style.lang, "not-verified", &values));
+            output::tell!("{}", text_with(style.lang, "not-verified", &values));
             end = End::Bad;
         }
-        words::expiring(style.lang, &fleet).iter().for_each(|sentence| eprintln!("{sentence}"));
+        words::expiring(style.lang, &fleet).iter().for_each(|sentence| output::tell!("{sentence}"));
     }
     out.flush().context("cannot write the output")?;
     // Beside every answer: as long as nobody has looked, no list tells the whole truth. Behind it, so that nothing
@@ -133,10 +111,10 @@ pub async fn run(
     match beside(client.set_back().await, "set-back-unknown", style.lang) {
         Ok(view) => {
             if let Some(set_back) = view.and_then(|view| view.set_back) {
-                eprintln!("{}", words::set_back(style.lang, &set_back));
+                output::tell!("{}", words::set_back(style.lang, &set_back));
             }
         }
-        Err(said) => eprintln!("{said}"),
+        Err(said) => output::tell!("{said}"),
     }
     Ok(end)
 }
@@ -158,8 +136,7 @@ fn beside<T>(answer: Result<T, ClientError>, key: &str, lang: Lang) -> Result<Op
 
 /// The wire type as it is, indented, with a newline.
 fn json(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)
+    writeln!(out, "{}", output::json(value)?)
 }
 
 /// Prints `value` as it is, or what `table` makes of it.

@@ -80,6 +80,7 @@ pub async fn run(dashboard: Dashboard) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut quit = signal(SignalKind::quit())?;
     let mut terminal = Terminal::take()?;
     let mut keys = EventStream::new();
     let size = terminal.screen.size()?;
@@ -110,6 +111,7 @@ pub async fn run(dashboard: Dashboard) -> std::io::Result<()> {
             _ = terminate.recv() => Event::Ended,
             _ = interrupt.recv() => Event::Ended,
             _ = hangup.recv() => Event::Ended,
+            _ = quit.recv() => Event::Ended,
             () = tokio::time::sleep(wait) => Event::Tick,
         };
         effects = update::update(&mut model, first, clock.now());

@@ -6,11 +6,10 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use manifests::text::Lang;
 use manifests::time::Time;
 use tui::args::Args;
 use tui::client::{ClientError, OperatorClient};
-use tui::commands::{self, End, Style, Unminding};
+use tui::commands::{self, End, Style};
 use tui::theme::Theme;
 use tui::{Dashboard, terminal};
 
@@ -29,28 +28,28 @@ fn main() -> ExitCode {
         }
     };
     let (Some(controller), Some(ca), Some(token_file)) = (&args.controller, &args.ca, &args.token_file) else {
-        eprintln!(
+        output::tell!(
             "sekisho: --controller, --ca and --token-file are needed, or SEKISHO_CONTROLLER, SEKISHO_CA and SEKISHO_TOKEN_FILE"
         );
         return ExitCode::from(USAGE);
     };
     if let (None, Some(what)) = (&args.command, terminal::lack()) {
-        eprintln!("sekisho: {what}; or use a subcommand, as: sekisho sites --output json");
+        output::tell!("sekisho: {what}; or use a subcommand, as: sekisho sites --output json");
         return ExitCode::from(USAGE);
     }
     let client = match OperatorClient::new(controller, ca, token_file) {
         Ok(client) => client,
         Err(error) => {
             let code = if matches!(error, ClientError::Address { .. }) { USAGE } else { UNKNOWN };
-            eprintln!("sekisho: {:#}", anyhow::Error::new(error));
+            output::tell!("sekisho: {:#}", anyhow::Error::new(error));
             return ExitCode::from(code);
         }
     };
     match run(args, client) {
-        Ok(End::Good) => ExitCode::SUCCESS,
-        Ok(End::Bad) => ExitCode::from(BAD),
+        Ok(End::Good) => output::exit(0),
+        Ok(End::Bad) => output::exit(BAD),
         Err(error) => {
-            eprintln!("sekisho: {}", tui::cells::clean(&format!("{error:#}")));
+            output::tell!("sekisho: {error:#}");
             ExitCode::from(UNKNOWN)
         }
     }
@@ -60,14 +59,14 @@ fn run(args: Args, client: OperatorClient) -> anyhow::Result<End> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let lang = match args.lang {
         Some(language) => language.into(),
-        None => Lang::from_tag(&sys_locale::get_locale().unwrap_or_default()),
+        None => output::lang(),
     };
     let wide = set("SEKISHO_AMBIGUOUS").is_some_and(|value| value == "wide");
-    let theme = Theme { ascii: args.ascii || wide, colour: set("NO_COLOR").is_none() };
+    let theme = Theme { ascii: args.ascii || wide || !output::is_utf8(), colour: set("NO_COLOR").is_none() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match args.command {
         Some(command) => {
-            let mut out = io::BufWriter::new(Unminding(io::stdout().lock()));
+            let mut out = io::BufWriter::new(output::Stdout);
             let style = Style { lang, theme };
             runtime.block_on(commands::run(command, &client, style, now(), &mut out))
         }

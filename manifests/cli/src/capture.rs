@@ -146,19 +146,19 @@ pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
     if directory.read_if_there(&name)?.as_deref() != Some(bytes.as_slice()) {
         directory.write(&name, &bytes)?;
     }
-    println!("{name}: {} entries of {}", list.len(), args.path.display());
+    output::say!("{name}: {} entries of {}", list.len(), args.path.display());
     let release = release_name(&args.version, args.variant.as_deref());
     match merged {
         Merged::Added(text) => {
             directory.write(BASELINE, text.as_bytes())?;
-            println!("{BASELINE}: added release {release} of {}:", args.program);
-            print!("{}", table(&args.version, args.variant.as_deref(), tree));
+            output::say!("{BASELINE}: added release {release} of {}:", args.program);
+            output::say!("{}", table(&args.version, args.variant.as_deref(), tree).to_string().trim_end());
         }
         Merged::Listed => {
             if text != before {
                 directory.write(BASELINE, text.as_bytes())?;
             }
-            println!("{BASELINE}: release {release} of {} is listed with this tree", args.program);
+            output::say!("{BASELINE}: release {release} of {} is listed with this tree", args.program);
         }
     }
     Ok(())
@@ -192,10 +192,12 @@ fn followed(args: &Args, directory: &Directory, text: &str) -> Result<String, Co
         for link in &named {
             let glob = link.glob().unwrap_or_default();
             if links::globs(&text, &args.program, "follow")?.contains(&glob) {
-                eprintln!(
+                output::tell!(
                     "{:?} leads out of the tree, to {:?}. It is in `follow` of {} now, so that what lies there counts. If \
                      it does not matter, take {glob:?} out of `follow`, write it under `exclude`, and capture again",
-                    link.link, link.leads_to, args.program
+                    link.link,
+                    link.leads_to,
+                    args.program
                 );
                 tell_older(args, directory, &before, &link.link)?;
             } else {
@@ -210,9 +212,10 @@ fn followed(args: &Args, directory: &Directory, text: &str) -> Result<String, Co
 }
 
 fn tell(link: &links::Link, what_to_do: &str) {
-    eprintln!(
+    output::tell!(
         "{:?} leads out of the tree, to {:?}, and what lies there does not count. {what_to_do}",
-        link.link, link.leads_to
+        link.link,
+        link.leads_to
     );
 }
 
@@ -254,7 +257,7 @@ fn tell_older(args: &Args, directory: &Directory, text: &str, link: &str) -> Res
         let list = directory.read_if_there(&format!("files/{}", tree.hex()))?;
         if list.and_then(|bytes| FileList::parse(&bytes).ok()).is_some_and(|list| links::lacks(&list, link)) {
             let name = release_name(text_of("version").unwrap_or_default(), text_of("variant"));
-            eprintln!(
+            output::tell!(
                 "  Release {name} has this link, and was captured without what lies behind it: a host that has it is \
                  `altered` until you remove that release and capture it again"
             );

@@ -75,12 +75,12 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let mistakes = if args.path.is_dir() {
         let opened = Directory::open(&args.path)?;
         for warning in expiry::warnings(&opened, now).into_iter().chain(frailties(&opened)) {
-            eprintln!("warning: {warning}");
+            output::tell!("warning: {warning}");
         }
         match directory(&opened, now)? {
             Ok(checked) => {
                 for warning in unmet(&checked.baseline).into_iter().chain(links_out(&checked)) {
-                    eprintln!("warning: {}: {warning}", opened.place(BASELINE).display());
+                    output::tell!("warning: {}: {warning}", opened.place(BASELINE).display());
                 }
                 Vec::new()
             }
@@ -90,11 +90,11 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
         file(&args.path)?
     };
     for mistake in &mistakes {
-        println!("{mistake}");
+        output::say!("{mistake}");
     }
     match mistakes.len() {
         0 => {
-            println!("{}: no mistakes", args.path.display());
+            output::say!("{}: no mistakes", args.path.display());
             Ok(())
         }
         count => {

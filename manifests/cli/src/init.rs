@@ -156,12 +156,12 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
         return Err(error.into());
     }
     let place = args.directory.display();
-    println!("{place}: made, with metadata/{version}.root.json for:");
+    output::say!("{place}: made, with metadata/{version}.root.json for:");
     for signer in &signers {
-        println!("  {}  {} ({})", signer.key.id(), signer.name, signer.unit);
+        output::say!("  {}  {} ({})", signer.key.id(), signer.name, signer.unit);
     }
-    println!("Next: write {REGISTRY} and {BASELINE}, then `sign` by {THRESHOLD} of them.");
-    println!("Give metadata/{version}.root.json, once signed, to controllers and hosts by a way of its own.");
+    output::say!("Next: write {REGISTRY} and {BASELINE}, then `sign` by {THRESHOLD} of them.");
+    output::say!("Give metadata/{version}.root.json, once signed, to controllers and hosts by a way of its own.");
     Ok(())
 }
 

@@ -41,6 +41,6 @@ pub(crate) fn run(args: &Args) -> Result<(), CommandError> {
     object.push(b'\n');
     key_file::create(&args.file, &key, &passphrase)?;
     key_file::create_new(&public_file, &object, PUBLIC)?;
-    println!("{}", key.public().id());
+    output::say!("{}", key.public().id());
     Ok(())
 }

@@ -93,8 +93,8 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let lift = Lift { kind: LIFT_TYPE.to_owned(), product, stop: args.stop, sites, reason, time: now };
     directory.write(&path, &text(&lift).ok_or(LiftRefused::Text)?)?;
     let sites = if lift.sites.len() == 1 { "site" } else { "sites" };
-    println!("{path}: ends stop {} ({:?}) for {} {sites}", stop.stop.number, stop.reason, lift.sites.len());
-    println!("Next: `sign` by two release managers, then `publish`.");
+    output::say!("{path}: ends stop {} ({:?}) for {} {sites}", stop.stop.number, stop.reason, lift.sites.len());
+    output::say!("Next: `sign` by two release managers, then `publish`.");
     Ok(())
 }
 

@@ -72,9 +72,9 @@ fn main() -> ExitCode {
         }
     };
     match run(&arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => output::exit(0),
         Err(error) => {
-            eprintln!("error: {error}");
+            output::tell!("error: {error}");
             error.exit().into()
         }
     }

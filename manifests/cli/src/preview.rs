@@ -78,8 +78,8 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     }
     Kept { baseline, registry, time: now, counts: preview.counts }.write(&directory)?;
     match args.output {
-        Form::Json => println!("{}", serde_json::to_string_pretty(&preview).map_err(PreviewError::Text)?),
-        Form::Text => lines(&preview).iter().for_each(|line| println!("{line}")),
+        Form::Json => output::say!("{}", output::json(&preview).map_err(PreviewError::Text)?),
+        Form::Text => lines(&preview).iter().for_each(|line| output::say!("{line}")),
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ struct Piece {
 pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let directory = Directory::open(&args.directory)?;
     for warning in expiry::warnings(&directory, now) {
-        eprintln!("warning: {warning}");
+        output::tell!("warning: {warning}");
     }
     let people = People::read(&directory)?;
     let pieces = pieces(&directory, &people)?;
@@ -95,9 +95,9 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     }
     let (mut failed, mut worst) = (0, None);
     for controller in &controllers {
-        println!("{}:", controller.controller());
+        output::say!("{}:", controller.controller());
         if let Err(error) = publish_to(controller, &directory, &people, &pieces) {
-            println!("error: {error}");
+            output::say!("error: {error}");
             failed += 1;
             worst = worst.max(Some(error.exit()));
         }
@@ -117,25 +117,25 @@ fn publish_to(
     let root = newest(pieces, ROOT).map_or(0, |piece| piece.version);
     let in_force = ServedSet::read(&remote, people.product.as_str(), root)?;
     for line in ahead(&in_force, pieces) {
-        eprintln!("warning: the controller is ahead: {line}; get what was published there (git)");
+        output::tell!("warning: the controller is ahead: {line}; get what was published there (git)");
     }
     let new = match lacking(&remote, pieces, &in_force)? {
         Ok(new) => new,
         Err(conflicts) => {
             for conflict in conflicts {
-                eprintln!("conflict: {conflict}");
+                output::tell!("conflict: {conflict}");
             }
-            println!("{in_force}");
+            output::say!("{in_force}");
             return Err(PublishError::Conflict.into());
         }
     };
     for line in unsigned(directory, people, pieces)? {
-        eprintln!("note: {line}");
+        output::tell!("note: {line}");
     }
     let new = chosen(new);
     if new.is_empty() {
-        println!("{} has everything that is signed here", remote.address());
-        println!("{in_force}");
+        output::say!("{} has everything that is signed here", remote.address());
+        output::say!("{in_force}");
         return Ok(());
     }
     let mut body = Publish::default();
@@ -150,8 +150,8 @@ fn publish_to(
         Err(error) if error.is_cut() => return Err(PublishError::Cut(error).into()),
         answer => answer?,
     };
-    println!("published: {}", body.metadata.keys().cloned().collect::<Vec<_>>().join(", "));
-    println!("{}", ServedSet::from(published));
+    output::say!("published: {}", body.metadata.keys().cloned().collect::<Vec<_>>().join(", "));
+    output::say!("{}", ServedSet::from(published));
     Ok(())
 }
 
@@ -215,10 +215,10 @@ fn chosen(new: Vec<&Piece>) -> Vec<&Piece> {
         let Piece { served, standing, .. } = draft;
         if nothing_signed {
             // Not for this program to decide: the controller refuses it, and says so for the record.
-            eprintln!("warning: {served} has {standing}; the controller will refuse it");
+            output::tell!("warning: {served} has {standing}; the controller will refuse it");
             chosen.push(draft);
         } else {
-            eprintln!("note: {served} is not sent: {standing}");
+            output::tell!("note: {served} is not sent: {standing}");
         }
     }
     chosen

@@ -128,7 +128,7 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let roots = Roots::read(&directory)?;
     if args.only.is_some_and(|only| only != Part::Targets) {
         for mistake in check::directory(&directory, now).ok().and_then(Result::err).unwrap_or_default() {
-            eprintln!("note: {mistake}");
+            output::tell!("note: {mistake}");
         }
     }
     let remote = args.remote.remote()?;
@@ -148,7 +148,7 @@ fn people(directory: &Directory, only: Option<Part>) -> Result<People, CommandEr
     match (People::read(directory), only) {
         (Err(error), Some(Part::Lifts)) => match signed::registry(directory) {
             Some(people) => {
-                eprintln!("note: {error}; the registry that was signed last is asked in its place");
+                output::tell!("note: {error}; the registry that was signed last is asked in its place");
                 Ok(people)
             }
             None => Err(error.into()),
@@ -169,16 +169,16 @@ impl Signing<'_> {
             };
             match result {
                 Ok(line) if line.is_empty() => {}
-                Ok(line) => println!("{line}"),
+                Ok(line) => output::say!("{line}"),
                 Err(error) => {
-                    eprintln!("error: {error}");
+                    output::tell!("error: {error}");
                     worst = worst.max(Some(error.exit()));
                 }
             }
         }
         // As it stands now: what was just signed may not be complete, so that the last one still counts.
         for warning in expiry::warnings(self.directory, self.now) {
-            eprintln!("warning: {warning}");
+            output::tell!("warning: {warning}");
         }
         worst.map_or(Ok(()), |exit| Err(SignError::Partly { exit }.into()))
     }

@@ -148,19 +148,19 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
     let both = People::parse(&changed)?.and(&people);
     if changed != text {
         directory.write(REGISTRY, changed.as_bytes())?;
-        println!("{REGISTRY}: changed with it");
+        output::say!("{REGISTRY}: changed with it");
     }
     directory.write(&name, &bytes)?;
-    println!("{name}: proposed; against {}:", before.name);
+    output::say!("{name}: proposed; against {}:", before.name);
     for line in meaning::root::changes(&before.root, &root, &both, now) {
-        println!("  {line}");
+        output::say!("  {line}");
     }
     let named: Vec<_> = signers.iter().map(|signer| (signer.name.as_str(), signer.unit.as_str())).collect();
     for line in units::frailties(&named, threshold) {
-        eprintln!("warning: {line}");
+        output::tell!("warning: {line}");
     }
     let needed = before.root.roles.get(ROOT).map_or(0, |role| role.threshold);
-    println!(
+    output::say!(
         "Next: `sign --only root` by {needed} signers of {} and by {threshold} of its own, of two units each; then `sign` \
          of targets and lifts, and `publish`.",
         before.name

@@ -30,25 +30,25 @@ pub(crate) fn run(args: &Args, now: Time) -> Result<(), CommandError> {
         let words: Vec<_> = standings.iter().map(SignatureState::to_string).collect();
         words.join("; and by the root before: ")
     };
-    println!("{}: {}", in_force.name, words(roots.standings(in_force, &people)));
+    output::say!("{}: {}", in_force.name, words(roots.standings(in_force, &people)));
     for line in meaning::root::whole(&in_force.root, &people, now) {
-        println!("  {line}");
+        output::say!("  {line}");
     }
     for draft in roots.iter().filter(|file| file.root.version > in_force.root.version) {
-        println!("{}: on its way; {}", draft.name, words(roots.standings(draft, &people)));
+        output::say!("{}: on its way; {}", draft.name, words(roots.standings(draft, &people)));
         for line in meaning::root::changes(&in_force.root, &draft.root, &people, now) {
-            println!("  {line}");
+            output::say!("  {line}");
         }
     }
     if Units::of_root(&in_force.root).is_none() {
-        eprintln!(
+        output::tell!(
             "warning: {} does not name the units of its signers; `root propose` makes one that does",
             in_force.name
         );
     }
     let warnings = meaning::root::frailties(in_force, &people);
     for line in warnings.into_iter().chain(expiry::warnings(&directory, now)) {
-        eprintln!("warning: {line}");
+        output::tell!("warning: {line}");
     }
     Ok(())
 }

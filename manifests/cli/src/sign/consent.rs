@@ -62,15 +62,16 @@ impl Consent {
 
     /// Prints what `name` changes, and says whether it is to be signed.
     pub(crate) fn given(self, name: &str, lines: &[String], question: Question) -> Result<bool, ConsentError> {
-        println!("{name} changes:");
+        output::say!("{name} changes:");
         for line in lines {
-            println!("  {line}");
+            output::say!("  {line}");
         }
         if self == Self::Given {
             return Ok(true);
         }
         let mut out = io::stdout();
-        out.write_all(question.words(name).as_bytes()).and_then(|()| out.flush()).map_err(ConsentError)?;
+        let words = question.words(name);
+        out.write_all(output::clean(&words).as_bytes()).and_then(|()| out.flush()).map_err(ConsentError)?;
         let mut answer = String::new();
         let stdin = io::stdin();
         io::Read::take(stdin.lock(), ANSWER_BYTES_MAX).read_line(&mut answer).map_err(ConsentError)?;
