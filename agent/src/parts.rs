@@ -20,6 +20,7 @@ use manifests::time::Time;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
+use crate::acknowledge::Unknown;
 use crate::client::{Controllers, Session};
 use crate::clock;
 use crate::config::Config;
@@ -95,6 +96,8 @@ pub struct Shared {
     pub storing: BTreeSet<Digest>,
     /// Stops on disk that no controller has the acknowledgement of.
     pub unacknowledged: Vec<KeptStop>,
+    /// Which of them the controller did not know.
+    pub unknown: Unknown,
     /// Stops that are not on disk yet.
     pub unstored: Vec<KeptStop>,
     /// How changes are noticed, in words.
@@ -372,9 +375,12 @@ impl Parts {
     }
 
     /// A stop came again: its controller does not know that it is on disk here. It is written once more, and
-    /// acknowledged then.
+    /// acknowledged then; at once, if it waits to be acknowledged and is known by now.
     fn known_stop(&self, stop: Verified<Stop>, key: PublicKey) {
         let digest = stop.digest();
+        if self.shared().unknown.is_known(&digest) {
+            self.acknowledge.notify_one();
+        }
         let is_under_way = {
             let shared = self.shared();
             !shared.stops.contains_key(&digest)

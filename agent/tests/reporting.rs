@@ -289,6 +289,23 @@ async fn an_acknowledgement_is_tried_again_until_the_controller_knows_the_stop()
 }
 
 #[tokio::test]
+async fn a_stop_that_its_controller_sends_again_is_acknowledged_without_a_pause() {
+    let (site, stop) = (Site::new(), stop());
+    let mut main = site
+        .controller(move |asked| match asked.cover() {
+            Some(cover) => Said::receipt(&Receipt { stops: vec![stop.clone()], ..receipt(&cover, "session") }),
+            None if asked.path == api::ACKNOWLEDGEMENTS => Said::refusal(404, "unknown-stop", None),
+            None => Said::nothing(),
+        })
+        .await;
+    let _agent = site.agent(&[&main]);
+    // By the last of them the pause has doubled to minutes, longer than is waited for a question.
+    for _ in 0..12 {
+        main.hears("an acknowledgement", |asked| asked.path == api::ACKNOWLEDGEMENTS).await;
+    }
+}
+
+#[tokio::test]
 async fn a_verified_stop_is_kept_whatever_the_registry_lists_by_then() {
     let site = Site::new();
     let main = site.controller(takes("unused")).await;
