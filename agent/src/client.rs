@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use ::client::ClientError;
@@ -220,7 +220,7 @@ impl Controllers {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn put_list(&self, session: &Session, digest: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
+    pub async fn put_list(&self, session: &Session, digest: &str, bytes: Arc<Vec<u8>>) -> Result<(), ClientError> {
         let url = format!("{}{}/{digest}", session.address, api::FILES);
         let whole = transfer_time(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let limits = TransferLimits { still: TRANSFER_STILL, whole };

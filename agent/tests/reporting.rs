@@ -195,7 +195,7 @@ async fn a_session_is_shown_to_the_controller_that_gave_it_alone() {
     controllers.prefer_next();
     assert_eq!(controllers.address(), first.url());
     controllers.post_in(&session, api::HANDED, b"{}".to_vec()).await.unwrap();
-    controllers.put_list(&session, "sha256:00", b"list".to_vec()).await.unwrap();
+    controllers.put_list(&session, "sha256:00", Arc::new(b"list".to_vec())).await.unwrap();
     let heard: Vec<_> = second.heard().into_iter().map(|asked| (asked.path, asked.bearer)).collect();
     let bearer = Some("Bearer of the second".to_owned());
     assert_eq!(heard, [(api::HANDED.to_owned(), bearer.clone()), (format!("{}/sha256:00", api::FILES), bearer)]);
@@ -358,9 +358,9 @@ async fn a_transfer_may_take_long_as_long_as_it_moves() {
     let client = Client::new(&ca, limits).unwrap();
     let transfer = TransferLimits { still: Duration::from_secs(5), whole: Duration::from_secs(300) };
     // More than the system takes before anybody reads it.
-    let bytes = vec![0; 48 << 20];
+    let bytes = Arc::new(vec![0; 48 << 20]);
     let (url, line) = controller::slow_line(&certificate, bytes.len(), Duration::from_millis(150)).await;
-    client.upload(client.uploading(url), bytes.clone(), transfer).await.unwrap();
+    client.upload(client.uploading(url), Arc::clone(&bytes), transfer).await.unwrap();
     line.abort();
     // Nobody reads it: that is no line, however long it lasts.
     let (url, line) = controller::slow_line(&certificate, 0, Duration::from_secs(3600)).await;
