@@ -308,6 +308,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refused_set_moves_no_document_to_another_controller() {
+        let directory = tempfile::tempdir().unwrap();
+        let ca = directory.path().join("ca.pem");
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&ca, certified.cert.pem()).unwrap();
+        let controllers = Controllers::new(["one", "two"].map(str::to_owned).to_vec(), &ca).unwrap();
+        controllers.follow_next();
+        assert_eq!((controllers.address(), controllers.followed()), ("one", "two"));
+        controllers.prefer_next();
+        assert_eq!((controllers.address(), controllers.followed()), ("two", "two"));
+    }
+
+    #[test]
     fn an_event_is_its_name_and_its_data() {
         assert!(matches!(parse_event("refresh", "7"), Ok(HostEvent::Refresh(7))));
         assert!(parse_event("permit", "{}").is_err());
