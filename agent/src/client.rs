@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use ::client::ClientError;
@@ -220,7 +220,7 @@ impl Controllers {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn put_list(&self, session: &Session, digest: &str, bytes: Vec<u8>) -> Result<(), ClientError> {
+    pub async fn put_list(&self, session: &Session, digest: &str, bytes: Arc<Vec<u8>>) -> Result<(), ClientError> {
         let url = format!("{}{}/{digest}", session.address, api::FILES);
         let whole = transfer_time(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let limits = TransferLimits { still: TRANSFER_STILL, whole };
@@ -306,6 +306,19 @@ impl Fetch for Blocking<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_set_moves_no_document_to_another_controller() {
+        let directory = tempfile::tempdir().unwrap();
+        let ca = directory.path().join("ca.pem");
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&ca, certified.cert.pem()).unwrap();
+        let controllers = Controllers::new(["one", "two"].map(str::to_owned).to_vec(), &ca).unwrap();
+        controllers.follow_next();
+        assert_eq!((controllers.address(), controllers.followed()), ("one", "two"));
+        controllers.prefer_next();
+        assert_eq!((controllers.address(), controllers.followed()), ("two", "two"));
+    }
 
     #[test]
     fn an_event_is_its_name_and_its_data() {

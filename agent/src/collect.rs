@@ -119,7 +119,7 @@ pub struct Pass {
     /// Fingerprints of every configuration that concerns the host, for the cover.
     pub configs: BTreeMap<ItemId, ConfigPrint>,
     /// File list of every program tree read, by its digest.
-    pub lists: BTreeMap<Digest, Vec<u8>>,
+    pub lists: BTreeMap<Digest, Arc<Vec<u8>>>,
     /// The processes that were looked into.
     pub processes: Processes,
 }
@@ -319,7 +319,7 @@ impl Collector {
                 gaps.insert(Gap { what: shown(&program.root, path), why: *why });
             }
             if let (TreeSeen::Digest(digest), Some(bytes)) = (&seen.seen, seen.bytes.take()) {
-                lists.entry(*digest).or_insert(bytes);
+                lists.entry(*digest).or_insert_with(|| Arc::new(bytes));
             }
             trees.insert(program.id.clone(), seen);
         }

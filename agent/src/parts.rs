@@ -9,7 +9,7 @@ use manifests::api;
 use manifests::chain::chain;
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolled;
-use manifests::envelope::{Sealed, Verified};
+use manifests::envelope::{EnvelopeError, Sealed, Verified};
 use manifests::evidence::{ConfigPrint, Cover, State, StateDigests};
 use manifests::gate::{CLOCK_DRIFT_MAX, Clocks, Effect, Event};
 use manifests::id::ItemId;
@@ -20,6 +20,7 @@ use manifests::time::Time;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
+use crate::acknowledge::Unknown;
 use crate::client::{Controllers, Session};
 use crate::clock;
 use crate::config::Config;
@@ -95,6 +96,8 @@ pub struct Shared {
     pub storing: BTreeSet<Digest>,
     /// Stops on disk that no controller has the acknowledgement of.
     pub unacknowledged: Vec<KeptStop>,
+    /// Which of them the controller did not know.
+    pub unknown: Unknown,
     /// Stops that are not on disk yet.
     pub unstored: Vec<KeptStop>,
     /// How changes are noticed, in words.
@@ -133,8 +136,8 @@ pub struct Seen {
     pub digest: StateDigests,
     /// For the cover.
     pub configs: BTreeMap<ItemId, ConfigPrint>,
-    /// File lists by digest.
-    pub lists: BTreeMap<Digest, Vec<u8>>,
+    /// File lists by digest, as they are sent.
+    pub lists: BTreeMap<Digest, Arc<Vec<u8>>>,
     /// When the pass began.
     pub started: Clocks,
 }
@@ -144,7 +147,7 @@ impl Seen {
     pub fn new(
         state: State,
         configs: BTreeMap<ItemId, ConfigPrint>,
-        lists: BTreeMap<Digest, Vec<u8>>,
+        lists: BTreeMap<Digest, Arc<Vec<u8>>>,
         started: Clocks,
     ) -> Self {
         Self { digest: StateDigests::of(&state), state, configs, lists, started }
@@ -324,16 +327,19 @@ impl Parts {
 
     /// A stop arrived.
     pub fn stop(&self, sealed: Sealed<Stop>) {
-        // One after the other, so that the key is at hand: by the time the stop is to be stored, the registry in use may
-        // list it no more.
         let keys = self.permit_keys();
-        let verified = keys.iter().find_map(|key| Some((sealed.clone().verify([key]).ok()?, key.clone())));
-        let Some((stop, key)) = verified else {
-            if let Err(error) = sealed.verify(&keys) {
+        // The key itself is kept with the stop: by the time it is to be stored, the registry in use may list it no more.
+        let verified = sealed.verify(&keys).and_then(|stop| {
+            let key = keys.iter().find(|key| key.id() == *stop.signer()).ok_or(EnvelopeError::Signature)?;
+            Ok((stop, key.clone()))
+        });
+        let (stop, key) = match verified {
+            Ok(verified) => verified,
+            Err(error) => {
                 self.trouble("a stop is refused", &error);
+                self.follow.notify_one(); // The registry may have a new controller's key by now.
+                return;
             }
-            self.follow.notify_one();
-            return;
         };
         let effects = self.keeper.step(Event::Stop(stop.clone()));
         if effects.is_empty() {
@@ -372,9 +378,12 @@ impl Parts {
     }
 
     /// A stop came again: its controller does not know that it is on disk here. It is written once more, and
-    /// acknowledged then.
+    /// acknowledged then; at once, if it waits to be acknowledged and is known by now.
     fn known_stop(&self, stop: Verified<Stop>, key: PublicKey) {
         let digest = stop.digest();
+        if self.shared().unknown.is_known(&digest) {
+            self.acknowledge.notify_one();
+        }
         let is_under_way = {
             let shared = self.shared();
             !shared.stops.contains_key(&digest)

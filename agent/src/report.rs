@@ -404,9 +404,14 @@ async fn hand_in_lists(parts: Arc<Parts>, seen: Arc<Seen>, wanted: Vec<Digest>, 
 }
 
 /// A controller that asks to be left alone for a while is asked again then, with the same list.
-async fn hand_in_list(parts: &Parts, list: &Digest, bytes: &[u8], session: &Session) -> Result<(), ClientError> {
+async fn hand_in_list(
+    parts: &Parts,
+    list: &Digest,
+    bytes: &Arc<Vec<u8>>,
+    session: &Session,
+) -> Result<(), ClientError> {
     for _ in 1..LIST_TRIES {
-        match parts.client.put_list(session, &list.to_string(), bytes.to_vec()).await {
+        match parts.client.put_list(session, &list.to_string(), Arc::clone(bytes)).await {
             Err(error) if error.retry_after().is_some() => {
                 let wait = again_after(Duration::ZERO, error.retry_after(), heartbeat(parts));
                 tokio::time::sleep(wait).await;
@@ -414,7 +419,7 @@ async fn hand_in_list(parts: &Parts, list: &Digest, bytes: &[u8], session: &Sess
             answered => return answered,
         }
     }
-    parts.client.put_list(session, &list.to_string(), bytes.to_vec()).await
+    parts.client.put_list(session, &list.to_string(), Arc::clone(bytes)).await
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
     },
-    /// Others than its owner can read a key, or put another in its place.
+    /// Others than its owner can read or change a key.
     #[error(
         "key-mode: {} is open to others (mode {mode:o}); run `chmod 600` on it, and if others could read it, {instead}",
         path.display()
@@ -91,6 +91,18 @@ pub enum StateError {
         mode: u32,
         /// What takes the place of a key that is no secret any more.
         instead: &'static str,
+    },
+    /// Others than its owner can put another file in a key's place.
+    #[error(
+        "directory-mode: others can write to the state directory {} (mode {mode:o}); see that every file in it is the \
+         agent's own, and run `chmod go-w` on it",
+        path.display()
+    )]
+    DirectoryMode {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// The disk takes very long. What was to be kept may be kept later.
     #[error("the disk has not taken it within {after:?}")]

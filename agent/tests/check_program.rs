@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
 
+#[path = "support/unenrolled.rs"]
+mod unenrolled;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -34,12 +37,7 @@ fn check(directory: &Path, arguments: &[&str], lang: &str) -> Output {
 fn what_is_unclear_is_listed_with_its_place_and_what_settles_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    fs::write(
-        path.join("agent.toml"),
-        "product = \"convenience-issuance\"\nhost = \"402206-ap1\"\ncontrollers = [\"https://127.0.0.1:1\"]\n\
-         ca = \"ca.pem\"\nroot = \"root.json\"\nstate = \"state\"\n[gate]\nsocket = \"gate.sock\"\nlisten = \"127.0.0.1:0\"\n",
-    )
-    .unwrap();
+    fs::write(path.join("agent.toml"), unenrolled::CONFIG).unwrap();
     fs::write(path.join("print.ini"), "[queue]\nlock = \"exclusive\"\nclear = x\nsize = 04\nworkers = 4x\n").unwrap();
     fs::write(path.join("broken.xml"), "<a><b>1</b>\n<a>\n").unwrap();
     fs::write(path.join("baseline.toml"), baseline(path, "")).unwrap();

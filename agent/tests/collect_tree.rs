@@ -150,7 +150,7 @@ fn a_pass_has_the_digest_of_the_capture_and_its_list() {
     let mut collector = Collector::new([7; 32], None);
     let first = collector.pass(&baseline, None, &Limits::default(), &|| {});
     assert_eq!(first.state.programs[&"server".parse().unwrap()].tree, TreeSeen::Digest(captured.digest()));
-    assert_eq!(first.lists[&captured.digest()], captured.to_bytes());
+    assert_eq!(*first.lists[&captured.digest()], captured.to_bytes());
     assert_eq!(first.state.coverage, []);
     let second = collector.pass(&baseline, None, &Limits::default(), &|| {});
     assert_eq!(second.state.digest(), first.state.digest());

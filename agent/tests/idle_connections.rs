@@ -1,45 +1,26 @@
 //! A real agent whose loopback address is crowded answers every question all the same.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
 
+#[path = "support/unenrolled.rs"]
+mod unenrolled;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{ChildStdout, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// An agent that knows nothing and reaches no controller; ended with the test.
-struct Agent(Child, Option<BufReader<ChildStdout>>);
+use unenrolled::Agent;
 
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(base: &Path) -> (Agent, SocketAddr) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let ca = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    std::fs::write(base.join("ca.pem"), ca.self_signed(&key).unwrap().pem()).unwrap();
-    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/tests/data/vectors");
-    std::fs::copy(vectors.join("tuf/metadata/1.root.json"), base.join("root.json")).unwrap();
-    let config = base.join("agent.toml");
-    let text = "product = \"convenience-issuance\"\nhost = \"402206-ap1\"\ncontrollers = [\"https://127.0.0.1:9\"]\n\
-                ca = \"ca.pem\"\nroot = \"root.json\"\nstate = \"state\"\n\
-                [gate]\nsocket = \"gate.sock\"\nlisten = \"127.0.0.1:0\"\n";
-    std::fs::write(&config, text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sekisho-agent"));
-    command.arg("run").arg("--config").arg(&config);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut agent = Agent(child, None);
-    // Kept: an agent that cannot say where its gate is ends.
+/// The agent, what it says, and where its gate is.
+fn start(base: &Path) -> (Agent, BufReader<ChildStdout>, SocketAddr) {
+    let mut command = unenrolled::install(base);
+    let mut agent = Agent(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut said = BufReader::new(agent.0.stdout.take().unwrap());
     let address =
         said.by_ref().lines().map_while(Result::ok).find_map(|line| line.strip_prefix("gate on http://")?.parse().ok());
-    agent.1 = Some(said);
-    (agent, address.unwrap())
+    (agent, said, address.unwrap())
 }
 
 /// Asks on a connection of its own; the status line.
@@ -52,11 +33,22 @@ fn ask(address: SocketAddr) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
+/// Connections on which nothing is asked.
+fn idle(address: SocketAddr) -> Vec<TcpStream> {
+    (0..300).map(|_| unasked(address)).collect()
+}
+
+fn unasked(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    stream
+}
+
 #[test]
 fn three_hundred_idle_connections_and_bodies_that_dribble_keep_no_question_waiting() {
     let directory = tempfile::tempdir().unwrap();
-    let (_agent, address) = start(directory.path());
-    let mut idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(address).unwrap()).collect();
+    // Its output is kept: an agent that cannot say where its gate is ends.
+    let (_agent, _said, address) = start(directory.path());
     // Heads and bodies that never come to an end, a byte now and then.
     let mut slow: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
     for (number, stream) in slow.iter_mut().enumerate() {
@@ -66,36 +58,37 @@ fn three_hundred_idle_connections_and_bodies_that_dribble_keep_no_question_waiti
             "GET /v1/gate HT"
         };
         stream.write_all(head.as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
     }
-    let asked = Arc::new(AtomicBool::new(false));
-    let dribbling = std::thread::spawn({
-        let asked = Arc::clone(&asked);
-        move || {
-            while !asked.load(Ordering::Relaxed) {
-                slow.iter_mut().for_each(|stream| _ = stream.write_all(b"x")); // The agent may have cut it.
-                std::thread::yield_now();
-            }
+    let (asked, all_asked) = channel::<()>();
+    let dribbling = std::thread::spawn(move || {
+        while all_asked.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
+            slow.iter_mut().for_each(|stream| _ = stream.write(b"x")); // The agent may have cut it.
         }
     });
-    let mut answers = vec![ask(address)];
-    // Answered while the others stay, and not because they ended.
-    let stays = idle.iter_mut().map(|stream| {
-        stream.set_nonblocking(true).unwrap();
-        stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-    });
-    assert!(stays.filter(|stays| *stays).count() > 150);
-    for _ in 1..100 {
+    // Answered while the others stay, and not because they ended. The agent ends them after seconds: where the machine
+    // was away that long, once more.
+    let mut answers = Vec::new();
+    let mut idle = (0..20)
+        .find_map(|_| {
+            let mut idle = idle(address);
+            answers.push(ask(address));
+            let stays = |stream: &mut TcpStream| {
+                stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+            };
+            (idle.iter_mut().filter_map(|stream| stays(stream).then_some(())).count() > 150).then_some(idle)
+        })
+        .unwrap();
+    for _ in 0..100 {
         // Whoever was cut comes back: there are never fewer than 300.
         for stream in &mut idle {
             if matches!(stream.read(&mut [0]), Ok(0)) {
-                *stream = TcpStream::connect(address).unwrap();
-                stream.set_nonblocking(true).unwrap();
+                *stream = unasked(address);
             }
         }
         answers.push(ask(address));
     }
-    asked.store(true, Ordering::Relaxed);
+    drop(asked);
     dribbling.join().unwrap();
-    assert_eq!(answers.len(), 100);
     assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.0 403 ")), "{answers:?}");
 }

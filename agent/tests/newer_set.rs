@@ -5,6 +5,8 @@
 mod keys;
 #[path = "../../manifests/tests/common/signed_set.rs"]
 mod signed_set;
+#[path = "support/unenrolled.rs"]
+mod unenrolled;
 
 use agent::config::Config;
 use agent::trust::{Trust, TrustError};
@@ -12,7 +14,7 @@ use manifests::digest::Digest;
 use manifests::evidence::Agent;
 use manifests::time::Span;
 use manifests::{baseline, registry};
-use signed_set::{PRODUCT, SignedSet};
+use signed_set::SignedSet;
 
 fn later(text: &str, schema: u32) -> String {
     text.replace("schema = 1\n", &format!("schema = {schema}\n"))
@@ -25,12 +27,8 @@ fn refused(change: impl Fn(&mut SignedSet)) -> [TrustError; 2] {
     change(&mut set);
     let (served, root) = set.publish();
     std::fs::write(directory.path().join("root.json"), root).unwrap();
-    let text = format!(
-        "product = \"{PRODUCT}\"\nhost = \"402206-ap1\"\ncontrollers = [\"https://127.0.0.1:1\"]\nca = \"ca.pem\"\n\
-         root = \"root.json\"\nstate = \"state\"\n[gate]\nlisten = \"127.0.0.1:8640\"\nsocket = \"gate.sock\"\n"
-    );
     let path = directory.path().join("agent.toml");
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, unenrolled::CONFIG).unwrap();
     std::fs::create_dir(directory.path().join("state")).unwrap();
     let config = Config::read(&path).unwrap();
     let came = Trust::of(&config).unwrap().refresh(served, None, set.now.after(Span::from_s(60))).err();

@@ -166,9 +166,10 @@ async fn a_disk_in_trouble_sends_no_host_to_another_controller() {
             Some(cover) if !cover.resumed && cover.sequence < 1000 => Said::refusal(409, "sequence", Some(1000)),
             Some(cover) => {
                 if cover.resumed {
-                    // What was kept cannot be removed any more.
-                    std::fs::remove_file(&kept).unwrap();
-                    std::fs::create_dir_all(kept.join("taken")).unwrap();
+                    // What was kept cannot be removed any more, or be written where it is not there yet.
+                    while std::fs::create_dir_all(kept.join("taken")).is_err() {
+                        let _ = std::fs::remove_file(&kept);
+                    }
                 }
                 Said::receipt(&receipt(&cover, "of the first"))
             }
@@ -195,10 +196,12 @@ async fn a_session_is_shown_to_the_controller_that_gave_it_alone() {
     controllers.prefer_next();
     assert_eq!(controllers.address(), first.url());
     controllers.post_in(&session, api::HANDED, b"{}".to_vec()).await.unwrap();
-    controllers.put_list(&session, "sha256:00", b"list".to_vec()).await.unwrap();
+    controllers.put_list(&session, "sha256:00", Arc::new(b"list".to_vec())).await.unwrap();
+    controllers.listen(&session, || (), |_| ()).await.unwrap_err(); // No controller here has a stream.
     let heard: Vec<_> = second.heard().into_iter().map(|asked| (asked.path, asked.bearer)).collect();
     let bearer = Some("Bearer of the second".to_owned());
-    assert_eq!(heard, [(api::HANDED.to_owned(), bearer.clone()), (format!("{}/sha256:00", api::FILES), bearer)]);
+    let paths = [api::HANDED.to_owned(), format!("{}/sha256:00", api::FILES), api::STREAM.to_owned()];
+    assert_eq!(heard, paths.map(|path| (path, bearer.clone())));
 }
 
 /// A hold of the main controller's, of this number.
@@ -289,6 +292,23 @@ async fn an_acknowledgement_is_tried_again_until_the_controller_knows_the_stop()
 }
 
 #[tokio::test]
+async fn a_stop_that_its_controller_sends_again_is_acknowledged_without_a_pause() {
+    let (site, stop) = (Site::new(), stop());
+    let mut main = site
+        .controller(move |asked| match asked.cover() {
+            Some(cover) => Said::receipt(&Receipt { stops: vec![stop.clone()], ..receipt(&cover, "session") }),
+            None if asked.path == api::ACKNOWLEDGEMENTS => Said::refusal(404, "unknown-stop", None),
+            None => Said::nothing(),
+        })
+        .await;
+    let _agent = site.agent(&[&main]);
+    // By the last of them the pause has doubled to minutes, longer than is waited for a question.
+    for _ in 0..12 {
+        main.hears("an acknowledgement", |asked| asked.path == api::ACKNOWLEDGEMENTS).await;
+    }
+}
+
+#[tokio::test]
 async fn a_verified_stop_is_kept_whatever_the_registry_lists_by_then() {
     let site = Site::new();
     let main = site.controller(takes("unused")).await;
@@ -339,11 +359,11 @@ async fn a_transfer_may_take_long_as_long_as_it_moves() {
         answer_bytes: 1 << 10,
     };
     let client = Client::new(&ca, limits).unwrap();
-    let transfer = TransferLimits { still: Duration::from_secs(5), whole: Duration::from_secs(300) };
+    let transfer = TransferLimits { still: Duration::from_secs(30), whole: Duration::from_secs(300) };
     // More than the system takes before anybody reads it.
-    let bytes = vec![0; 48 << 20];
+    let bytes = Arc::new(vec![0; 48 << 20]);
     let (url, line) = controller::slow_line(&certificate, bytes.len(), Duration::from_millis(150)).await;
-    client.upload(client.uploading(url), bytes.clone(), transfer).await.unwrap();
+    client.upload(client.uploading(url), Arc::clone(&bytes), transfer).await.unwrap();
     line.abort();
     // Nobody reads it: that is no line, however long it lasts.
     let (url, line) = controller::slow_line(&certificate, 0, Duration::from_secs(3600)).await;

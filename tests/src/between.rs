@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, anyhow};
+use data_encoding::BASE64;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
@@ -18,6 +19,7 @@ use manifests::evidence::EVIDENCE_VERSION;
 use manifests::key::SigningKey;
 use manifests::permit::Permit;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -65,8 +67,8 @@ pub struct Script {
     pub takes: Option<u64>,
     /// Questions that reached it.
     pub asked: u64,
-    /// What the controller answered to each document, oldest first.
-    pub answered: Vec<u16>,
+    /// The sequence of each document and the status that the controller answered, oldest first.
+    pub answered: Vec<(u64, u16)>,
     /// Payload types of the documents that were taken, oldest first.
     pub taken: Vec<String>,
 }
@@ -201,7 +203,7 @@ impl Shared {
             StopFate::Cut => return Ok(None),
             StopFate::Answered(status) => return Ok(Some(plain(status, Bytes::new()))),
         }
-        let kind = payload_type(&body);
+        let (kind, sequence) = said_of(&body);
         let takes = self.script.lock().map_err(|_| anyhow!("poisoned"))?.takes;
         let is_of = |version: u64| kind.ends_with(&format!(".v{version}+json"));
         if path != api::ACKNOWLEDGEMENTS && takes.is_some_and(|newest| (newest + 1..=EVIDENCE_VERSION).any(is_of)) {
@@ -221,7 +223,7 @@ impl Shared {
         let is_document = path == api::EVIDENCE || path == api::HEARTBEATS;
         if is_document {
             let mut script = self.script.lock().map_err(|_| anyhow!("poisoned"))?;
-            script.answered.push(status.as_u16());
+            script.answered.push((sequence, status.as_u16()));
             if script.lose {
                 return Ok(None);
             }
@@ -253,10 +255,14 @@ impl Shared {
     }
 }
 
-/// Of an envelope; empty of anything else.
-fn payload_type(body: &[u8]) -> String {
-    let envelope: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    envelope.get("payloadType").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+/// Payload type of an envelope, and the sequence in its cover; nothing of anything else.
+fn said_of(body: &[u8]) -> (String, u64) {
+    let envelope: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| envelope.get(name).and_then(Value::as_str).unwrap_or_default();
+    let payload = BASE64.decode(text("payload").as_bytes()).unwrap_or_default();
+    let document: Value = serde_json::from_slice(&payload).unwrap_or_default();
+    let sequence = document.pointer("/cover/sequence").and_then(Value::as_u64).unwrap_or_default();
+    (text("payloadType").to_owned(), sequence)
 }
 
 fn refusal(status: StatusCode, code: &str) -> Response<Full<Bytes>> {

@@ -3,21 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use manifests::api::HostRow;
 use manifests::digest::Digest;
 use manifests::id::HostId;
 
-use crate::baseline_text;
 use crate::between::Between;
 use crate::fleet::{Faults, Fleet, Part, small};
-use crate::host::Issued;
-use crate::world::until;
-
-/// How long anything may take that a program does by itself.
-pub const DEADLINE: Duration = Duration::from_secs(30);
-/// A fleet in which everything is in order.
-pub const NO_FAULTS: Faults = Faults { planted: false, wrong_variant: false };
+use crate::world::{DEADLINE, until};
 
 /// The host, its fleet, and who stands between.
 pub struct Case {
@@ -48,7 +41,7 @@ impl Case {
     /// # Errors
     /// If either does not come up.
     pub async fn start(&mut self) -> Result<()> {
-        self.fleet.start_hosts(std::slice::from_ref(&self.ap), NO_FAULTS, |_| {}).await
+        self.fleet.start_hosts(std::slice::from_ref(&self.ap), Faults::NONE, |_| {}).await
     }
 
     /// Waits until the gate opens.
@@ -56,12 +49,7 @@ impl Case {
     /// # Errors
     /// If it does not.
     pub async fn issues(&self) -> Result<()> {
-        until("the gate to open", DEADLINE, async || {
-            let answer = self.fleet.host(&self.ap)?.ask_gate().await?;
-            ensure!(answer == Issued::Certificate, "{answer}");
-            Ok(())
-        })
-        .await
+        self.fleet.issues(&self.ap).await
     }
 
     /// How long a permit counts.
@@ -74,8 +62,7 @@ impl Case {
     /// # Errors
     /// If it does not answer.
     pub async fn row(&self) -> Result<HostRow> {
-        let rows = self.fleet.controller.hosts().await?;
-        rows.into_iter().find(|row| row.host == self.ap).context("the host is not shown")
+        self.fleet.controller.host_row(&self.ap).await
     }
 
     /// The agent's state directory.
@@ -121,19 +108,6 @@ impl Case {
         Ok(self.row().await?.baseline)
     }
 
-    /// Publishes a newer baseline that changes nothing for the host; its digest.
-    ///
-    /// # Errors
-    /// If it is refused.
-    pub async fn publish_newer(&self) -> Result<Digest> {
-        let other = self.fleet.good(true).next().context("no split site")?.site.code.clone();
-        let managers = &self.fleet.managers;
-        managers.edit("baseline.toml", |text| baseline_text::next_baseline(&text, other.as_str()))?;
-        managers.sign_by_two().await?;
-        managers.publish(&self.fleet.controller).await?;
-        Ok(self.fleet.controller.fleet().await?.baseline.context("no baseline")?.digest)
-    }
-
     /// Waits until the agent runs under that baseline, and issues.
     ///
     /// # Errors
@@ -150,30 +124,16 @@ impl Case {
     /// Waits until the gate holds for `code`, and sees no 200 on the way.
     ///
     /// # Errors
-    /// If it does not hold in time: what it answered last.
-    ///
-    /// # Panics
-    /// If it opens.
-    pub async fn holds(&self, what: &str, code: &str, deadline: Duration) -> Result<()> {
-        until(&format!("{what}: {code}"), deadline, async || {
-            let answer = self.fleet.host(&self.ap)?.ask_gate().await?;
-            assert_ne!(answer, Issued::Certificate, "{what} opened the gate");
-            ensure!(matches!(&answer, Issued::Refused(codes) if codes.iter().any(|found| found == code)), "{answer}");
-            Ok(())
-        })
-        .await
+    /// If it opens, or does not hold for that in time: what it answered last.
+    pub async fn holds(&self, what: &str, code: &str, within: Duration) -> Result<()> {
+        self.fleet.holds(&self.ap, what, code, within).await
     }
 
     /// Waits until the gate holds for `code`.
     ///
     /// # Errors
-    /// If it does not within `deadline`: what it answered last.
-    pub async fn holds_at_last(&self, code: &str, deadline: Duration) -> Result<()> {
-        until(&format!("a hold for {code}"), deadline, async || {
-            let answer = self.fleet.host(&self.ap)?.ask_gate().await?;
-            ensure!(matches!(&answer, Issued::Refused(codes) if codes.iter().any(|found| found == code)), "{answer}");
-            Ok(())
-        })
-        .await
+    /// If it does not within that time: what it answered last.
+    pub async fn holds_at_last(&self, code: &str, within: Duration) -> Result<()> {
+        self.fleet.holds_at_last(&self.ap, code, within).await
     }
 }

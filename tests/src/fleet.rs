@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
+use manifests::digest::Digest;
 use manifests::durable;
 use manifests::id::{HostId, SiteCode};
 
 use crate::baseline_text::{self, PRODUCT, Rhythm};
-use crate::host::{Controllers, Host, Lock, Setup};
+use crate::host::{Controllers, Host, Issued, Lock, Setup};
 use crate::managers::Managers;
 use crate::operator::{Controller, text};
 use crate::sites::{self, MUNAKATA, Site, TAKAMATSU};
 use crate::trees::{Masters, Release};
-use crate::world::World;
+use crate::world::{DEADLINE, World, until};
 
 /// Agents that start at the same time.
 const STARTING_AT_A_TIME: usize = 6;
@@ -79,6 +81,8 @@ pub struct Faults {
 impl Faults {
     /// All of them.
     pub const ALL: Faults = Faults { planted: true, wrong_variant: true };
+    /// Everything is in order.
+    pub const NONE: Faults = Faults { planted: false, wrong_variant: false };
 }
 
 /// Gives each site its part: the two cities, and the first single-server sites the faults.
@@ -256,6 +260,59 @@ impl Fleet {
         self.hosts.get_mut(id).with_context(|| format!("no host {id}"))
     }
 
+    /// Waits until the gate of a host opens.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn issues(&self, id: &HostId) -> Result<()> {
+        until(&format!("the gate of {id} to open"), DEADLINE, async || {
+            let answer = self.host(id)?.ask_gate().await?;
+            ensure!(answer == Issued::Certificate, "{answer}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until the gate of a host holds for `code`, and sees no 200 on the way.
+    ///
+    /// # Errors
+    /// If it opens, or does not hold for that in time: what it answered last.
+    pub async fn holds(&self, id: &HostId, what: &str, code: &str, within: Duration) -> Result<()> {
+        let held = until(&format!("{what}: {code}"), within, async || {
+            let answer = self.host(id)?.ask_gate().await?;
+            ensure!(answer == Issued::Certificate || answer.is_refused_for(code), "{answer}");
+            Ok(answer != Issued::Certificate)
+        })
+        .await?;
+        ensure!(held, "{what}: the gate of {id} opened");
+        Ok(())
+    }
+
+    /// Waits until the gate of a host holds for `code`, whatever it answers before.
+    ///
+    /// # Errors
+    /// If it does not within that time: what it answered last.
+    pub async fn holds_at_last(&self, id: &HostId, code: &str, within: Duration) -> Result<()> {
+        until(&format!("the gate of {id} to hold for {code}"), within, async || {
+            let answer = self.host(id)?.ask_gate().await?;
+            ensure!(answer.is_refused_for(code), "{answer}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Publishes a newer baseline, which changes something for one good split site alone; its digest.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn publish_newer(&self) -> Result<Digest> {
+        let other = self.good(true).next().context("no split site")?.site.code.clone();
+        self.managers.edit("baseline.toml", |text| baseline_text::next_baseline(&text, other.as_str()))?;
+        self.managers.sign_by_two().await?;
+        self.managers.publish(&self.controller).await?;
+        Ok(self.controller.fleet().await?.baseline.context("no baseline")?.digest)
+    }
+
     /// The first site with that part.
     ///
     /// # Errors
@@ -296,7 +353,7 @@ impl Drop for Fleet {
 /// As [`Fleet::found`].
 pub async fn small(sites: usize) -> Result<Fleet> {
     let plan = plan(sites::choose(sites, 3)?);
-    Fleet::found(Arc::new(World::new()?), plan, Faults { planted: false, wrong_variant: false }, |_| {}).await
+    Fleet::found(Arc::new(World::new()?), plan, Faults::NONE, |_| {}).await
 }
 
 /// How one host is set up. `index` spreads what is not judged here: some sites run the older

@@ -46,6 +46,8 @@ const DRIP_EVERY: Duration = Duration::from_secs(1);
 const SENDERS: usize = 64;
 /// Requests after which such a flood is in full.
 const REQUESTS_FULL: usize = 200;
+/// Documents after which one is: there is one sender of them, and each is signed and judged.
+const DOCUMENTS_FULL: usize = 50;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -238,30 +240,27 @@ pub async fn run(kind: Kind, target: Target) -> Result<()> {
         Kind::Documents => 1,
         Kind::Enrolments | Kind::Bodies | Kind::Lists => SENDERS,
     };
-    let requests = (!matches!(kind, Kind::Enrolments | Kind::Documents | Kind::Lists))
-        .then(Vec::new)
-        .map_or_else(|| client(target).map(|client| vec![client]), Ok)?;
+    let client = &client(target)?;
     let token = fs::read_to_string(&target.token_file)?;
     let key = SigningKey::from_pkcs8_pem(&fs::read_to_string(&target.key)?)?;
     let host =
         SimulatedHost { key, sequence: 0, ..SimulatedHost::new(target.host.as_str(), PRODUCT, target.baseline)? };
     let host = tokio::sync::Mutex::new(host);
-    let (requests, token, host) = (requests.first(), token.trim(), &host);
+    let (token, host) = (token.trim(), &host);
     let members = (0..crowd).map(|number| async move {
         loop {
             budget.take().await;
             // A connection that was refused or cut is one that was had: the next one is opened.
-            let _ = match (kind, requests) {
-                (Kind::Mute, _) => mute(target, number, budget).await,
-                (Kind::Silent, _) => silent(target, tls, number, budget).await,
-                (Kind::Drip, _) => drip(target, tls, number, budget).await,
-                (Kind::SlowReaders, _) => slow_reader(target, tls, number, budget).await,
-                (Kind::Resets, _) => resets(target, tls, number, budget).await,
-                (Kind::Bodies, _) => body(target, tls, number, budget).await,
-                (Kind::Enrolments, Some(client)) => enrolment(target, client, budget).await,
-                (Kind::Documents, Some(client)) => document(target, client, &mut *host.lock().await, budget).await,
-                (_, Some(client)) => list(target, client, token, number, budget).await,
-                (_, None) => Ok(()),
+            let _ = match kind {
+                Kind::Mute => mute(target, number, budget).await,
+                Kind::Silent => silent(target, tls, number, budget).await,
+                Kind::Drip => drip(target, tls, number, budget).await,
+                Kind::SlowReaders => slow_reader(target, tls, number, budget).await,
+                Kind::Resets => resets(target, tls, number, budget).await,
+                Kind::Bodies => body(target, tls, number, budget).await,
+                Kind::Enrolments => enrolment(target, client, budget).await,
+                Kind::Documents => document(target, client, &mut *host.lock().await, budget).await,
+                Kind::Lists => list(target, client, token, number, budget).await,
             };
         }
     });
@@ -418,7 +417,7 @@ async fn document(target: &Target, client: &reqwest::Client, host: &mut Simulate
     let url = format!("https://{}{}", target.address, api::EVIDENCE);
     let request = client.post(url).header(api::KEY_HEADER, host.key.public().id().as_str()).json(&evidence);
     let answer = request.send().await?;
-    budget.count(REQUESTS_FULL);
+    budget.count(DOCUMENTS_FULL);
     answer.bytes().await?;
     Ok(())
 }

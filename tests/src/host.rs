@@ -88,6 +88,13 @@ pub enum Issued {
     Refused(Vec<String>),
 }
 
+impl Issued {
+    /// Whether none came for that reason.
+    pub fn is_refused_for(&self, code: &str) -> bool {
+        matches!(self, Issued::Refused(codes) if codes.iter().any(|found| found == code))
+    }
+}
+
 impl std::fmt::Display for Issued {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -4,18 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use manifests::api::HostRow;
 use manifests::outcome::Verdict;
+use tokio::net::TcpSocket;
 
-use crate::world::{Output, Process, World, until};
+use crate::world::{DEADLINE, Output, Process, World, reserved_port, until};
 
-/// How long anything may take that a program does by itself.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a permit lives, as SET_UP has it.
+const PERMIT_TTL: Duration = Duration::from_secs(60);
 /// The host. Its agent's directory bears its name; the one of its successor is `replacement`.
 pub const HOST: &str = "402206-ap1";
 /// Arguments that lead an operator to the controller in service.
@@ -83,6 +83,7 @@ pub struct Installation {
     processes: BTreeMap<&'static str, Process>,
     blocks: BTreeMap<String, String>,
     placed: Vec<(String, String)>,
+    _reserved: Vec<TcpSocket>,
     world: World,
 }
 
@@ -129,15 +130,14 @@ impl Installation {
     /// If the page cannot be read, or a command fails.
     pub async fn new(page: &str, places: &[(&str, &str)]) -> Result<Self> {
         let mut placed: Vec<_> = places.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-        let mut taken = Vec::new();
+        let mut reserved = Vec::new();
         for port in ["8443", "8444", "8445", "8640"] {
-            // Held until all are chosen, so that no two are one.
-            let listener = TcpListener::bind(("127.0.0.1", 0))?;
-            placed.push((format!("127.0.0.1:{port}"), listener.local_addr()?.to_string()));
-            taken.push(listener);
+            let (socket, ours) = reserved_port()?;
+            placed.push((format!("127.0.0.1:{port}"), format!("127.0.0.1:{ours}")));
+            reserved.push(socket);
         }
-        drop(taken);
-        let here = Self { processes: BTreeMap::new(), blocks: blocks(page)?, placed, world: World::new()? };
+        let (processes, blocks, world) = (BTreeMap::new(), blocks(page)?, World::new()?);
+        let here = Self { processes, blocks, placed, _reserved: reserved, world };
         here.ok(SET_UP).await?;
         Ok(here)
     }
@@ -185,12 +185,7 @@ impl Installation {
     /// # Errors
     /// If there is no shell.
     pub async fn run(&self, text: &str) -> Result<Output> {
-        let output = tokio::process::Command::new("/bin/bash").args(["-c", &self.script(text)?]).output().await?;
-        Ok(Output {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        self.world.output("/bin/bash", &["-c", &self.script(text)?]).await
     }
 
     /// Runs commands that must end with 0.
@@ -316,14 +311,27 @@ impl Installation {
         .await
     }
 
-    /// Waits until it holds for that reason.
+    /// Waits until it holds for that reason, which may be the end of a permit.
     ///
     /// # Errors
     /// If it does not.
     pub async fn holds(&self, directory: &str, reason: &str) -> Result<()> {
-        until(&format!("the gate to hold: {reason}"), DEADLINE, async || {
+        until(&format!("the gate to hold: {reason}"), PERMIT_TTL + DEADLINE, async || {
             let output = self.gate(directory).await?;
             ensure!(!output.success() && output.stdout.contains(reason), "{}{}", output.stdout, output.stderr);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until the controller in service says that it was set back.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn notices_that_it_was_set_back(&self) -> Result<()> {
+        until("the main one to notice that it was set back", DEADLINE, async || {
+            let output = self.run(&format!("sekisho hosts {MAIN}")).await?;
+            ensure!(output.stderr.contains("set back"), "{}{}", output.stdout, output.stderr);
             Ok(())
         })
         .await

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use manifests::api::{self, FleetView, HostRow, SiteView, StopView};
-use manifests::id::SiteCode;
+use manifests::id::{HostId, SiteCode};
 use manifests::key::SigningKey;
 use serde::de::DeserializeOwned;
 
@@ -225,6 +225,14 @@ impl Controller {
     /// If the controller does not answer, or not with 200.
     pub async fn hosts(&self) -> Result<Vec<HostRow>> {
         self.get(api::HOSTS).await
+    }
+
+    /// One host.
+    ///
+    /// # Errors
+    /// If the controller does not answer, or does not show it.
+    pub async fn host_row(&self, id: &HostId) -> Result<HostRow> {
+        self.hosts().await?.into_iter().find(|row| row.host == *id).with_context(|| format!("{id} is not shown"))
     }
 
     /// All stops, newest first, each with all its hosts: the list itself names a few of each.

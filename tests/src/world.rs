@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// The programs of the workspace that others start.
 pub const PROGRAMS: [&str; 5] = ["sekisho-controller", "sekisho-agent", "sekisho-baseline", "sekisho", "issuingd"];
 
+/// How long anything may take that a program does by itself.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How often an observable is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(10);
 /// What of a program's log goes into a failure.
@@ -75,7 +78,7 @@ impl World {
         bail!("{name} {}: {}\n{}{}", args.join(" "), output.status, output.stdout, output.stderr)
     }
 
-    /// Runs a program of ours to its end, whatever it says.
+    /// Runs a program of ours, or one named by its path, to its end, whatever it says.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -287,6 +290,29 @@ pub async fn until<T>(what: &str, deadline: Duration, mut observe: impl AsyncFnM
             Err(_) => tokio::time::sleep(POLL).await,
         }
     }
+}
+
+/// The most memory that a process has had so far, in KiB.
+///
+/// # Errors
+/// If there is no such process.
+pub fn peak_memory_kib(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(peak.trim().trim_end_matches("kB").trim().parse()?)
+}
+
+/// A port of 127.0.0.1 that nobody else is given as long as the socket lives. A program that sets `SO_REUSEADDR`, as
+/// ours and nginx do, can listen on it, because the socket does not.
+///
+/// # Errors
+/// If there is none.
+pub fn reserved_port() -> Result<(TcpSocket, u16)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let port = socket.local_addr()?.port();
+    Ok((socket, port))
 }
 
 /// Locks `file` for this process as long as the handle lives, waiting for another holder.

@@ -4,16 +4,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use manifests::api;
 use tests::baseline_text::PRODUCT;
 use tests::fleet::{Fleet, small};
 use tests::simulated::{SimulatedHost, post};
-use tests::world::{Process, until};
-
-const DEADLINE: Duration = Duration::from_secs(30);
+use tests::world::{DEADLINE, Process, until};
 
 #[tokio::test]
 async fn a_controller_whose_disk_was_full_for_a_moment_goes_on() -> Result<()> {
@@ -124,7 +121,7 @@ async fn what_a_sync_refused_is_never_acknowledged_and_the_disk_has_the_last_wor
         fleet.controller.kill()?;
     }
     fleet.controller.resume().await?;
-    let row = fleet.controller.hosts().await?.into_iter().find(|row| row.host == id).context("not shown")?;
+    let row = fleet.controller.host_row(&id).await?;
     let (kept, lost) = (SimulatedHost::state("kept").digest(), SimulatedHost::state("lost?").digest());
     let was_refused = document.as_ref().is_ok_and(|answer| answer.status.as_u16() == 503);
     ensure!(row.state == Some(kept) || (row.state == Some(lost) && !was_refused), "{row:?}");

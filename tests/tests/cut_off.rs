@@ -1,34 +1,35 @@
 //! Half of what is said between a host and its controller is lost, or one of them stands still.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use manifests::api;
 use manifests::outcome::Verdict;
 use rustix::process::Signal;
-use tests::case::{Case, DEADLINE, NO_FAULTS};
+use tests::between::{Between, StopFate};
+use tests::case::Case;
 use tests::clock::Clock;
-use tests::fleet::{Part, small};
-use tests::host::Issued;
-use tests::world::until;
+use tests::fleet::{Faults, Part, small};
+use tests::world::{DEADLINE, until};
+use tokio::sync::Notify;
 
 #[tokio::test]
-async fn a_document_whose_answer_was_lost_is_sent_again_and_counts_once() -> Result<()> {
+async fn a_host_whose_answers_are_lost_goes_on_with_the_next_sequence_and_nothing_counts_twice() -> Result<()> {
     let mut case = Case::new().await?;
     case.between.script(|script| script.lose = true)?;
     case.start().await?;
-    until("a document to be sent more than once", DEADLINE, async || {
+    until("a document after one whose answer was lost", DEADLINE, async || {
         let answered = case.between.script(|script| script.answered.len())?;
-        ensure!(answered >= 3, "{answered} times");
+        ensure!(answered >= 3, "{answered} were sent");
         Ok(())
     })
     .await?;
-    let answered = case.between.script(|script| std::mem::take(&mut script.answered))?;
-    ensure!(answered.iter().all(|status| *status == 200), "the same bytes were answered with {answered:?}");
     case.between.script(|script| script.lose = false)?;
     case.issues().await?;
     let answered = case.between.script(|script| script.answered.clone())?;
-    ensure!(answered.iter().all(|status| *status == 200), "then with {answered:?}");
+    ensure!(answered.iter().all(|(_, status)| *status == 200), "{answered:?}");
+    ensure!(answered.is_sorted_by(|(one, _), (next, _)| one < next), "a sequence was used twice: {answered:?}");
     ensure!(case.row().await?.verdict == Verdict::Issue, "{:?}", case.row().await?);
     Ok(())
 }
@@ -54,14 +55,9 @@ async fn a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end
     case.fleet.controllers.urls = vec![case.fleet.controller.url()];
     case.fleet.controllers.ca = case.fleet.controller.ca();
     let other = case.fleet.part(Part::LockShared)?.ap()?;
-    case.fleet.start_hosts(std::slice::from_ref(&other), NO_FAULTS, |_| {}).await?;
+    case.fleet.start_hosts(std::slice::from_ref(&other), Faults::NONE, |_| {}).await?;
     case.issues().await?;
-    until("the other's gate to open", DEADLINE, async || {
-        let answer = case.fleet.host(&other)?.ask_gate().await?;
-        ensure!(answer == Issued::Certificate, "{answer}");
-        Ok(())
-    })
-    .await?;
+    case.fleet.issues(&other).await?;
     case.between.script(|script| script.cut = true)?;
     let until_ms = case.row().await?.permit.context("no permit")?.until;
     let output = case.fleet.controller.sekisho(&["stop", "--all", "--reason", "a drill"]).await?;
@@ -73,53 +69,50 @@ async fn a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end
     let named = output.stdout.lines().any(|line| line.contains(case.ap.as_str()));
     ensure!(named, "it is not named:\n{}", output.stdout);
     let refused = case.fleet.host(&other)?.ask_gate().await?;
-    ensure!(matches!(&refused, Issued::Refused(codes) if codes.iter().any(|code| code == "stopped")), "{refused}");
+    ensure!(refused.is_refused_for("stopped"), "{refused}");
     case.holds_at_last("permit-expired", case.permit_ttl() + DEADLINE).await?;
     case.between.script(|script| script.cut = false)?;
     case.holds_at_last("stopped", DEADLINE).await
 }
 
-async fn gates_hold_while_a_controller_stands_still_and_it_goes_on_with_the_time_that_it_is() -> Result<()> {
+async fn gates_hold_while_a_controller_stands_still_and_it_takes_the_stop_of_meanwhile() -> Result<()> {
     let mut fleet = small(6).await?;
     let ap = fleet.part(Part::Munakata)?.ap()?;
-    fleet.start_hosts(std::slice::from_ref(&ap), NO_FAULTS, |_| {}).await?;
+    fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
+    // The host knows the controller itself; the operator's command goes by somebody who tells that it was sent.
+    let between = Between::start(&fleet.world, &fleet.controller).await?;
+    let sent = Arc::new(Notify::new());
+    let tell = Arc::clone(&sent);
+    between.script(|script| {
+        script.on_stop = Some(Box::new(move |_| {
+            tell.notify_one();
+            StopFate::PassedOn
+        }));
+    })?;
     let ttl = Duration::from_secs(fleet.rhythm.permit_ttl_s);
-    let opens = async |fleet: &tests::fleet::Fleet| {
-        until("the gate to open", DEADLINE, async || {
-            let answer = fleet.host(&ap)?.ask_gate().await?;
-            ensure!(answer == Issued::Certificate, "{answer}");
-            Ok(())
-        })
-        .await
-    };
-    opens(&fleet).await?;
+    fleet.issues(&ap).await?;
     fleet.controller.process()?.signal(Signal::STOP)?;
-    until("the gate to hold at its permit's end", ttl + DEADLINE, async || {
-        let answer = fleet.host(&ap)?.ask_gate().await?;
-        let is_over = |codes: &Vec<String>| codes.iter().any(|code| code == "permit-expired");
-        ensure!(matches!(&answer, Issued::Refused(codes) if is_over(codes)), "{answer}");
-        Ok(())
-    })
-    .await?;
-    // A stop that was asked for while it stood still is in force when it goes on, before anything is signed.
-    let stop = ["stop", "--all", "--reason", "while it stood still"];
-    let (output, resumed) = tokio::join!(fleet.controller.sekisho(&stop), async {
-        // The command has to have sent it: it waits for an answer then.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let id = fleet.controller.process_id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?));
-        rustix::process::kill_process(id.context("no controller")?, Signal::CONT)?;
+    fleet.holds_at_last(&ap, "permit-expired", ttl + DEADLINE).await?;
+    let reason = "while it stood still";
+    let stop = ["stop", "--all", "--reason", reason];
+    let id = fleet.controller.process_id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?));
+    let (id, url, ca) = (id.context("no controller")?, between.url(), between.ca());
+    let (output, resumed) = tokio::join!(fleet.controller.sekisho_at(&url, &ca, &stop), async {
+        tokio::time::timeout(DEADLINE, sent.notified()).await.context("the stop was not sent")?;
+        rustix::process::kill_process(id, Signal::CONT)?;
         anyhow::Ok(())
     });
     resumed?;
     let output = output?;
     ensure!(output.success(), "{output:?}");
-    until("the gate to hold for the stop", DEADLINE, async || {
-        let answer = fleet.host(&ap)?.ask_gate().await?;
-        ensure!(answer != Issued::Certificate, "it issues");
-        ensure!(matches!(&answer, Issued::Refused(codes) if codes.iter().any(|code| code == "stopped")), "{answer}");
+    until("the host to have the stop", DEADLINE, async || {
+        let stops = fleet.controller.stops().await?;
+        let made = stops.iter().find(|view| view.reason == reason).context("it is not known")?;
+        ensure!(made.acknowledged.contains(&ap), "{made:?}");
         Ok(())
     })
-    .await
+    .await?;
+    fleet.holds(&ap, "the stop", "stopped", DEADLINE).await
 }
 
 #[tokio::test]
@@ -150,7 +143,7 @@ async fn what_is_cut_off_holds_when_its_permit_ends() -> Result<()> {
     let (unheard, unreached, still) = tokio::join!(
         a_host_whose_permits_do_not_arrive_holds_and_the_controller_shows_that_they_did_not(),
         a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end(),
-        gates_hold_while_a_controller_stands_still_and_it_goes_on_with_the_time_that_it_is(),
+        gates_hold_while_a_controller_stands_still_and_it_takes_the_stop_of_meanwhile(),
     );
     unheard.context("permits do not arrive")?;
     unreached.context("a stop does not reach a host")?;

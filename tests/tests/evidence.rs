@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
-use manifests::api::{self, HostRow};
+use manifests::api;
 use manifests::digest::Digest;
 use manifests::evidence::v1;
 use manifests::id::HostId;
@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use tests::baseline_text::PRODUCT;
 use tests::fleet::{Fleet, small};
 use tests::simulated::{SimulatedHost, post, post_bytes};
+use tests::world::peak_memory_kib;
 
 /// One body of a request that nobody should read to its end.
 const GIGABYTE: u64 = 1 << 30;
@@ -29,11 +30,6 @@ async fn enrolled(fleet: &Fleet, count: usize) -> Result<Vec<SimulatedHost>> {
     Ok(hosts)
 }
 
-async fn row(fleet: &Fleet, host: &HostId) -> Result<HostRow> {
-    let rows = fleet.controller.hosts().await?;
-    rows.into_iter().find(|row| row.host == *host).context("the host is not shown")
-}
-
 #[tokio::test]
 async fn what_is_refused_changes_nothing_and_has_a_stable_code() -> Result<()> {
     let fleet = small(6).await?;
@@ -43,7 +39,8 @@ async fn what_is_refused_changes_nothing_and_has_a_stable_code() -> Result<()> {
     post(&fleet.controller, api::EVIDENCE, &first).await?.receipt()?;
     let second = host.evidence(SimulatedHost::state("second"))?;
     post(&fleet.controller, api::EVIDENCE, &second).await?.receipt()?;
-    let (before, other_before) = (row(&fleet, &host.id).await?, row(&fleet, &other.id).await?);
+    let (before, other_before) =
+        (fleet.controller.host_row(&host.id).await?, fleet.controller.host_row(&other.id).await?);
     assert_eq!(before.state, Some(SimulatedHost::state("second").digest()));
 
     let replayed = post(&fleet.controller, api::EVIDENCE, &first).await?;
@@ -106,9 +103,9 @@ async fn what_is_refused_changes_nothing_and_has_a_stable_code() -> Result<()> {
     assert!(peak < MEMORY_KIB_MAX, "the controller used {peak} KiB");
     assert!(fleet.controller.is_healthy().await?);
 
-    let after = row(&fleet, &host.id).await?;
+    let after = fleet.controller.host_row(&host.id).await?;
     assert_eq!((after.state, after.verdict, &after.permit), (before.state, before.verdict, &before.permit));
-    assert_eq!(row(&fleet, &other.id).await?.state, other_before.state);
+    assert_eq!(fleet.controller.host_row(&other.id).await?.state, other_before.state);
     // The honest host goes on where it was.
     post(&fleet.controller, api::EVIDENCE, &host.evidence(SimulatedHost::state("third"))?).await?.receipt()?;
     Ok(())
@@ -121,10 +118,10 @@ async fn the_same_bytes_twice_have_the_effect_of_once() -> Result<()> {
     let host = hosts.first_mut().context("one host was asked for")?;
     let evidence = host.evidence(SimulatedHost::state("once"))?;
     let first = post(&fleet.controller, api::EVIDENCE, &evidence).await?.receipt()?;
-    let before = row(&fleet, &host.id).await?;
+    let before = fleet.controller.host_row(&host.id).await?;
     let second = post(&fleet.controller, api::EVIDENCE, &evidence).await?.receipt()?;
     assert_eq!((first.sequence, second.sequence), (1, 1));
-    let after = row(&fleet, &host.id).await?;
+    let after = fleet.controller.host_row(&host.id).await?;
     assert_eq!((after.state, after.evidence, after.verdict), (before.state, before.evidence, before.verdict));
     Ok(())
 }
@@ -159,7 +156,7 @@ async fn an_agent_of_before_version_2_goes_on_with_a_controller_of_today() -> Re
     fleet.controller.resume().await?;
     let beat = post(&fleet.controller, api::HEARTBEATS, &host.heartbeat_v1(state.digest())?).await?.receipt()?;
     assert_eq!(beat.next, api::Next::Nothing, "a restart forgets nothing");
-    assert_eq!(row(&fleet, &host.id).await?.state, Some(state.digest()));
+    assert_eq!(fleet.controller.host_row(&host.id).await?.state, Some(state.digest()));
     let other =
         post(&fleet.controller, api::HEARTBEATS, &host.heartbeat_v1(Digest::of(b"another"))?).await?.receipt()?;
     assert_eq!(other.next, api::Next::SendFull);
@@ -196,10 +193,4 @@ async fn gigabyte(fleet: &Fleet, own_length: bool) -> Result<Option<(StatusCode,
         }
         Err(_) => Ok(None),
     }
-}
-
-fn peak_memory_kib(process: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

@@ -16,10 +16,10 @@ use manifests::permit::Permit;
 use manifests::time::Time;
 use serde_json::{Value, json};
 use tests::between::Change;
-use tests::case::{Case, DEADLINE};
+use tests::case::Case;
 use tests::host::Issued;
 use tests::operator::Controller;
-use tests::world::until;
+use tests::world::{DEADLINE, until};
 
 #[tokio::test]
 async fn a_permit_that_does_not_fit_opens_nothing() -> Result<()> {
@@ -182,10 +182,7 @@ async fn a_host_whose_disk_takes_nothing_goes_on_reporting() -> Result<()> {
     })
     .await?;
     case.issues().await?;
-    let heard = async |case: &Case| {
-        let rows = case.fleet.controller.hosts().await?;
-        anyhow::Ok(rows.into_iter().find(|row| row.host == case.ap).context("not shown")?.heard)
-    };
+    let heard = async |case: &Case| anyhow::Ok(case.row().await?.heard);
     let deadline = Duration::from_secs(case.fleet.rhythm.evidence_max_age_s) + DEADLINE;
     for _ in 0..3 {
         let before = heard(&case).await?;
@@ -292,7 +289,7 @@ async fn an_older_baseline_never_takes_the_place_of_a_newer() -> Result<()> {
     let old_timestamp = case.fleet.controller.metadata("timestamp.json").await?;
     case.start().await?;
     case.issues().await?;
-    let newest = case.publish_newer().await?;
+    let newest = case.fleet.publish_newer().await?;
     case.is_under(newest).await?;
     case.between.script(|script| script.serve.insert("/tuf/timestamp.json".to_owned(), old_timestamp))?;
     case.restart(|_| Ok(())).await?;
@@ -323,7 +320,7 @@ async fn under_an_older_baseline_nothing_opens() -> Result<()> {
 
     // The agent is kept from the newer one: a host may be late, but not for ever.
     case.between.script(|script| script.serve.insert("/tuf/timestamp.json".to_owned(), old_timestamp))?;
-    let newest = case.publish_newer().await?;
+    let newest = case.fleet.publish_newer().await?;
     let age = Duration::from_secs(case.fleet.rhythm.evidence_max_age_s);
     until("the controller to call its evidence outdated", age + DEADLINE, async || {
         let answer = case.fleet.host(&case.ap)?.ask_gate().await?;

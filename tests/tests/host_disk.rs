@@ -9,12 +9,10 @@ use manifests::id::HostId;
 use tests::disks::{Disk, done};
 use tests::fleet::{Faults, Fleet, Part, small};
 use tests::host::Issued;
-use tests::world::{Process, until};
+use tests::world::{DEADLINE, Process, until};
 
-const DEADLINE: Duration = Duration::from_secs(30);
 /// The agent tries again what it could not write.
 const MENDED_WITHIN: Duration = Duration::from_secs(90);
-const NO_FAULTS: Faults = Faults { planted: false, wrong_variant: false };
 /// How many questions are asked of a gate that must hold.
 const QUESTIONS: usize = 50;
 
@@ -29,7 +27,7 @@ impl Case {
     async fn new() -> Result<Self> {
         let mut fleet = small(6).await?;
         let ap = fleet.part(Part::Munakata)?.ap()?;
-        fleet.start_hosts(std::slice::from_ref(&ap), NO_FAULTS, |_| {}).await?;
+        fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
         let state = fleet.host(&ap)?.own().join("state");
         let case = Self { fleet, ap, state };
         case.issues().await?;
@@ -51,21 +49,11 @@ impl Case {
     }
 
     async fn issues(&self) -> Result<()> {
-        until("the gate to open", DEADLINE, async || {
-            let answer = self.answer().await?;
-            ensure!(answer == Issued::Certificate, "{answer}");
-            Ok(())
-        })
-        .await
+        self.fleet.issues(&self.ap).await
     }
 
     async fn holds(&self, code: &str) -> Result<()> {
-        until(&format!("the gate to hold: {code}"), DEADLINE, async || {
-            let answer = self.answer().await?;
-            ensure!(matches!(&answer, Issued::Refused(codes) if codes.iter().any(|found| found == code)), "{answer}");
-            Ok(())
-        })
-        .await
+        self.fleet.holds_at_last(&self.ap, code, DEADLINE).await
     }
 
     /// Every question of many is refused.
@@ -109,15 +97,13 @@ impl Case {
     }
 
     async fn permit_number(&self) -> Result<u64> {
-        let rows = self.fleet.controller.hosts().await?;
-        let row = rows.into_iter().find(|row| row.host == self.ap).context("not shown")?;
+        let row = self.fleet.controller.host_row(&self.ap).await?;
         Ok(row.permit.context("no permit")?.number)
     }
 
     /// The controller does not take it for two machines, and never had to be resumed from.
     async fn is_one_machine(&self) -> Result<()> {
-        let rows = self.fleet.controller.hosts().await?;
-        let row = rows.into_iter().find(|row| row.host == self.ap).context("not shown")?;
+        let row = self.fleet.controller.host_row(&self.ap).await?;
         let reasons: Vec<_> = row.reasons.iter().map(|reason| reason.code.as_str()).collect();
         ensure!(!reasons.contains(&"clone-suspected"), "{reasons:?}");
         ensure!(!self.log()?.contains("resuming from the controller's sequence"), "a sequence was used twice");

@@ -1,30 +1,14 @@
 //! What ends a stop: a lift of this very stop, with the signatures of two units, and nothing else.
 
 use anyhow::{Context, Result, ensure};
-use tests::case::{DEADLINE, NO_FAULTS};
-use tests::fleet::{Fleet, Part, small};
-use tests::host::Issued;
-use tests::world::until;
+use tests::fleet::{Faults, Fleet, Part, small};
+use tests::world::{DEADLINE, until};
 
 use manifests::id::HostId;
 
-async fn issues(fleet: &Fleet, ap: &HostId) -> Result<()> {
-    until("the gate to open", DEADLINE, async || {
-        let answer = fleet.host(ap)?.ask_gate().await?;
-        ensure!(answer == Issued::Certificate, "{answer}");
-        Ok(())
-    })
-    .await
-}
-
-/// Waits until the gate holds because of a stop.
+/// The gate holds because of a stop, and has not opened since the host has it.
 async fn stopped(fleet: &Fleet, ap: &HostId) -> Result<()> {
-    until("the gate to hold for the stop", DEADLINE, async || {
-        let answer = fleet.host(ap)?.ask_gate().await?;
-        ensure!(matches!(&answer, Issued::Refused(codes) if codes.iter().any(|code| code == "stopped")), "{answer}");
-        Ok(())
-    })
-    .await
+    fleet.holds(ap, "a stop without its lift", "stopped", DEADLINE).await
 }
 
 /// Stops everybody; the stop's digest, once the host has it on disk.
@@ -49,10 +33,9 @@ async fn stays_stopped_over_restarts(fleet: &mut Fleet, ap: &HostId) -> Result<(
     // Alone, by what it has on disk, and then with its controller.
     stopped(fleet, ap).await?;
     fleet.controller.resume().await?;
-    let before = fleet.controller.hosts().await?.into_iter().find(|row| row.host == *ap).and_then(|row| row.heard);
+    let before = fleet.controller.host_row(ap).await?.heard;
     until("the host to be heard again", DEADLINE, async || {
-        let rows = fleet.controller.hosts().await?;
-        let heard = rows.into_iter().find(|row| row.host == *ap).and_then(|row| row.heard);
+        let heard = fleet.controller.host_row(ap).await?.heard;
         ensure!(heard > before, "not since {before:?}");
         Ok(())
     })
@@ -64,8 +47,8 @@ async fn stays_stopped_over_restarts(fleet: &mut Fleet, ap: &HostId) -> Result<(
 async fn a_stop_ends_by_its_own_lift_with_two_signatures_and_by_no_other_over_restarts_too() -> Result<()> {
     let mut fleet = small(6).await?;
     let ap = fleet.part(Part::Munakata)?.ap()?;
-    fleet.start_hosts(std::slice::from_ref(&ap), NO_FAULTS, |_| {}).await?;
-    issues(&fleet, &ap).await?;
+    fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
+    fleet.issues(&ap).await?;
     let site = ap.site().to_string();
     let first = stop(&fleet, &ap, "the first").await?;
     stays_stopped_over_restarts(&mut fleet, &ap).await?;
@@ -79,12 +62,17 @@ async fn a_stop_ends_by_its_own_lift_with_two_signatures_and_by_no_other_over_re
 
     fleet.managers.sign("quality").await?;
     fleet.managers.publish(&fleet.controller).await?;
-    issues(&fleet, &ap).await?;
+    fleet.issues(&ap).await?;
 
     // The lift of the first stays in force, and is published once more: it ends nothing but the first.
     stop(&fleet, &ap, "the second").await?;
     stopped(&fleet, &ap).await?;
-    let again = fleet.managers.try_publish(&fleet.controller).await?;
-    ensure!(again.status.code().is_some(), "{again:?}");
+    let newest = fleet.publish_newer().await?;
+    until("the host to run under the baseline that came with it", DEADLINE, async || {
+        let under = fleet.controller.host_row(&ap).await?.baseline;
+        ensure!(under == Some(newest), "{under:?}");
+        Ok(())
+    })
+    .await?;
     stays_stopped_over_restarts(&mut fleet, &ap).await
 }

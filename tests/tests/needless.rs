@@ -6,15 +6,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use manifests::id::HostId;
 use tests::fleet::{Faults, Fleet, Part, small};
 use tests::host::{Issued, Lock};
-use tests::world::until;
+use tests::world::{DEADLINE, until};
 
-const DEADLINE: Duration = Duration::from_secs(60);
 /// How often each kind is done.
 const ROUNDS: usize = 20;
 
@@ -38,7 +36,7 @@ impl Open {
     async fn new() -> Result<Self> {
         let mut fleet = small(6).await?;
         let ap = fleet.part(Part::Munakata)?.ap()?;
-        fleet.start_hosts(std::slice::from_ref(&ap), Faults { planted: false, wrong_variant: false }, |_| {}).await?;
+        fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
         let open = Self { fleet, ap };
         open.opens("the first look").await?;
         Ok(open)
@@ -49,12 +47,7 @@ impl Open {
     }
 
     async fn opens(&self, what: &str) -> Result<()> {
-        until(&format!("{what}: 200"), DEADLINE, async || {
-            let answer = self.fleet.host(&self.ap)?.ask_gate().await?;
-            ensure!(answer == Issued::Certificate, "{answer}");
-            Ok(())
-        })
-        .await
+        self.fleet.issues(&self.ap).await.with_context(|| what.to_owned())
     }
 
     /// Asks while something goes on: what is refused may only be refused until the look that is under way

@@ -9,9 +9,7 @@ use tests::fleet::{Faults, Part, small};
 use tests::host::{Issued, Lock};
 use tests::http::Address;
 use tests::operator::text;
-use tests::world::until;
-
-const DEADLINE: Duration = Duration::from_secs(30);
+use tests::world::{DEADLINE, reserved_port, until};
 
 fn nginx() -> Option<PathBuf> {
     ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"].iter().map(PathBuf::from).find(|path| path.exists())
@@ -49,11 +47,6 @@ fn configuration(directory: &Path, (port, inner): (u16, u16), gate: &str, applic
     ))
 }
 
-/// A port that is free now. nginx cannot say which it was given.
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
 #[tokio::test]
 async fn nginx_lets_a_certificate_out_only_while_the_gate_is_open() -> Result<()> {
     let Some(nginx) = nginx() else {
@@ -62,7 +55,7 @@ async fn nginx_lets_a_certificate_out_only_while_the_gate_is_open() -> Result<()
     };
     let mut fleet = small(6).await?;
     let ap = fleet.good(false).next().or(fleet.part(Part::Munakata).ok()).context("no site")?.ap()?;
-    fleet.start_hosts(std::slice::from_ref(&ap), Faults { planted: false, wrong_variant: false }, |_| {}).await?;
+    fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
     let Some(Address::Tcp(gate)) = fleet.host(&ap)?.gate().cloned() else { anyhow::bail!("no loopback gate") };
 
     let directory = fleet.world.path().join("nginx");
@@ -72,7 +65,9 @@ async fn nginx_lets_a_certificate_out_only_while_the_gate_is_open() -> Result<()
     let certified = rcgen::generate_simple_self_signed([name.to_owned()])?;
     fs::write(directory.join("tls.pem"), certified.cert.pem())?;
     fs::write(directory.join("tls.key"), certified.signing_key.serialize_pem())?;
-    let (port, inner, application) = (free_port()?, free_port()?, free_port()?);
+    // nginx cannot say which it was given.
+    let ((_first, port), (_second, inner), (_third, application)) =
+        (reserved_port()?, reserved_port()?, reserved_port()?);
     let file = directory.join("nginx.conf");
     fs::write(&file, configuration(&directory, (port, inner), &gate.to_string(), application)?)?;
     let mut server = fleet.world.start("nginx", &nginx, &["-p", text(&directory)?, "-c", text(&file)?])?;

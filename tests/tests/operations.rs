@@ -3,12 +3,11 @@
 //! Two words alone are others than on the page: the ports, so that several tests can run at once.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use tests::world::programs_directory;
+use tests::world::{programs_directory, reserved_port};
 
 /// The directory of the project.
 fn project() -> PathBuf {
@@ -46,10 +45,6 @@ fn page(name: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| format!("{}", path.display()))
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 /// Runs the first steps, a section, and `check`, which sees variables and files of all of it.
 fn walk(title: &str, check: &str) -> Result<()> {
     let first = page("first-steps.md")?;
@@ -60,7 +55,7 @@ fn walk(title: &str, check: &str) -> Result<()> {
     ensure!(!body.is_empty(), "{title} has no commands");
     let programs = programs_directory()?;
     let directory = tempfile::Builder::new().prefix("operations-").tempdir()?;
-    let (controller, gate) = (free_port()?, free_port()?);
+    let ((_one, controller), (_other, gate)) = (reserved_port()?, reserved_port()?);
     let script = format!(
         "set -eu\n\
          trap 'for f in controller.pid agent.pid; do [ -s $f ] && kill -9 \"$(cat $f)\" 2> /dev/null; done; true' EXIT\n\

@@ -3,8 +3,8 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use tests::installation::{DEADLINE, HOST, Installation, MAIN, all_are_named};
-use tests::world::until;
+use tests::installation::{HOST, Installation, MAIN, all_are_named};
+use tests::world::{DEADLINE, until};
 
 const PAGE: &str = "operations-controllers.md";
 /// Arguments that lead an operator to the standby.
@@ -36,12 +36,7 @@ async fn every_command_of_the_page_does_what_it_says() -> Result<()> {
     here.end("main")?;
     here.ok("rm main/controller.db* && cp copy/* main/").await?;
     here.start_main().await?;
-    until("the main one to notice that it was set back", DEADLINE, async || {
-        let output = here.run(&format!("sekisho hosts {MAIN}")).await?;
-        ensure!(output.stderr.contains("set back"), "{}{}", output.stdout, output.stderr);
-        Ok(())
-    })
-    .await?;
+    here.notices_that_it_was_set_back().await?;
     here.block("looked-at", 0).await?;
     until("the host to be allowed again", DEADLINE, async || {
         let output = here.run(&format!("sekisho hosts {MAIN}")).await?;

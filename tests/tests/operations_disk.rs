@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use tests::disks::Disk;
-use tests::installation::{DEADLINE, HOST, Installation, MAIN, all_are_named};
-use tests::world::until;
+use tests::installation::{HOST, Installation, MAIN, all_are_named};
+use tests::world::{DEADLINE, until};
 
 const PAGE: &str = "operations-disk.md";
 const PLACES: [(&str, &str); 5] = [
@@ -137,12 +137,7 @@ async fn a_controller_is_restored_from_the_backup_of_the_night() -> Result<()> {
     here.ok("cp -p lost/admin.token main/").await?;
     here.start_main().await?;
     // The page sends whoever restores on to the other page.
-    until("the main one to notice that it was set back", DEADLINE, async || {
-        let output = here.run(&format!("sekisho hosts {MAIN}")).await?;
-        ensure!(output.stderr.contains("set back"), "{}{}", output.stdout, output.stderr);
-        Ok(())
-    })
-    .await?;
+    here.notices_that_it_was_set_back().await?;
     here.ok(&format!("sekisho looked-at --note 'Restored; tokens and hosts were compared.' {MAIN}")).await?;
     let before = here.permit(MAIN).await?;
     here.is_permitted_after(before).await?;

@@ -8,10 +8,9 @@ use manifests::api::Standing;
 use manifests::digest::Digest;
 use manifests::id::HostId;
 use tests::baseline_text::{NEXT_VERSION, VERSION};
-use tests::case::{DEADLINE, NO_FAULTS};
-use tests::fleet::{Fleet, Part, small};
+use tests::fleet::{Faults, Fleet, Part, small};
 use tests::trees::Release;
-use tests::world::until;
+use tests::world::{DEADLINE, until};
 
 /// Puts a tree into the baseline in place of that of `release`, with one digit of one of its files wrong.
 fn mistype(fleet: &Fleet, release: Release) -> Result<()> {
@@ -49,7 +48,7 @@ async fn stand(fleet: &Fleet, hosts: &[HostId], standing: Standing) -> Result<()
 async fn a_wrong_digest_names_every_site_with_that_program_before_it_is_signed() -> Result<()> {
     let mut fleet = small(6).await?;
     let hosts = [fleet.part(Part::LockShared)?.ap()?, fleet.part(Part::LockMissing)?.ap()?];
-    fleet.start_hosts(&hosts, NO_FAULTS, |_| {}).await?;
+    fleet.start_hosts(&hosts, Faults::NONE, |_| {}).await?;
     stand(&fleet, &hosts, Standing::Verified).await?;
 
     mistype(&fleet, Release::Fixed)?;

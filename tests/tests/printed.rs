@@ -5,31 +5,23 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use manifests::id::HostId;
 use rustix::process::{Pid, Signal, kill_process};
-use tests::case::NO_FAULTS;
-use tests::fleet::{Fleet, Part, small};
+use tests::fleet::{Faults, Fleet, Part, small};
 use tests::host::Issued;
 use tests::operator::text;
-use tests::world::until;
+use tests::world::{DEADLINE, until};
 
-const DEADLINE: Duration = Duration::from_secs(30);
 /// Exit code of a command whose output could not be written.
 const IO_ERROR: i32 = 74;
 
 async fn one_host() -> Result<(Fleet, HostId)> {
     let mut fleet = small(6).await?;
     let ap = fleet.part(Part::Munakata)?.ap()?;
-    fleet.start_hosts(std::slice::from_ref(&ap), NO_FAULTS, |_| {}).await?;
-    until("the gate to open", DEADLINE, async || {
-        let answer = fleet.host(&ap)?.ask_gate().await?;
-        ensure!(answer == Issued::Certificate, "{answer}");
-        Ok(())
-    })
-    .await?;
+    fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
+    fleet.issues(&ap).await?;
     Ok((fleet, ap))
 }
 

@@ -3,15 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use manifests::id::HostId;
 use tests::fleet::{Faults, Fleet, Part, small};
-use tests::host::Issued;
-use tests::world::until;
+use tests::world::{DEADLINE, until};
 
-const DEADLINE: Duration = Duration::from_secs(30);
 /// How many questions are asked while the disk hangs, one after the other.
 const QUESTIONS: usize = 50;
 
@@ -67,7 +65,7 @@ async fn a_stop_counts_while_the_disk_hangs_and_is_acknowledged_when_it_is_kept(
     }
     let mut fleet = small(6).await?;
     let ap = fleet.part(Part::Munakata)?.ap()?;
-    fleet.start_hosts(std::slice::from_ref(&ap), Faults { planted: false, wrong_variant: false }, |_| {}).await?;
+    fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
     fleet.host_mut(&ap)?.kill_agent()?;
     let own = fleet.host(&ap)?.own().to_owned();
     let Some(disk) = Disk::over(&own.join("state"), &own.join("state.img")) else {
@@ -77,12 +75,7 @@ async fn a_stop_counts_while_the_disk_hangs_and_is_acknowledged_when_it_is_kept(
     fleet.host_mut(&ap)?.start_agent().await?;
     // Dropped first: nobody ends a process that waits for a disk.
     let (fleet, disk) = (fleet, disk);
-    until("the gate to open", DEADLINE, async || {
-        let answer = fleet.host(&ap)?.ask_gate().await?;
-        ensure!(answer == Issued::Certificate, "{answer}");
-        Ok(())
-    })
-    .await?;
+    fleet.issues(&ap).await?;
 
     ensure!(disk.hang(), "the disk cannot be made to hang");
     let site = ap.site().to_string();
@@ -94,7 +87,7 @@ async fn a_stop_counts_while_the_disk_hangs_and_is_acknowledged_when_it_is_kept(
     let mut stopped = 0;
     while stopped < QUESTIONS {
         match fleet.host(&ap)?.ask_gate().await.context("while the disk hangs")? {
-            Issued::Refused(codes) if codes.iter().any(|code| code == "stopped") => stopped += 1,
+            answer if answer.is_refused_for("stopped") => stopped += 1,
             answer => ensure!(stopped == 0 && Instant::now() < end, "{answer} after {stopped} refusals"),
         }
     }

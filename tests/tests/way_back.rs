@@ -8,23 +8,16 @@ use anyhow::{Context, Result, ensure};
 use manifests::api::StopView;
 use manifests::id::HostId;
 use tests::fleet::{Faults, Fleet, Part, small};
-use tests::host::Issued;
 use tests::operator::Controller;
-use tests::world::until;
+use tests::world::{DEADLINE, until};
 
-const DEADLINE: Duration = Duration::from_secs(60);
-const NO_FAULTS: Faults = Faults { planted: false, wrong_variant: false };
 const DATABASE: [&str; 3] = ["controller.db", "controller.db-wal", "controller.db-shm"];
 
 async fn issues(fleet: &Fleet, ids: &[HostId]) -> Result<()> {
-    until("the gates to open", DEADLINE, async || {
-        for id in ids {
-            let answer = fleet.host(id)?.ask_gate().await?;
-            ensure!(answer == Issued::Certificate, "{id}: {answer}");
-        }
-        Ok(())
-    })
-    .await
+    for id in ids {
+        fleet.issues(id).await?;
+    }
+    Ok(())
 }
 
 async fn stop(controller: &Controller, reason: &str) -> Result<()> {
@@ -62,7 +55,7 @@ async fn a_stop_before_and_one_at_once_after_a_restore_reach_every_host_that_ret
     let mut fleet = small(6).await?;
     let (one, two) = (fleet.part(Part::Munakata)?.ap()?, fleet.part(Part::LockShared)?.ap()?);
     let both = [one.clone(), two.clone()];
-    fleet.start_hosts(&both, NO_FAULTS, |_| {}).await?;
+    fleet.start_hosts(&both, Faults::NONE, |_| {}).await?;
     issues(&fleet, &both).await?;
     fleet.controller.kill()?;
     let (data, copy) = (fleet.controller.data().to_owned(), fleet.world.path().join("copy"));
@@ -100,7 +93,7 @@ async fn the_standby_takes_over_after_a_lift_with_nobody_visiting_a_host() -> Re
     let (mut fleet, standby) = with_standby(6).await?;
     let (one, two) = (fleet.part(Part::Munakata)?.ap()?, fleet.part(Part::LockShared)?.ap()?);
     let both = [one.clone(), two.clone()];
-    fleet.start_hosts(&both, NO_FAULTS, |_| {}).await?;
+    fleet.start_hosts(&both, Faults::NONE, |_| {}).await?;
     issues(&fleet, &both).await?;
     stop(&fleet.controller, "a drill").await?;
     let views = acknowledged(&fleet.controller, 1, &both).await?;
@@ -138,17 +131,9 @@ async fn the_standby_takes_over_after_a_lift_with_nobody_visiting_a_host() -> Re
     tokio::time::sleep(Duration::from_secs(fleet.rhythm.permit_ttl_s)).await;
     issues(&fleet, &both).await?;
     stop(&standby, "after the takeover").await?;
-    until("every gate to refuse", DEADLINE, async || {
-        for id in &both {
-            let answer = fleet.host(id)?.ask_gate().await?;
-            ensure!(
-                matches!(&answer, Issued::Refused(codes) if codes.iter().any(|c| c == "stopped")),
-                "{id}: {answer}"
-            );
-        }
-        Ok(())
-    })
-    .await?;
+    for id in &both {
+        fleet.holds_at_last(id, "stopped", DEADLINE).await?;
+    }
     acknowledged(&standby, 2, &both).await?;
     Ok(())
 }

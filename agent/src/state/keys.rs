@@ -10,6 +10,8 @@ use super::{ENROLMENT, StateDirectory, StateError};
 
 /// Permission bits of anybody but the owner.
 const OTHERS: u32 = 0o077;
+/// Those of them by which files of a directory can be replaced.
+const OTHERS_WRITE: u32 = 0o022;
 /// Every key, and what to do where others could read it.
 const KEYS: [(&str, &str); 3] = [
     ("host.key", "enrol this host anew with a token made with --replace"),
@@ -21,8 +23,14 @@ impl StateDirectory {
     /// Refuses keys that others than their owner can read or replace, as release managers' are refused.
     ///
     /// # Errors
-    /// [`StateError::KeyMode`], [`StateError::Open`].
+    /// [`StateError::KeyMode`], [`StateError::DirectoryMode`], [`StateError::Open`].
     pub fn check_key_modes(&self) -> Result<(), StateError> {
+        let open = |source| StateError::Open { path: self.path.clone(), source };
+        let mode = std::fs::metadata(&self.path).map_err(open)?.mode() & 0o777;
+        // Sticky or not: who may write to it can put a key there before the agent makes one.
+        if mode & OTHERS_WRITE != 0 {
+            return Err(StateError::DirectoryMode { path: self.path.clone(), mode });
+        }
         for (name, instead) in KEYS {
             let path = self.path.join(name);
             let mode = match std::fs::metadata(&path) {
@@ -122,6 +130,8 @@ pub fn random_key() -> Result<[u8; 32], StateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     use manifests::envelope::Sealed;
@@ -133,6 +143,22 @@ mod tests {
 
     fn open(path: &Path) -> Result<StateDirectory, StateError> {
         StateDirectory::open(path, &path.join("gate.sock"))
+    }
+
+    #[test]
+    fn a_key_that_others_can_replace_is_not_the_hosts_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = open(directory.path()).unwrap();
+        let set = |mode| std::fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+        for mode in [0o720, 0o702, 0o1777] {
+            set(mode);
+            let error = state.check_key_modes().unwrap_err();
+            assert!(matches!(&error, StateError::DirectoryMode { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.starts_with("directory-mode: ") && text.contains("chmod go-w"), "{text}");
+        }
+        set(0o755);
+        state.check_key_modes().unwrap();
     }
 
     #[test]

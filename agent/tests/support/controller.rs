@@ -142,7 +142,8 @@ impl Drop for Controller {
 }
 
 impl Controller {
-    /// Serves the repository and says which versions it takes; everything else is answered by `answers`, and told.
+    /// Serves the repository and says which versions it takes. Everything else is told, and answered by `answers`, but
+    /// for the stream, which it does not have.
     pub(crate) async fn start(
         certificate: &Certificate,
         served: Served,
@@ -256,15 +257,16 @@ async fn answer(
     } else if path == api::VERSIONS {
         let body = serde_json::to_vec(&DocumentVersions { evidence: EVIDENCE_VERSION }).unwrap();
         Said { status: 200, retry_after: None, body }
-    } else if path == api::STREAM {
-        Said::refusal(503, "unavailable", None)
     } else {
         let bearer = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let Ok(body) = body.collect().await else {
             return Response::new(Full::default()); // It broke off: nobody reads the answer.
         };
         let asked = Asked { method: head.method.to_string(), path, bearer, body: body.to_bytes().to_vec() };
-        let said = answers.lock().unwrap()(&asked);
+        let said = match asked.path.as_str() {
+            api::STREAM => Said::refusal(503, "unavailable", None),
+            _ => answers.lock().unwrap()(&asked),
+        };
         let _ = tell.send(asked);
         said
     };

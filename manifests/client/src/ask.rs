@@ -206,7 +206,12 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::bytes`]; [`ClientError::Stalled`].
-    pub async fn upload(&self, request: Request, bytes: Vec<u8>, limits: TransferLimits) -> Result<(), ClientError> {
+    pub async fn upload(
+        &self,
+        request: Request,
+        bytes: Arc<Vec<u8>>,
+        limits: TransferLimits,
+    ) -> Result<(), ClientError> {
         let (taken, url) = (Arc::new(Notify::new()), request.url.clone());
         let told = Arc::clone(&taken);
         // One piece at a time: a list may have 128 MiB.

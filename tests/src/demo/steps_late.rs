@@ -69,8 +69,7 @@ pub(super) async fn new_baseline(fleet: &Fleet, report: &Report, publish: bool) 
 }
 
 async fn baseline_of(fleet: &Fleet, host: &HostId) -> Result<Option<Digest>> {
-    let rows = fleet.controller.hosts().await?;
-    Ok(rows.into_iter().find(|row| row.host == *host).context("the host is not shown")?.baseline)
+    Ok(fleet.controller.host_row(host).await?.baseline)
 }
 
 /// Step 7. Returns the sites that were freed.

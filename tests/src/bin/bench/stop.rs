@@ -12,12 +12,10 @@ use tests::fleet::{Faults, Fleet, plan};
 use tests::flood::{Enemy, Kind};
 use tests::limits;
 use tests::sites;
-use tests::world::{World, until};
+use tests::world::{DEADLINE, World, peak_memory_kib, until};
 
 /// The most that a stop may take until it counts at every host.
 const TARGET: Duration = Duration::from_secs(1);
-const DEADLINE: Duration = Duration::from_secs(60);
-const NO_FAULTS: Faults = Faults { planted: false, wrong_variant: false };
 /// Stops under each flood; their median is told, and the slowest.
 const STOPS: usize = 3;
 
@@ -32,10 +30,10 @@ async fn measured(count: usize, connections: usize) -> Result<()> {
     let plan = plan(sites::choose(count, 3)?);
     let _raised = limits::raise_inotify(plan.len() as u64 * 2);
     let world = Arc::new(World::new()?);
-    let mut fleet = Fleet::found(Arc::clone(&world), plan, NO_FAULTS, |what| eprintln!("{what}")).await?;
+    let mut fleet = Fleet::found(Arc::clone(&world), plan, Faults::NONE, |what| eprintln!("{what}")).await?;
     let mut ids = fleet.host_ids(false);
     let busy = ids.pop().context("a fleet without hosts")?;
-    fleet.start_hosts(&ids, NO_FAULTS, |_| {}).await?;
+    fleet.start_hosts(&ids, Faults::NONE, |_| {}).await?;
     let enemy = Enemy::new(&world, &fleet.controller, &std::env::current_exe()?, &busy).await?;
     let controller = fleet.controller.process_id().context("the controller is gone")?;
     let mut made = 0;
@@ -55,7 +53,7 @@ async fn measured(count: usize, connections: usize) -> Result<()> {
             ms(quiet.0),
             word(slowest)
         );
-        println!("{name}: most memory of the controller\t{}\tMiB\t-\t-\t-\t-", peak_mib(controller)?);
+        println!("{name}: most memory of the controller\t{}\tMiB\t-\t-\t-\t-", peak_memory_kib(controller)? >> 10);
     }
     Ok(())
 }
@@ -102,10 +100,4 @@ fn came(fleet: &Fleet, host: &HostId, number: usize) -> Result<Time> {
 fn forget_peak(process: u32) {
     // Where it cannot be done, what is printed is the peak since its start.
     let _ = fs::write(format!("/proc/{process}/clear_refs"), "5");
-}
-
-fn peak_mib(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(peak.trim().trim_end_matches(" kB").trim().parse::<u64>()? >> 10)
 }
