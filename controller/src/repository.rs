@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use manifests::api::Versions;
+use manifests::baseline::Baseline;
 use manifests::digest::Digest;
 use manifests::durable::{self, DurableError};
 use manifests::id::{ControllerId, ProductId};
 use manifests::key::{PublicKey, SigningKey};
 use manifests::reference::Reference;
+use manifests::registry::Registry;
 use manifests::set::{self, SetError, VerifiedSet};
 use manifests::source;
 use manifests::time::{Span, Time};
@@ -54,6 +56,15 @@ pub enum RepositoryError {
         /// A line each.
         problems: Vec<String>,
     },
+    /// Files of the set in force are gone while it is served.
+    #[error(
+        "{}: files of the TUF repository are lost; have the release managers publish what is in force, or something \
+         newer, again: nothing has to be signed for it", directory.display()
+    )]
+    Lost {
+        /// The repository.
+        directory: PathBuf,
+    },
     /// A name that is none of a metadata or target file, or not base64.
     #[error("{name}: {why}")]
     Upload {
@@ -72,6 +83,7 @@ impl RepositoryError {
             RepositoryError::Set(error) => error.code(),
             RepositoryError::File(_) => "unavailable",
             RepositoryError::Refused { .. } => "refused",
+            RepositoryError::Lost { .. } => "store-damaged",
             RepositoryError::Upload { .. } => "malformed",
         }
     }
@@ -96,20 +108,38 @@ pub struct ControllerIdentity {
     pub timestamp_key: SigningKey,
 }
 
+/// What is in force, as far as it decides what may follow. In memory: a publish is judged by it, and can mend the
+/// files, when they are lost.
+#[derive(Debug)]
+struct InForce {
+    trusted: Trusted,
+    registry: Registry,
+    digest: Digest,
+    baseline: Baseline,
+}
+
+impl InForce {
+    fn new(trusted: Trusted, set: &VerifiedSet) -> Self {
+        let (digest, baseline) = (set.reference.digest(), set.reference.baseline().clone());
+        Self { trusted, registry: set.registry.clone(), digest, baseline }
+    }
+}
+
 /// The repository of one controller.
 #[derive(Debug)]
 pub struct Repository {
     directory: PathBuf,
     first_root: Vec<u8>,
     identity: ControllerIdentity,
-    current: Option<Trusted>,
+    current: Option<InForce>,
     /// What was in force once, where nothing is any more: a lost directory must not bring back an
     /// older set, nor versions that hosts have seen already.
     floor: Versions,
 }
 
 impl Repository {
-    /// Opens the repository and verifies the set in it, from the first root on.
+    /// Opens the repository and verifies the set in it, from the first root on: what is in force, none before the
+    /// first publish.
     ///
     /// # Errors
     /// [`RepositoryError`] if it is damaged, or `first_root` is no root.
@@ -117,7 +147,7 @@ impl Repository {
         directory: PathBuf,
         first_root: Vec<u8>,
         identity: ControllerIdentity,
-    ) -> Result<Self, RepositoryError> {
+    ) -> Result<(Self, Option<VerifiedSet>), RepositoryError> {
         durable::create_directory(&directory)?;
         let mut repository = Self { directory, first_root, identity, current: None, floor: Versions::default() };
         // The first root is served too: others start from it.
@@ -127,18 +157,20 @@ impl Repository {
         if repository.read(&first_name, ROOT_BYTES_MAX)?.is_none() {
             repository.write(&first_name, &repository.first_root)?;
         }
-        repository.current = repository.load(first.version)?;
-        Ok(repository)
+        let Some(trusted) = repository.load(first.version)? else { return Ok((repository, None)) };
+        let read = |path: &str, file: &TargetFile| repository.target(path, file);
+        let set = set::read(&trusted, &repository.identity.product, None, read)?;
+        repository.current = Some(InForce::new(trusted, &set));
+        Ok((repository, Some(set)))
+    }
+
+    fn trusted(&self) -> Option<&Trusted> {
+        self.current.as_ref().map(|current| &current.trusted)
     }
 
     /// The controller's id in the registry.
     pub fn id(&self) -> &ControllerId {
         &self.identity.id
-    }
-
-    /// The set in force; none before the first publish.
-    pub fn current(&self) -> Option<&Trusted> {
-        self.current.as_ref()
     }
 
     /// Holds the directory against what the database knows of the last publish.
@@ -174,35 +206,24 @@ impl Repository {
 
     /// Versions of the set in force.
     pub fn versions(&self) -> Versions {
-        self.current.as_ref().map_or_else(Versions::default, versions)
+        self.trusted().map_or_else(Versions::default, versions)
     }
 
     /// Until when timestamp and snapshot are good; [`Time::MIN`] before the first publish.
     pub fn online_until(&self) -> Time {
-        let current = self.current.as_ref();
-        current.map_or(Time::MIN, |set| set.timestamp().expires.min(set.snapshot().expires))
+        self.trusted().map_or(Time::MIN, |set| set.timestamp().expires.min(set.snapshot().expires))
     }
 
     /// Until when the release managers' signatures on root and targets are good; none before the first publish.
     pub fn signed_until(&self) -> Option<Time> {
-        self.current.as_ref().map(|set| set.root().expires.min(set.targets().expires))
+        self.trusted().map(|set| set.root().expires.min(set.targets().expires))
     }
 
     /// Until when each signature of the release managers is good: `root`, `targets`, and `lifts` once there are any.
     pub fn ends(&self) -> Vec<(&'static str, Time)> {
-        let Some(set) = &self.current else { return Vec::new() };
+        let Some(set) = self.trusted() else { return Vec::new() };
         let lifts = set.delegated(LIFTS).map(|lifts| (LIFTS, lifts.expires));
         [("root", set.root().expires), ("targets", set.targets().expires)].into_iter().chain(lifts).collect()
-    }
-
-    /// What is in force, read from the files.
-    ///
-    /// # Errors
-    /// [`RepositoryError`] if a file is damaged.
-    pub fn set(&self) -> Result<Option<VerifiedSet>, RepositoryError> {
-        let Some(current) = &self.current else { return Ok(None) };
-        let read = |path: &str, file: &TargetFile| self.target(path, file);
-        Ok(Some(set::read(current, &self.identity.product, None, read)?))
     }
 
     /// A baseline that was in force once, by its digest: hosts may still report under it.
@@ -243,7 +264,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError`]; what was in force still is.
     pub fn renew(&mut self, now: Time) -> Result<bool, RepositoryError> {
-        let Some(set) = &self.current else { return Ok(false) };
+        let Some(set) = self.trusted() else { return Ok(false) };
         let due = |expires: Time, life: Span| now >= expires.before(life / 2);
         let is_old = |version: u64| {
             let signed = Time::from_unix_ms(i64::try_from(version.saturating_mul(1000)).unwrap_or(i64::MAX));
@@ -252,6 +273,10 @@ impl Repository {
         let is_due = due(set.snapshot().expires, SNAPSHOT_LIFE) || due(set.timestamp().expires, TIMESTAMP_LIFE);
         if !is_due && !is_old(set.timestamp().version) && !is_old(set.snapshot().version) {
             return Ok(false);
+        }
+        // Over what is lost a timestamp would lead nowhere, and nobody would be told to publish again.
+        if self.of_release_managers(Some(set))?.keys().any(|name| !self.directory.join(name).exists()) {
+            return Err(RepositoryError::Lost { directory: self.directory.clone() });
         }
         let listed = set.timestamp().snapshot().map_or(0, |listed| listed.version);
         let snapshot = writer::snapshot(now, Some(listed), set.snapshot().meta.clone());
@@ -274,7 +299,10 @@ impl Repository {
         for (name, bytes) in &files {
             self.write(name, bytes)?;
         }
-        self.current = self.load(self.first_version()?)?;
+        let renewed = self.load(self.first_version()?)?;
+        if let (Some(current), Some(renewed)) = (&mut self.current, renewed) {
+            current.trusted = renewed;
+        }
         self.remove_snapshots(now);
         Ok(true)
     }
@@ -282,7 +310,7 @@ impl Repository {
     // Room is all that is lost if this fails, and the next renewal tries again. Who is just reading with an older
     // timestamp has an hour.
     fn remove_snapshots(&self, now: Time) {
-        let Some(newest) = self.current.as_ref().map(|set| set.snapshot().version) else { return };
+        let Some(newest) = self.trusted().map(|set| set.snapshot().version) else { return };
         let kept_from = u64::try_from(now.before(SNAPSHOTS_KEPT).unix_ms() / 1000).unwrap_or(0).min(newest);
         for entry in std::fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -291,6 +319,22 @@ impl Repository {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
+    }
+
+    // The first root, and roots, targets and lifts of a set, by the names under which they are served.
+    fn of_release_managers(&self, set: Option<&Trusted>) -> Result<BTreeMap<String, Vec<u8>>, RepositoryError> {
+        let mut served = BTreeMap::from([(metadata_path(ROOT, self.first_version()?), self.first_root.clone())]);
+        let Some(set) = set else { return Ok(served) };
+        for (name, bytes) in set.files() {
+            let name = match (name.strip_prefix("root_history/"), name.strip_suffix(".json")) {
+                (Some(root), _) => root.to_owned(),
+                (None, Some(TARGETS)) => metadata_path(TARGETS, set.targets().version),
+                (None, Some(LIFTS)) => metadata_path(LIFTS, set.delegated(LIFTS).map_or(0, |lifts| lifts.version)),
+                (None, _) => continue,
+            };
+            served.insert(name, bytes.to_vec());
+        }
+        Ok(served)
     }
 
     // It was verified when the repository was opened.
@@ -307,7 +351,7 @@ impl Repository {
         for (name, bytes) in candidate.files {
             self.write(&name, &bytes)?;
         }
-        self.current = Some(candidate.trusted);
+        self.current = Some(InForce::new(candidate.trusted, &candidate.set));
         Ok(candidate.set)
     }
 

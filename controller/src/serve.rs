@@ -124,7 +124,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
         snapshot_key: data.key("snapshot")?,
         timestamp_key: data.key("timestamp")?,
     };
-    let mut repository =
+    let (mut repository, set) =
         Repository::open(data.repository(), first_root, identity).context("the TUF repository cannot be used")?;
     let mut publishes = store.publishes().await?;
     if let Some(last) = publishes.first() {
@@ -144,7 +144,6 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     if let Err(error) = repository.renew(now) {
         tracing::error!(error = chain(&error), "timestamp and snapshot cannot be signed; no permits will be");
     }
-    let set = repository.set().context("what is published cannot be read")?;
     let loaded = load::load(&mut connection, product, permit_key.public()).await.context("the store is damaged")?;
     if let Some(set) = &set {
         let row = PublishRow::new(set, repository.versions(), "restart".to_owned(), now);

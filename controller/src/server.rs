@@ -45,8 +45,9 @@ const LOOK: Duration = Duration::from_secs(5);
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that gave way, and are not gone yet.
 const GOING: usize = 64;
-/// Streams at once on one HTTP/2 connection.
-const HTTP2_STREAMS_MAX: u32 = 16;
+/// Streams at once on one HTTP/2 connection: each takes memory, asked for much or little. An agent has one stream that
+/// stays and a few questions beside it; what is more waits at the client.
+const HTTP2_STREAMS_MAX: u32 = 8;
 /// What an HTTP/2 client may send on a stream, and on all of a connection, before somebody reads it: it is
 /// held in memory until then. The protocol allows no smaller one for the connection.
 const HTTP2_WINDOW: u32 = (64 << 10) - 1;
@@ -191,17 +192,16 @@ impl Served {
                 .initial_stream_window_size(self.window)
                 .initial_connection_window_size(self.window)
                 .max_send_buf_size(HTTP2_SEND_BYTES_MAX);
-            self.drive(builder.serve_connection(io, service)).await
+            self.drive(Box::pin(builder.serve_connection(io, service))).await
         } else {
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HTTP1_HEAD_BYTES_MAX);
-            self.drive(builder.serve_connection(io, service)).await
+            self.drive(Box::pin(builder.serve_connection(io, service))).await
         }
     }
 
     /// Serves until the client goes, the controller stops, nothing is asked, or an answer is not read.
-    async fn drive(self, served: impl Ends) -> Result<(), Broken> {
-        tokio::pin!(served);
+    async fn drive(self, mut served: Pin<Box<impl Ends>>) -> Result<(), Broken> {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -5,11 +5,16 @@ mod support;
 
 use std::path::Path;
 
+use controller::clock;
+use controller::data::Data;
+use controller::repository::{ControllerIdentity, Repository};
 use controller::store::Connection;
+use data_encoding::BASE64;
 use manifests::api::{self, FleetView};
 use manifests::outcome::Verdict;
 use manifests::reason::{Code, Reason};
 use manifests::stop::Scope;
+use manifests::time::Span;
 use manifests::tuf::Timestamp;
 use manifests::tuf::repository::read_unverified;
 use reqwest::Method;
@@ -179,6 +184,76 @@ async fn a_lost_or_older_repository_brings_back_nothing_older() {
     assert!(after.snapshot().unwrap().version > before.snapshot().unwrap().version);
     let fleet: FleetView = world.see(api::SITES).await;
     assert_eq!(fleet.baseline.unwrap().version, "2.0.0");
+}
+
+#[tokio::test]
+async fn what_is_lost_while_it_serves_is_mended_by_the_next_publish_and_nothing_older_comes_back() {
+    let mut world = World::new().await;
+    let tuf = world.data().join("tuf");
+    // Each once: what is published again is the same.
+    let mut draft = world.draft();
+    let signed = [1, 2, 3, 4].map(|number| {
+        (draft.targets_version, draft.lifts_version) = (number, 1);
+        draft.baseline = baseline(&format!("{number}.0.0"));
+        world.signed(&draft)
+    });
+    // All that release managers have, as their tool sends it to somebody who has nothing.
+    let publish = async |world: &World, number: usize| {
+        let mut publish = signed[number - 1].clone();
+        let first = std::fs::read(world.args().root).unwrap();
+        publish.metadata.insert("1.root.json".to_owned(), BASE64.encode(&first));
+        world.ask(Method::POST, api::PUBLISH, &world.admin, Some(&publish)).await
+    };
+    assert_eq!(world.ask(Method::POST, api::PUBLISH, &world.admin, Some(&signed[1])).await.status(), 200);
+    for (is_lost, next) in [(true, 2), (true, 3), (false, 3)] {
+        let targets = tuf.join(format!("{next}.targets.json"));
+        match is_lost {
+            true => std::fs::remove_dir_all(&tuf).unwrap(),
+            false => std::fs::write(targets, "{").unwrap(),
+        }
+        let (status, body) = failure(publish(&world, 1).await).await;
+        assert_eq!((status, body.code.as_str()), (422, "rollback"), "{body:?}");
+        let answer = publish(&world, next).await;
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+        assert_eq!(world.ask(Method::GET, "/tuf/1.root.json", "", None::<&()>).await.status(), 200);
+        // A start verifies all of it.
+        world.stop().await;
+        world.start().await;
+        let fleet: FleetView = world.see(api::SITES).await;
+        assert_eq!(fleet.baseline.unwrap().version, format!("{next}.0.0"));
+    }
+    // A file that is neither sent nor there is asked for by name.
+    std::fs::remove_dir_all(&tuf).unwrap();
+    let mut part = signed[3].clone();
+    part.targets.remove("registry.toml");
+    let (status, body) = failure(world.ask(Method::POST, api::PUBLISH, &world.admin, Some(&part)).await).await;
+    assert_eq!((status, body.code.as_str()), (422, "not-found"), "{body:?}");
+    assert!(body.message.contains("registry.toml"), "{body:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_signed_over_a_repository_that_is_lost() {
+    let mut world = World::new().await;
+    world.stop().await;
+    let data = Data::new(world.data());
+    let public = data.public().unwrap();
+    let identity = ControllerIdentity {
+        id: public.id,
+        product: support::product(),
+        permit_key: public.permit_key,
+        snapshot_key: data.key("snapshot").unwrap(),
+        timestamp_key: data.key("timestamp").unwrap(),
+    };
+    let root = std::fs::read(world.args().root).unwrap();
+    let (mut repository, set) = Repository::open(data.repository(), root, identity).unwrap();
+    assert!(set.is_some());
+    let later = clock::now().after(Span::from_s(3600));
+    assert!(repository.renew(later).unwrap());
+    std::fs::remove_dir_all(data.repository()).unwrap();
+    let error = repository.renew(later.after(Span::from_s(3600))).unwrap_err();
+    assert_eq!(error.code(), "store-damaged", "{error}");
+    // The tool of the release managers sends everything to whoever has no timestamp.
+    assert!(!data.repository().join("timestamp.json").exists());
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -93,18 +93,26 @@ async fn tuf_is_gone(gone: &str) -> Result<()> {
     let before = here.permit(MAIN).await?;
     here.is_permitted_after(before).await?;
     here.opens(HOST).await?;
-    let refused = here.run(here.text("tuf-publish")?).await?;
-    ensure!(!refused.success(), "{}", refused.stdout);
+    // Put aside, it is written anew by the next publish, and nothing older comes back.
+    here.block("tuf-aside", 0).await?;
+    let old = here.text("tuf-publish")?.replace("publish baseline", "publish old");
+    let refused = here.run(&old).await?;
+    ensure!(!refused.success() && refused.stderr.contains("rollback"), "{}{}", refused.stdout, refused.stderr);
+    here.block("tuf-publish", 0).await?;
+    let doctor = here.block("tuf-doctor", 0).await?;
+    ensure!(doctor.stdout.contains("ok   repository"), "{}", doctor.stdout);
+    here.opens(HOST).await?;
 
+    // One that does not serve.
     here.end("main")?;
+    here.ok(gone).await?;
+    here.ok("rm -rf main/tuf.before").await?;
     here.block("tuf-aside", 0).await?;
     here.start_block("main", "tuf-serve").await?;
     ensure!(here.log("main")?.contains("the TUF repository is lost"), "{}", here.log("main")?);
     let doctor = here.block("tuf-doctor", 2).await?;
     ensure!(doctor.stdout.contains("BAD  repository: it is lost"), "{}", doctor.stdout);
     here.holds(HOST, "permit-expired").await?;
-    // Nothing older comes back.
-    let old = here.text("tuf-publish")?.replace("publish baseline", "publish old");
     let refused = here.run(&old).await?;
     ensure!(
         !refused.success() && refused.stderr.contains("is older than targets"),

@@ -89,8 +89,8 @@ impl Fetch for Overlay<'_> {
 /// What was sent, decoded, by the names it is served under.
 struct Upload {
     metadata: BTreeMap<String, Vec<u8>>,
-    /// Of `metadata`, what is stored already with the same content. It is written no more.
-    stored: BTreeSet<String>,
+    /// Of `metadata`, what was published already with the same content.
+    published: BTreeSet<String>,
     targets: BTreeMap<String, Vec<u8>>,
 }
 
@@ -100,29 +100,30 @@ impl Upload {
     fn newest(&self, role: &str, in_force: u64) -> Option<(u64, &[u8])> {
         let versions = self.metadata.iter().filter_map(|(name, bytes)| {
             let version = version_of(name, role)?;
-            let is_history = version <= in_force && self.stored.contains(name);
+            let is_history = version <= in_force && self.published.contains(name);
             (!is_history).then_some((version, bytes.as_slice()))
         });
         versions.max_by_key(|(version, _)| *version)
     }
 
-    /// What is written for a set that verified. Every file here has been looked at by the TUF client:
-    /// whatever else was sent would be served, and stand in the way of the real file of its name.
-    fn verified(&self, root_before: u64, set: &Trusted) -> Result<Vec<(String, Vec<u8>)>, RepositoryError> {
+    /// Every file here has been looked at by the TUF client: whatever else was sent would be served, and stand in
+    /// the way of the real file of its name.
+    fn check_led_to(&self, root_before: u64, set: &Trusted) -> Result<(), RepositoryError> {
         let walked = root_before.saturating_add(1)..=set.root().version;
         let listed: Vec<String> = [(TARGETS, Some(set.targets())), (LIFTS, set.delegated(LIFTS))]
             .into_iter()
             .filter_map(|(role, metadata)| Some(metadata_path(role, metadata?.version)))
             .collect();
-        let (mut files, mut problems) = (Vec::new(), Vec::new());
-        for (name, bytes) in self.metadata.iter().filter(|(name, _)| !self.stored.contains(*name)) {
-            if listed.contains(name) || version_of(name, ROOT).is_some_and(|version| walked.contains(&version)) {
-                files.push((name.clone(), bytes.clone()));
-            } else {
-                problems.push(format!("{name}: nothing in the new set leads to this version; leave it out"));
-            }
-        }
-        if problems.is_empty() { Ok(files) } else { Err(RepositoryError::Refused { problems }) }
+        let new = self.metadata.keys().filter(|name| !self.published.contains(*name));
+        let is_led_to = |name: &str| {
+            listed.iter().any(|listed| listed == name)
+                || version_of(name, ROOT).is_some_and(|version| walked.contains(&version))
+        };
+        let problems: Vec<String> = new
+            .filter(|name| !is_led_to(name))
+            .map(|name| format!("{name}: nothing in the new set leads to this version; leave it out"))
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(RepositoryError::Refused { problems }) }
     }
 
     fn decode(publish: Publish) -> Result<Self, RepositoryError> {
@@ -132,7 +133,7 @@ impl Upload {
         }
         let decode =
             |name: &str, text: &str| BASE64.decode(text.as_bytes()).map_err(|_| error(name, "it is not base64"));
-        let mut upload = Self { metadata: BTreeMap::new(), stored: BTreeSet::new(), targets: BTreeMap::new() };
+        let mut upload = Self { metadata: BTreeMap::new(), published: BTreeSet::new(), targets: BTreeMap::new() };
         for (name, text) in publish.metadata {
             if ![ROOT, TARGETS, LIFTS].into_iter().any(|role| version_of(&name, role).is_some()) {
                 return Err(error(&name, "metadata is called as 2.root.json, 5.targets.json or 3.lifts.json"));
@@ -188,11 +189,10 @@ impl Repository {
 
         // What is in force is the memory that a rollback is judged by.
         let mut memory = MemoryStore::default();
-        if let Some(current) = &self.current {
-            current.save(&mut memory)?;
+        if let Some(set) = self.trusted() {
+            set.save(&mut memory)?;
         }
-        let before = self.set()?;
-        let registry = before.as_ref().map(|set| &set.registry);
+        let registry = self.current.as_ref().map(|current| &current.registry);
         let overlay = Overlay { repository: self, metadata: &metadata, targets: &upload.targets };
         let mut client = TufClient::new(&self.first_root, memory, overlay)?.by_units(registry);
         client.refresh(now)?;
@@ -202,8 +202,8 @@ impl Repository {
             client.delegated(LIFTS)?;
         }
         let trusted = client.trusted().cloned().ok_or(TufError::NothingTrusted)?;
-        let root_before = self.current.as_ref().map_or_else(|| self.first_version(), |set| Ok(set.root().version))?;
-        let verified = upload.verified(root_before, &trusted)?;
+        let root_before = self.trusted().map_or_else(|| self.first_version(), |set| Ok(set.root().version))?;
+        upload.check_led_to(root_before, &trusted)?;
         let lifts = trusted.delegated(LIFTS);
         let paths: Vec<String> = trusted
             .targets()
@@ -225,7 +225,7 @@ impl Repository {
         };
         let set = set::read(&trusted, &self.identity.product, registry, read)?;
         self.check_floor(versions(&trusted))?;
-        self.check(before.as_ref(), &set, &trusted)?;
+        self.check(&set, &trusted)?;
 
         // Targets first, the timestamp last: it alone makes all others seen. What no metadata lists is
         // nobody's.
@@ -234,7 +234,12 @@ impl Repository {
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
         let targets = upload.targets.into_iter().filter(|(name, _)| listed.contains(name));
         files.extend(targets.map(|(name, bytes)| (format!("targets/{name}"), bytes)));
-        files.extend(verified);
+        // What is in force and is not there any more, or is damaged, is mended on the way.
+        for (name, bytes) in self.of_release_managers(Some(&trusted))? {
+            if self.read(&name, TARGETS_BYTES_MAX)?.as_ref() != Some(&bytes) {
+                files.push((name, bytes));
+            }
+        }
         files.push(snapshot);
         files.push(timestamp);
         Ok(Candidate { files, trusted, set })
@@ -243,16 +248,21 @@ impl Repository {
     // A version has one content for ever, though TUF's client would take another one: who keeps the
     // first by its name would never see the second. The same content, signed once more, is no news.
     fn keep_published(&self, upload: &mut Upload) -> Result<(), RepositoryError> {
-        let Upload { metadata, stored: kept, .. } = upload;
-        for (name, bytes) in metadata {
-            let Some(stored) = self.read(name, TARGETS_BYTES_MAX)? else { continue };
+        let in_force = self.of_release_managers(self.trusted())?;
+        for (name, bytes) in &mut upload.metadata {
+            // Memory first: the file may be lost.
+            let stored = match in_force.get(name) {
+                Some(known) => Some(known.clone()),
+                None => self.read(name, TARGETS_BYTES_MAX)?,
+            };
+            let Some(stored) = stored else { continue };
             if writer::signable_bytes(&stored)? != writer::signable_bytes(bytes)? {
                 return Err(RepositoryError::refused(format!(
                     "{name}: this version was published with another content; sign the next version"
                 )));
             }
             *bytes = stored;
-            kept.insert(name.clone());
+            upload.published.insert(name.clone());
         }
         Ok(())
     }
@@ -264,7 +274,7 @@ impl Repository {
         upload: &Upload,
         now: Time,
     ) -> Result<((String, Vec<u8>), (String, Vec<u8>)), RepositoryError> {
-        let current = self.current.as_ref();
+        let current = self.trusted();
         let mut metas = current.map(|set| set.snapshot().meta.clone()).unwrap_or_default();
         for role in [TARGETS, LIFTS] {
             let name = format!("{role}.json");
@@ -310,23 +320,18 @@ impl Repository {
     }
 
     /// The product's own rules, all problems at once.
-    fn check<'a>(
-        &'a self,
-        before: Option<&'a VerifiedSet>,
-        new: &'a VerifiedSet,
-        trusted: &'a Trusted,
-    ) -> Result<(), RepositoryError> {
+    fn check(&self, new: &VerifiedSet, trusted: &Trusted) -> Result<(), RepositoryError> {
         let ControllerIdentity { id, permit_key, .. } = &self.identity;
         let mut problems: Vec<SuccessionError> = Vec::new();
         problems.extend(succession::require_controller(&new.registry, id, permit_key).err());
-        if let Some(old) = before {
-            let baseline = |set: &'a VerifiedSet| (set.reference.digest(), &set.reference.baseline().version);
-            problems.extend(succession::require_growth(baseline(old), baseline(new)).err());
+        if let Some(old) = &self.current {
+            let baseline = (new.reference.digest(), &new.reference.baseline().version);
+            problems.extend(succession::require_growth((old.digest, &old.baseline.version), baseline).err());
         }
         let none = BTreeMap::new();
-        let lifts = |set: &'a Trusted| set.delegated(LIFTS).map(|lifts| &lifts.targets);
-        if let Some(old) = self.current.as_ref().and_then(lifts) {
-            problems.extend(succession::removed_lifts(old, lifts(trusted).unwrap_or(&none)));
+        if let Some(old) = self.trusted().and_then(|set| set.delegated(LIFTS)) {
+            let new = trusted.delegated(LIFTS).map_or(&none, |lifts| &lifts.targets);
+            problems.extend(succession::removed_lifts(&old.targets, new));
         }
         if problems.is_empty() {
             return Ok(());

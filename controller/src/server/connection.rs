@@ -35,6 +35,8 @@ const UNREAD: Duration = Duration::from_secs(30);
 pub const PIECE_BYTES: usize = 8 << 10;
 /// Pieces that are on their way to one client at once: whoever does not read holds no more than these.
 const PIECES: usize = 8;
+/// The same of a stranger: there may be thousands, and the next piece is read as soon as one is passed on.
+const STRANGER_PIECES: usize = 2;
 /// Whole answers that are held for one connection at once: lists, which are made before they are sent.
 const ANSWERS: usize = 4;
 
@@ -134,7 +136,7 @@ impl Connection {
             cut,
             place: Mutex::new(Place::Stranger { _share: share }),
             use_: Mutex::new(Use { next: 0, open: HashMap::new(), last: Instant::now() }),
-            pieces: Arc::new(Semaphore::new(PIECES)),
+            pieces: Arc::new(Semaphore::new(STRANGER_PIECES)),
             answers: Arc::new(Semaphore::new(ANSWERS)),
         })
     }
@@ -165,6 +167,13 @@ impl Connection {
         }
     }
 
+    // `before` is where it was until now.
+    fn is_known(&self, before: &Place) {
+        if matches!(before, Place::Stranger { .. }) {
+            self.pieces.add_permits(PIECES - STRANGER_PIECES);
+        }
+    }
+
     /// A host has shown its key or its session.
     pub fn is_host(&self, host: &HostId) {
         let mut place = self.place();
@@ -173,6 +182,7 @@ impl Connection {
         }
         let share = self.pools.hosts.open(host.clone(), self.cut.clone());
         share.grow(1);
+        self.is_known(&place);
         *place = Place::Host { host: host.clone(), _share: share };
     }
 
@@ -184,6 +194,7 @@ impl Connection {
         }
         let share = self.pools.operators.open(token, self.cut.clone());
         share.grow(1);
+        self.is_known(&place);
         *place = Place::Operator { token, _share: share };
     }
 
@@ -238,7 +249,7 @@ impl Request {
         // Of a stream an event is passed on when it happens; it must not hold a piece's place until then.
         let streams = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let pieces = (!streams).then(|| PollSemaphore::new(Arc::clone(&self.connection.pieces)));
-        answer.map(|body| Body::new(Asked { request: self, body, pieces, rest: Bytes::new() }))
+        answer.map(|body| Body::new(Asked { request: self, body, pieces, place: None, rest: Bytes::new() }))
     }
 }
 
@@ -254,6 +265,8 @@ struct Asked {
     request: Request,
     body: Body,
     pieces: Option<PollSemaphore>,
+    /// The next piece's, while it is read.
+    place: Option<OwnedSemaphorePermit>,
     /// Of what was made at once, what was not passed on yet.
     rest: Bytes,
 }
@@ -277,11 +290,13 @@ impl HttpBody for Asked {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         this.request.asked();
-        // The place first: nothing is read from the disk for somebody who takes nothing.
-        let place = match &mut this.pieces {
-            None => None,
-            Some(pieces) => std::task::ready!(pieces.poll_acquire(cx)),
-        };
+        // The place first, and kept while the piece is read: nothing is read from the disk for somebody who takes
+        // nothing.
+        if let Some(pieces) = &mut this.pieces
+            && this.place.is_none()
+        {
+            this.place = std::task::ready!(pieces.poll_acquire(cx));
+        }
         if this.rest.is_empty() {
             match std::task::ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -292,7 +307,7 @@ impl HttpBody for Asked {
             }
         }
         this.request.asked();
-        let piece = match place {
+        let piece = match this.place.take() {
             None => std::mem::take(&mut this.rest),
             Some(place) => {
                 let bytes = this.rest.split_to(this.rest.len().min(PIECE_BYTES));
@@ -400,7 +415,16 @@ mod tests {
         let mut all: Vec<_> = (0..PIECES + 1).map(|_| large()).collect();
         assert_eq!(all[0].size_hint().exact(), Some(5 * PIECE_BYTES as u64 / 2));
         let mut held = Vec::new();
-        for answer in &mut all[..PIECES] {
+        for answer in &mut all[..STRANGER_PIECES] {
+            held.push(answer.frame().await.unwrap().unwrap());
+        }
+        let next = &mut all[STRANGER_PIECES];
+        assert!(futures_util::FutureExt::now_or_never(next.frame()).is_none(), "a stranger has fewer");
+        for _ in 0..2 {
+            one.is_host(&"402206-ap1".parse().unwrap());
+            one.is_operator(Digest::of(b"token"));
+        }
+        for answer in &mut all[STRANGER_PIECES..PIECES] {
             held.push(answer.frame().await.unwrap().unwrap());
         }
         assert!(held.iter().all(|piece| piece.data_ref().unwrap().len() == PIECE_BYTES));
@@ -411,6 +435,26 @@ mod tests {
         drop(held);
         assert_eq!(all.remove(0).collect().await.unwrap().to_bytes().len(), 3 * PIECE_BYTES / 2);
         assert_eq!(all.pop().unwrap().collect().await.unwrap().to_bytes().len(), 5 * PIECE_BYTES / 2);
+    }
+
+    #[tokio::test]
+    async fn a_piece_has_its_place_before_it_is_read_and_no_more_are_read_than_have_one() {
+        let (one, _) = connection(&pools(), "127.0.0.1");
+        let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let reading = || {
+            let read = Arc::clone(&read);
+            // As a file: what is asked for is read elsewhere, and is there when it is asked for again.
+            let body = Body::from_stream(futures_util::stream::once(async move {
+                read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                std::future::pending::<std::io::Result<Bytes>>().await
+            }));
+            one.begin().answer(body.into_response()).into_body()
+        };
+        let mut all: Vec<_> = (0..2 * STRANGER_PIECES).map(|_| reading()).collect();
+        for answer in &mut all {
+            assert!(futures_util::FutureExt::now_or_never(answer.frame()).is_none());
+        }
+        assert_eq!(read.load(std::sync::atomic::Ordering::Relaxed), STRANGER_PIECES);
     }
 
     #[test]

@@ -27,6 +27,9 @@ enum What {
         /// Connections of each crowd.
         #[arg(long, default_value_t = 16_384)]
         connections: usize,
+        /// Under this flood alone.
+        #[arg(long)]
+        flood: Option<Kind>,
     },
     /// One flood, until it is killed.
     #[command(hide = true)]
@@ -40,7 +43,7 @@ enum What {
 fn main() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().what {
         What::Pass => pass::pass(),
-        What::Stop { sites, connections } => stop::stop(sites, connections),
+        What::Stop { sites, connections, flood } => stop::stop(sites, connections, flood),
         What::Flood { kind, target } => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             Ok(runtime.block_on(flood::run(kind, target))?)

@@ -19,13 +19,13 @@ const TARGET: Duration = Duration::from_secs(1);
 /// Stops under each flood; their median is told, and the slowest.
 const STOPS: usize = 3;
 
-/// `connections` of each crowd.
-pub(super) fn stop(sites: usize, connections: usize) -> Result<(), Box<dyn Error>> {
+/// `connections` of each crowd; `flood` alone, or all of them one after the other.
+pub(super) fn stop(sites: usize, connections: usize, flood: Option<Kind>) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    Ok(runtime.block_on(measured(sites, connections))?)
+    Ok(runtime.block_on(measured(sites, connections, flood))?)
 }
 
-async fn measured(count: usize, connections: usize) -> Result<()> {
+async fn measured(count: usize, connections: usize, flood: Option<Kind>) -> Result<()> {
     limits::raise_open_files();
     let plan = plan(sites::choose(count, 3)?);
     let _raised = limits::raise_inotify(plan.len() as u64 * 2);
@@ -39,7 +39,7 @@ async fn measured(count: usize, connections: usize) -> Result<()> {
     let mut made = 0;
     let quiet = stops(&fleet, &ids, &mut made).await?;
     println!("stop at {} agents, no flood\t{:.0}\tms\t<= 1000\t-\t-\t{}", ids.len(), ms(quiet.0), word(quiet.1));
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| flood.is_none_or(|flood| flood == *kind)) {
         forget_peak(controller);
         let mut flood = enemy.flood(&world, kind, connections).await?;
         let (median, slowest) = stops(&fleet, &ids, &mut made).await?;
