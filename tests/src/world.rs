@@ -16,7 +16,7 @@ use tokio::net::TcpSocket;
 pub const PROGRAMS: [&str; 5] = ["sekisho-controller", "sekisho-agent", "sekisho-baseline", "sekisho", "issuingd"];
 
 /// How long anything may take that a program does by itself.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 /// How often an observable is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(10);
 /// What of a program's log goes into a failure.
