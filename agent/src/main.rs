@@ -10,7 +10,6 @@ use agent::config::Config;
 use agent::gate_question::{Answered, ask};
 use agent::gate_server::{GATE_PATH, STATUS_PATH};
 use agent::{check, dry_run, enrol, run};
-use anyhow::Context;
 use clap::{ArgGroup, Parser, Subcommand};
 use manifests::exclude::Globs;
 use output::Stdout;
@@ -157,7 +156,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
                         out.len()
                     );
                 }
-                Stdout.write_all(&list.to_bytes()).context("cannot write the list")?;
+                Stdout.write_all(&list.to_bytes())?;
             }
         }
         Command::Collect { config, dry_run: _ } => {

@@ -21,12 +21,14 @@ impl<W: Write> Write for Line<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = clean(text.strip_suffix('\n').unwrap_or(&text));
-        self.0.write_all(format!("{line}\n").as_bytes())?;
+        // A log on a full disk is lost; the formatter would say so on the same stream, and panic where that fails.
+        let _ = self.0.write_all(format!("{line}\n").as_bytes());
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        let _ = self.0.flush();
+        Ok(())
     }
 }
 
@@ -40,6 +42,8 @@ mod tests {
         let event = "INFO a directory path=/lib/new\u{202e}x\n2026-01-01T00:00:00Z  INFO forged\n";
         assert_eq!(Line(&mut written).write(event.as_bytes()).unwrap(), event.len());
         let written = String::from_utf8(written).unwrap();
+        let full: &mut [u8] = &mut [];
+        assert_eq!(Line(full).write(event.as_bytes()).unwrap(), event.len(), "a full disk is no fault of the program");
         assert_eq!(written, "INFO a directory path=/lib/new\\u{202e}x\\u{a}2026-01-01T00:00:00Z  INFO forged\n");
     }
 }

@@ -18,6 +18,18 @@ pub fn clean_lines(text: &str) -> Cow<'_, str> {
     without(text, |character| !matches!(character, '\n' | '\t') && steers(character))
 }
 
+/// The same for what is said of a fault: no name in it begins a line, as what goes on behind a line end is indented.
+pub(crate) fn continued(text: &str) -> String {
+    let cleaned = clean_lines(text);
+    let mut lines = cleaned.lines();
+    let mut all = lines.next().unwrap_or_default().to_owned();
+    let indent = if lines.clone().any(|line| !line.starts_with(' ')) { "  " } else { "" };
+    for line in lines {
+        all.extend(["\n", indent, line]);
+    }
+    all
+}
+
 /// Pretty JSON, in which such characters are escaped as JSON has it; where the terminal takes no UTF-8, all that
 /// are beyond ASCII.
 ///
@@ -69,6 +81,15 @@ fn steers(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_begins_a_line_of_what_is_said_of_a_fault() {
+        let name = "r/a\nerror: forged\u{1b}";
+        assert_eq!(continued(&format!("error: {name} is a FIFO")), "error: r/a\n  error: forged\\u{1b} is a FIFO");
+        assert_eq!(continued("refused:\n  one\n  two\n"), "refused:\n  one\n  two");
+        // Lines that belong below each other stay so.
+        assert_eq!(continued("at line 1\n  |\n1 | x = \n"), "at line 1\n    |\n  1 | x = ");
+    }
 
     #[test]
     fn what_steers_a_terminal_is_shown_as_its_number() {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::shown::continued;
 use crate::{clean_lines, is_utf8};
 
 /// Exit code of a command whose output could not be written (`EX_IOERR` of sysexits.h).
@@ -55,12 +56,13 @@ pub fn say(text: fmt::Arguments<'_>) {
     let _ = Stdout.write_all(clean_lines(&line).as_bytes()).and_then(|()| Stdout.flush());
 }
 
-/// Prints text and a line end to standard error, without characters that steer a terminal.
+/// Prints text and a line end to standard error, without characters that steer a terminal; lines behind the first are
+/// indented, so that no name begins one.
 pub fn tell(text: fmt::Arguments<'_>) {
-    let mut line = String::new();
-    let _ = writeln!(line, "{text}");
+    let mut said = String::new();
+    let _ = write!(said, "{text}");
     // Nothing is left to say it with.
-    let _ = io::stderr().write_all(clean_lines(&line).as_bytes());
+    let _ = io::stderr().write_all(format!("{}\n", continued(&said)).as_bytes());
 }
 
 /// The exit code of a command that ends with `code`; 74 in place of 0 if what it had to say could not be written.
