@@ -38,12 +38,15 @@ pub(crate) use view::{Views, unescape as unescape_mount};
 pub(crate) const TICK_NS: i128 = 10_000_000;
 /// The most that is read of one file below `/proc` (16 MiB): maps of a process with very many libraries.
 pub(crate) const PROC_BYTES_MAX: u64 = 16 << 20;
+/// What most files below `/proc` are shorter than (4 KiB): the kernel gives them a page at a time.
+const PAGE: usize = 4 << 10;
 /// The most that is read of a command line (128 KiB).
 const COMMAND_BYTES_MAX: u64 = 128 << 10;
 
 pub(crate) fn read_proc(path: &str, bytes_max: u64) -> Result<Vec<u8>, Errno> {
     let error = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    let mut bytes = Vec::new();
+    // The kernel tells no length of these files: without room from the start they are read in small pieces.
+    let mut bytes = Vec::with_capacity(PAGE);
     File::open(path).map_err(error)?.take(bytes_max).read_to_end(&mut bytes).map_err(error)?;
     Ok(bytes)
 }

@@ -13,7 +13,7 @@ use super::image::{self, Executed, Identity, Inspected, Key};
 use super::maps::Mapped;
 use super::owner::{Others, Owner, Spec, Tie};
 use super::probe::Probe;
-use super::stat::{Stat, stat};
+use super::stat::{Stat, Stats, stat};
 use super::{TICK_NS, read_proc, sockets};
 use crate::collect::read;
 
@@ -127,6 +127,7 @@ pub(crate) struct Table {
     not_random: HashSet<Key>,
     /// Boot clock when the newest refresh began.
     refreshed_ns: Option<i128>,
+    stats: Stats,
     probe: Probe,
     unseen: Option<Unseen>,
     addresses: Vec<SocketAddr>,
@@ -223,13 +224,15 @@ impl Table {
         self.addresses = addresses;
     }
 
-    fn list(&self) -> Result<Vec<(Member, Stat)>, Errno> {
+    fn list(&mut self) -> Result<Vec<(Member, Stat)>, Errno> {
         let error = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
         let mut seen = Vec::new();
+        let mut listed = HashSet::new();
         for entry in std::fs::read_dir("/proc").map_err(error)? {
             let name = entry.map_err(error)?.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            let stat = match stat(pid) {
+            listed.insert(pid);
+            let stat = match self.stats.read(pid) {
                 Ok(stat) => stat,
                 // Gone meanwhile.
                 Err(Errno::NOENT | Errno::SRCH) => continue,
@@ -240,6 +243,7 @@ impl Table {
                 seen.push((Member { pid, thread, start, parent, address_space }, stat));
             }
         }
+        self.stats.keep_only(&listed);
         Ok(seen)
     }
 
