@@ -66,8 +66,8 @@ pub struct Addresses {
     pub operators: Option<SocketAddr>,
 }
 
-/// Threads kept for the writer and for the operators' own listener: whatever a crowd does to the others,
-/// the system gives these their part of the processor.
+/// Threads kept for the writer, for whoever accepts connections, and for the operators' own listener: whatever a crowd
+/// does to the others, the system gives these their part of the processor.
 struct Kept(Option<Runtime>);
 
 /// How many: one may be judging a fleet.
@@ -162,17 +162,13 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     let certificate = Current::read(&data)?;
     let tls = tls(Arc::clone(&certificate));
     let followed = follow::Followed::new(&args.follow).context("the controller to follow cannot be asked")?;
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let kept = Kept::new().context("cannot start threads")?;
-    let own = match args.operators {
-        Some(address) => {
-            let _inside = kept.handle().enter();
-            let own = std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-            own.set_nonblocking(true)?;
-            Some(TcpListener::from_std(own)?)
-        }
-        None => None,
+    let listen = |address| {
+        let _inside = kept.handle().enter();
+        server::listen(address).with_context(|| format!("cannot listen on {address}"))
     };
+    let listener = listen(args.listen)?;
+    let own = args.operators.map(listen).transpose()?;
     let operators = own.as_ref().map(TcpListener::local_addr).transpose()?;
     let address = listener.local_addr()?;
     let plan = Plan::of(descriptors::raise());
@@ -214,11 +210,12 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     let router = router::router(Arc::clone(&app));
     let own = own.map(|listener| {
         let pools = pools.with_own_strangers(OPERATORS_LISTENER_MAX);
-        let entrance = Entrance { listener, pools, most: plan.operators + OPERATORS_LISTENER_MAX, operators: true };
+        let (most, workers) = (plan.operators + OPERATORS_LISTENER_MAX, kept.handle());
+        let entrance = Entrance { listener, pools, most, operators: true, workers };
         kept.handle().spawn(server::serve(entrance, Arc::clone(&tls), router.clone(), stop.clone()))
     });
-    let entrance = Entrance { listener, pools, most: plan.total(), operators: false };
-    let serving = tokio::spawn(server::serve(entrance, tls, router, stop.clone()));
+    let entrance = Entrance { listener, pools, most: plan.total(), operators: false, workers: Handle::current() };
+    let serving = kept.handle().spawn(server::serve(entrance, tls, router, stop.clone()));
     tracing::info!(
         controller = id,
         %address,

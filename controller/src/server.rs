@@ -10,6 +10,7 @@ pub mod connection;
 mod idle;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,8 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_rustls::TlsAcceptor;
@@ -72,11 +74,26 @@ pub(crate) struct Entrance {
     pub(crate) most: usize,
     /// Whether it is the operators' own.
     pub(crate) operators: bool,
+    /// Who serves connections.
+    pub(crate) workers: Handle,
 }
 
-/// Serves until `shutdown`, then lets open requests end.
+/// Connections that wait to be accepted at most; less where the system says so (`net.core.somaxconn`).
+const WAITING_MAX: u32 = 4_096;
+
+/// Listens on `address`, with the runtime that this is called in: whoever accepts there.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_MAX)
+}
+
+/// Serves until `shutdown`, then lets open requests end. To be run apart from the workers: where they are busy, a
+/// newcomer is accepted all the same. One that finds no place to wait is asked by its system to try again in a second,
+/// then in two, in four.
 pub(crate) async fn serve(entrance: Entrance, tls: Arc<ServerConfig>, router: Router, shutdown: CancellationToken) {
-    let Entrance { listener, pools, most, operators } = entrance;
+    let Entrance { listener, pools, most, operators, workers } = entrance;
     let window = if operators { HTTP2_OPERATORS_WINDOW } else { HTTP2_WINDOW };
     let acceptor = TlsAcceptor::from(tls);
     // Above what the pools take: who gave way has a moment to go.
@@ -97,8 +114,13 @@ pub(crate) async fn serve(entrance: Entrance, tls: Arc<ServerConfig>, router: Ro
                 let cut = CancellationToken::new();
                 let connection = Connection::new(address.ip(), pools.clone(), cut.clone());
                 let served = Served { connection, window, router: router.clone(), shutdown: shutdown.clone() };
-                let served = served.run(stream, acceptor.clone());
-                connections.spawn(async move {
+                let acceptor = acceptor.clone();
+                let served = async move {
+                    // It is watched by who serves it.
+                    let stream = TcpStream::from_std(stream.into_std()?)?;
+                    served.run(stream, acceptor).await
+                };
+                let served = async move {
                     let result = tokio::select! {
                         result = served => result,
                         () = cut.cancelled() => Err("it gave way to another".into()),
@@ -108,7 +130,8 @@ pub(crate) async fn serve(entrance: Entrance, tls: Arc<ServerConfig>, router: Ro
                         tracing::debug!(%error, "a connection broke off");
                     }
                     drop(slot);
-                });
+                };
+                connections.spawn_on(served, &workers);
             }
             Err(error) => {
                 // Out of descriptors: closing others needs a moment, asking again at once does not help.
