@@ -8,6 +8,8 @@ mod seen;
 
 #[path = "appraise/hosts.rs"]
 mod hosts;
+#[path = "appraise/memo.rs"]
+mod memo;
 #[path = "appraise/outcomes.rs"]
 mod outcomes;
 #[path = "appraise/patches.rs"]

@@ -158,7 +158,7 @@ proptest! {
         if appraisal.verdict == Verdict::Hold {
             return Ok(());
         }
-        for judged in &appraisal.items {
+        for judged in appraisal.items.iter() {
             let good = matches!(
                 judged.outcome,
                 Outcome::Applied | Outcome::NotApplicable | Outcome::Waived | Outcome::Pending | Outcome::NoFix
@@ -168,7 +168,7 @@ proptest! {
         }
         // Where nothing is shown, nothing is good; no fix yet is the one failing that needs no showing.
         let silent = Evidence { state: State::default(), ..evidence };
-        for judged in judge(&reference, Some(&silent), fleet::now()).items {
+        for judged in judge(&reference, Some(&silent), fleet::now()).items.iter() {
             let told = matches!(
                 judged.outcome,
                 Outcome::Unknown | Outcome::NotApplicable | Outcome::Waived | Outcome::Pending | Outcome::NoFix
@@ -185,7 +185,7 @@ proptest! {
     ) {
         let before = judge(&universe::reference(&text), Some(&evidence), fleet::now());
         let after = judge(&universe::reference(&(text + &waiver)), Some(&evidence), fleet::now());
-        for (before, after) in before.items.iter().zip(&after.items) {
+        for (before, after) in before.items.iter().zip(after.items.iter()) {
             if before == after {
                 continue;
             }

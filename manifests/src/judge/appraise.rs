@@ -8,11 +8,15 @@
 mod finding;
 mod finish;
 mod loaded;
+mod memo;
 mod program;
 mod requirement;
 mod setting;
 
+use std::sync::Arc;
+
 use finding::Finding;
+pub use memo::Memo;
 
 use crate::baseline::{Baseline, Concerns, Config, Enforce, FactSource, Fix, Item, Requires};
 use crate::condition::{Condition, Known, Truth};
@@ -38,12 +42,23 @@ pub const CLOCK_SKEW_MAX: Span = Span::from_s(60);
 /// the newest accepted; none if there never was any. Evidence of another host or product counts as
 /// none. Cost: one pass over the baseline's items, with a lookup in evidence each.
 pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Option<&Evidence>, now: Time) -> Appraisal {
+    appraise_with(reference, entry, evidence, now, |judge| Arc::new(judge.all_items()))
+}
+
+/// [`appraise`], with `all_items` to judge the items.
+fn appraise_with(
+    reference: &Reference,
+    entry: Option<&Entry<'_>>,
+    evidence: Option<&Evidence>,
+    now: Time,
+    all_items: impl FnOnce(&Judge<'_>) -> Arc<AllItems>,
+) -> Appraisal {
     let Some(entry) = entry else {
         return Appraisal {
             verdict: Verdict::Hold,
             reasons: vec![Reason::of(Code::NotListed)],
             warnings: Vec::new(),
-            items: Vec::new(),
+            items: Arc::default(),
             changes_at: None,
         };
     };
@@ -56,12 +71,15 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
     let (items, changes_at) = match fresh {
         Some(evidence) => {
             reasons.extend(whole_host(reference, evidence, now).map(Reason::of));
-            let judged = Judge { reference, entry, state: &evidence.state, now }.all_items();
+            let judged = all_items(&Judge { reference, entry, state: &evidence.state, now });
             if !judged.any_concerns {
                 reasons.push(Reason::of(Code::NothingJudged));
             }
-            warnings = judged.warnings;
-            (judged.items, judged.changes_at.into_iter().chain(own_ends(&evidence.cover, max_age, now)).min())
+            warnings.clone_from(&judged.warnings);
+            (
+                Arc::clone(&judged.items),
+                judged.changes_at.into_iter().chain(own_ends(&evidence.cover, max_age, now)).min(),
+            )
         }
         None => {
             reasons.push(Reason::of(Code::Stale));
@@ -93,7 +111,7 @@ fn whole_host(reference: &Reference, evidence: &Evidence, now: Time) -> impl Ite
         .filter_map(|(found, code)| found.then_some(code))
 }
 
-fn all_stale(baseline: &Baseline) -> Vec<Judged> {
+fn all_stale(baseline: &Baseline) -> Arc<[Judged]> {
     baseline
         .items()
         .map(|item| Judged {
@@ -116,8 +134,9 @@ fn own_ends(cover: &Cover, max_age: Span, now: Time) -> impl Iterator<Item = Tim
 }
 
 /// All items of one host.
+#[derive(Debug)]
 struct AllItems {
-    items: Vec<Judged>,
+    items: Arc<[Judged]>,
     warnings: Vec<Warning>,
     /// Whether any item is known to concern the host.
     any_concerns: bool,
@@ -135,7 +154,8 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn all_items(&self) -> AllItems {
-        let mut all = AllItems { items: Vec::new(), warnings: Vec::new(), any_concerns: false, changes_at: None };
+        let (mut items, mut warnings) = (Vec::new(), Vec::new());
+        let (mut any_concerns, mut changes_at) = (false, None);
         for item in self.baseline().items() {
             let finding = match item {
                 Item::Fix(fix) => self.fix(fix),
@@ -143,15 +163,15 @@ impl<'a> Judge<'a> {
                 Item::Program(program) => self.program_item(program),
                 Item::Config(config) => self.pinned(config),
             };
-            all.any_concerns |= finding.concerns;
+            any_concerns |= finding.concerns;
             if let Item::Program(program) = item {
-                all.warnings.extend(self.not_running(program));
+                warnings.extend(self.not_running(program));
             }
-            let (judged, changes_at) = self.finish(item, finding);
-            all.changes_at = all.changes_at.into_iter().chain(changes_at).min();
-            all.items.push(judged);
+            let (judged, changes) = self.finish(item, finding);
+            changes_at = changes_at.into_iter().chain(changes).min();
+            items.push(judged);
         }
-        all
+        AllItems { items: items.into(), warnings, any_concerns, changes_at }
     }
 
     fn baseline(&self) -> &'a Baseline {

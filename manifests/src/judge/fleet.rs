@@ -23,7 +23,7 @@ mod stops;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use enrol::EnrolError;
 pub use host::FleetHost;
@@ -34,6 +34,7 @@ pub use set_back::ShownBy;
 pub use stops::{FleetStop, StopError};
 
 use crate::api::{EventKind, FleetEvent, SetBack, Standing, Versions};
+use crate::appraise::Memo;
 use crate::digest::Digest;
 use crate::id::{HostId, ProductId, SiteCode};
 use crate::key::KeyId;
@@ -92,6 +93,8 @@ pub struct Fleet {
     last_event: u64,
     refused: HashMap<(HostId, &'static str), Time>,
     folds: fold::Folds,
+    /// How hosts of which the same is known were judged. It changes no answer.
+    judged: Arc<Mutex<Memo>>,
 }
 
 /// One site of the registry.
@@ -141,6 +144,7 @@ impl Fleet {
             last_event,
             refused: HashMap::new(),
             folds: fold::Folds::default(),
+            judged: Arc::default(),
         }
     }
 
@@ -264,6 +268,7 @@ impl Fleet {
         let listed: BTreeSet<SiteCode> = policy.registry.sites.iter().map(|site| site.code.clone()).collect();
         let ids: Vec<HostId> = policy.registry.hosts.iter().map(|host| host.id.clone()).collect();
         self.policy = Some(policy);
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.sites.retain(|code, _| listed.contains(code));
         let gone: Vec<HostId> = self.hosts.keys().filter(|id| !listed.contains(id.site())).cloned().collect();
         for id in ids.into_iter().chain(gone) {

@@ -1,5 +1,7 @@
 //! How an item stands on a host, and what follows for the host.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::ItemId;
@@ -126,8 +128,9 @@ pub struct Appraisal {
     /// What people are told and holds nobody, in the order of items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// Every item of the baseline, in its order: fixes, settings, programs, pinned configurations.
-    pub items: Vec<Judged>,
+    /// Every item of the baseline, in its order: fixes, settings, programs, pinned configurations. Hosts of which
+    /// the same is known share them.
+    pub items: Arc<[Judged]>,
     /// The next moment at which this answer can change without new evidence.
     pub changes_at: Option<Time>,
 }

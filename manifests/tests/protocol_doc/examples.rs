@@ -445,7 +445,7 @@ fn operator_answers(examples: &mut BTreeMap<&'static str, String>) {
         verdict: Verdict::Hold,
         reasons: vec![missing],
         warnings: vec![not_running],
-        items: vec![judged],
+        items: [judged].into(),
         changes_at: Some(time("2026-10-01T09:10:02.901Z")),
     };
     let host_view = HostView { host: row, appraisal };

@@ -188,7 +188,13 @@ pub(crate) fn site() -> SiteView {
         hosts: vec![
             HostView {
                 host: ap,
-                appraisal: Appraisal { verdict: Verdict::Hold, reasons, warnings: vec![], items, changes_at: None },
+                appraisal: Appraisal {
+                    verdict: Verdict::Hold,
+                    reasons,
+                    warnings: vec![],
+                    items: items.into(),
+                    changes_at: None,
+                },
             },
             HostView {
                 host: db,

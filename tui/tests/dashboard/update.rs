@@ -1,5 +1,7 @@
 //! What events do to the model.
 
+use std::sync::Arc;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use manifests::outcome::{Outcome, Verdict};
 use manifests::reason::{Code, Reason};
@@ -308,7 +310,7 @@ fn what_is_stale_is_looked_for_not_repaired() {
     for host in &mut view.hosts {
         host.appraisal.reasons = vec![stale.clone()];
         host.host.allowed.reasons = vec![stale.clone()];
-        for item in &mut host.appraisal.items {
+        for item in Arc::make_mut(&mut host.appraisal.items) {
             (item.outcome, item.verdict) = (Outcome::Stale, Verdict::Hold);
             (item.code, item.details) = (Some(Code::Stale), vec![]);
         }
@@ -326,7 +328,7 @@ fn details_are_read_in_the_readers_language() {
     let mut driver = Driver::live(Lang::Ja, SIZE);
     driver.press(KeyCode::Enter);
     let mut view = site();
-    let detail = &mut view.hosts[0].appraisal.items[0].details[0];
+    let detail = &mut Arc::make_mut(&mut view.hosts[0].appraisal.items)[0].details[0];
     detail.found = "3.4.2 on disk, processes unknown: timed-out".to_owned();
     driver.fetched_site(Some(view));
     let lines: Vec<String> = tui::page::site::lines(&driver.model).into_iter().map(|line| line.text).collect();

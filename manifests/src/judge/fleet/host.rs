@@ -64,7 +64,7 @@ impl Default for FleetHost {
             verdict: Verdict::Hold,
             reasons: reasons.clone(),
             warnings: Vec::new(),
-            items: Vec::new(),
+            items: Arc::default(),
             changes_at: None,
         };
         Self {

@@ -1,11 +1,11 @@
 //! How hosts and sites stand, and the permits that follow.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::fold::Turn;
 use super::{Change, Fleet, FleetHost, FleetSite, HostDocument, Policy, Previous, Unsigned};
 use crate::api::Standing;
-use crate::appraise::{CLOCK_SKEW_MAX, appraise};
+use crate::appraise::CLOCK_SKEW_MAX;
 use crate::id::{HostId, SiteCode};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
@@ -61,7 +61,9 @@ impl Fleet {
         let (reference, until) = policy.reference_for(host, now);
         // Whatever version it was sent in: what is judged has the newest version.
         let evidence = host.evidence.as_ref().map(|evidence| evidence.current(reference.baseline()));
-        let appraisal = appraise(reference, entry.as_ref(), evidence.as_deref(), now);
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let appraisal = judged.appraise(reference, entry.as_ref(), evidence.as_deref(), host.state, now);
+        drop(judged);
         let closes_at = Some(policy.closes_at(reference)).filter(|at| now < *at);
         // A host that is not listed yet has an appraisal without a next moment.
         let listed = policy.registry.changes_at(id.site(), now);

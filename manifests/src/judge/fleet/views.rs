@@ -109,7 +109,7 @@ impl Fleet {
                 unjudged.push(entry);
                 continue;
             }
-            for judged in &host.appraisal.items {
+            for judged in host.appraisal.items.iter() {
                 // Of a silent host every item is stale, but those of other roles and sites are none of its.
                 if judged.outcome == Outcome::Stale && is_elsewhere(&judged.item, entry) {
                     *outcomes.entry(&judged.item).or_default().entry(Outcome::NotApplicable).or_default() += 1;
