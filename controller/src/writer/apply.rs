@@ -320,7 +320,7 @@ async fn acknowledge(
 pub(crate) fn has_made_enough(fleet: &Fleet, operator: &str, scope: &Scope, now: Time) -> bool {
     let since = now.unix_ms().saturating_sub(INTERVAL_MS);
     // What was taken over came to be known later than it was made.
-    let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
+    let recent = fleet.stops().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
     recent.filter(|known| known.stop.operator == operator).count() >= STOPS_MAX && !fleet.would_close(scope)
 }
 

@@ -38,6 +38,16 @@ pub const CLOCK_SKEW_MAX: Span = Span::from_s(60);
 /// the newest accepted; none if there never was any. Evidence of another host or product counts as
 /// none. Cost: one pass over the baseline's items, with a lookup in evidence each.
 pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Option<&Evidence>, now: Time) -> Appraisal {
+    appraise_seen(reference, entry, evidence.map(|evidence| (&evidence.cover, &evidence.state)), now)
+}
+
+/// [`appraise`] for a cover and a state that are kept apart.
+pub(super) fn appraise_seen(
+    reference: &Reference,
+    entry: Option<&Entry<'_>>,
+    evidence: Option<(&Cover, &State)>,
+    now: Time,
+) -> Appraisal {
     let Some(entry) = entry else {
         return Appraisal {
             verdict: Verdict::Hold,
@@ -48,20 +58,20 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
         };
     };
     let baseline = reference.baseline();
-    let evidence = evidence.filter(|e| e.cover.product == baseline.product && e.cover.host == entry.host.id);
+    let evidence = evidence.filter(|(cover, _)| cover.product == baseline.product && cover.host == entry.host.id);
     let max_age = baseline.gate.evidence_max_age;
-    let fresh = evidence.filter(|e| now <= e.cover.pass_started.after(max_age));
+    let fresh = evidence.filter(|(cover, _)| now <= cover.pass_started.after(max_age));
 
     let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
     let (items, changes_at) = match fresh {
-        Some(evidence) => {
-            reasons.extend(whole_host(reference, evidence, now).map(Reason::of));
-            let judged = Judge { reference, entry, state: &evidence.state, now }.all_items();
+        Some((cover, state)) => {
+            reasons.extend(whole_host(reference, cover, now).map(Reason::of));
+            let judged = Judge { reference, entry, state, now }.all_items();
             if !judged.any_concerns {
                 reasons.push(Reason::of(Code::NothingJudged));
             }
             warnings = judged.warnings;
-            (judged.items, judged.changes_at.into_iter().chain(own_ends(&evidence.cover, max_age, now)).min())
+            (judged.items, judged.changes_at.into_iter().chain(own_ends(cover, max_age, now)).min())
         }
         None => {
             reasons.push(Reason::of(Code::Stale));
@@ -82,8 +92,7 @@ pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Opti
 }
 
 /// What makes fresh evidence as a whole not count.
-fn whole_host(reference: &Reference, evidence: &Evidence, now: Time) -> impl Iterator<Item = Code> {
-    let cover = &evidence.cover;
+fn whole_host(reference: &Reference, cover: &Cover, now: Time) -> impl Iterator<Item = Code> {
     let too_old = cover.agent.version.cmp_precedence(&reference.baseline().min_agent).is_lt();
     let outdated = cover.baseline != reference.digest();
     // A pass that began in the future would never grow old.

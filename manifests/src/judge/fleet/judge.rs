@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::fold::Turn;
 use super::{Change, Fleet, FleetHost, FleetSite, HostDocument, Policy, Previous, Unsigned};
 use crate::api::Standing;
-use crate::appraise::{CLOCK_SKEW_MAX, appraise};
+use crate::appraise::{CLOCK_SKEW_MAX, appraise_seen};
+use crate::evidence::AnyEvidence;
 use crate::id::{HostId, SiteCode};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
@@ -60,8 +61,9 @@ impl Fleet {
         let entry = policy.registry.entry(id, now);
         let (reference, until) = policy.reference_for(host, now);
         // Whatever version it was sent in: what is judged has the newest version.
-        let evidence = host.evidence.as_ref().map(|evidence| evidence.current(reference.baseline()));
-        let appraisal = appraise(reference, entry.as_ref(), evidence.as_deref(), now);
+        let state = host.evidence.as_ref().map(|evidence| evidence.current_state(reference.baseline()));
+        let seen = host.evidence.as_ref().map(AnyEvidence::cover).zip(state.as_deref());
+        let appraisal = appraise_seen(reference, entry.as_ref(), seen, now);
         let closes_at = Some(policy.closes_at(reference)).filter(|at| now < *at);
         // A host that is not listed yet has an appraisal without a next moment.
         let listed = policy.registry.changes_at(id.site(), now);
@@ -69,9 +71,11 @@ impl Fleet {
         host.judged_by = Some(Arc::clone(reference));
         host.appraisal = Arc::new(appraisal);
         if let Some(old) = std::mem::replace(&mut host.wake, wake) {
-            self.wakes.remove(&(old, id.clone()));
+            self.wakes.remove_mut(&(old, id.clone()));
         }
-        self.wakes.extend(wake.map(|wake| (wake, id.clone())));
+        if let Some(wake) = wake {
+            self.wakes.insert_mut((wake, id.clone()));
+        }
         self.own_reasons(id, now, change)
     }
 
@@ -152,7 +156,7 @@ impl Fleet {
         };
         let stored = before.is_some_and(|site| site.standing == standing);
         let site = FleetSite { standing, since, verdict, reasons: reasons.clone(), stopped, before_outage };
-        self.sites.insert(code.clone(), site);
+        self.sites.insert_mut(code.clone(), site);
         if !stored {
             change.sites.insert(code.clone());
         }
