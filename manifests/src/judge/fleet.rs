@@ -286,15 +286,6 @@ impl Fleet {
         }
     }
 
-    /// Takes over what is published from a fleet that is given up, and judges everybody by it.
-    pub fn inherit(&mut self, given_up: &mut Fleet, now: Time, change: &mut Change) {
-        self.online_until = given_up.online_until;
-        self.began = given_up.began;
-        if let Some(policy) = given_up.policy.take() {
-            self.put_in_force(Arc::unwrap_or_clone(policy), now, change);
-        }
-    }
-
     /// Judges anew whatever the clock alone has changed.
     pub fn tick(&mut self, now: Time, change: &mut Change) {
         let mut sites = BTreeSet::new();
