@@ -57,8 +57,8 @@ pub struct App {
     pub store: Store,
     /// Changes what does.
     pub writer: Writer,
-    /// The fleet, at most one batch ahead of the store. Once requests are served only the writer changes it.
-    fleet: RwLock<Fleet>,
+    /// The fleet as the newest batch left it that is on disk.
+    fleet: RwLock<Arc<Fleet>>,
     /// Keys of enrolled hosts: what no known key signed is refused without asking the store.
     keys: RwLock<Keys>,
     /// Every stop as it was signed, and as it goes over streams: made once for all hosts.
@@ -116,7 +116,7 @@ impl App {
         Self {
             store,
             writer,
-            fleet: RwLock::new(fleet),
+            fleet: RwLock::new(Arc::new(fleet)),
             keys: RwLock::new(keys),
             stops: RwLock::new(stops),
             unlisted: Unlisted::default(),
@@ -138,15 +138,17 @@ impl App {
         }
     }
 
-    /// The fleet, to look at. Not to be held over an await.
-    pub fn fleet(&self) -> RwLockReadGuard<'_, Fleet> {
-        // Whoever panicked while changing it was the writer, which is gone then: nothing is signed
-        // any more, and looking does no harm.
-        self.fleet.read().unwrap_or_else(PoisonError::into_inner)
+    /// The fleet as it is on disk, to look at. It stays as it is however long somebody looks.
+    pub fn fleet(&self) -> Arc<Fleet> {
+        Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn fleet_mut(&self) -> RwLockWriteGuard<'_, Fleet> {
-        self.fleet.write().unwrap_or_else(PoisonError::into_inner)
+    /// From now on this is the fleet. It must be on disk.
+    pub(crate) fn publish(&self, fleet: Fleet) {
+        let published = Arc::new(fleet);
+        // What nobody looks at any more is given back when others may look again.
+        let before = std::mem::replace(&mut *self.fleet.write().unwrap_or_else(PoisonError::into_inner), published);
+        drop(before);
     }
 
     /// What ends soon or has ended, the next one first.

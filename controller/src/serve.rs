@@ -186,6 +186,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     if let Some(set) = set {
         fleet.put_in_force(load::policy(set, previous), now, &mut change);
     }
+    writer::save_start(&mut connection, &fleet, &change).await?;
     let app = Arc::new(App::new(
         store,
         writer,
@@ -199,7 +200,6 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
         sessions,
         stop.clone(),
     ));
-    writer::save_start(&mut connection, &app, &change).await?;
     let mut writing = kept.handle().spawn(writer::run(Arc::clone(&app), connection, queue));
     let renewing = kept.handle().spawn(renew(Arc::clone(&app), data.clone()));
     let following = kept.handle().spawn(certificate.follow(data, stop.clone()));

@@ -84,7 +84,8 @@ impl StoreError {
     pub fn is_disk_failure(&self) -> bool {
         const SQLITE_IOERR: i32 = 10;
         match self {
-            StoreError::Database(sqlx::Error::Io(_)) => true,
+            // The worker that died had the disk in its hands.
+            StoreError::Database(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => true,
             StoreError::Database(sqlx::Error::Database(error)) => {
                 // The lowest byte of SQLite's extended code is the kind.
                 error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == SQLITE_IOERR)

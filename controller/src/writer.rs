@@ -1,8 +1,8 @@
 //! The one writer: many requests, one transaction, answers after the commit.
 //!
-//! Requests wait in a bounded queue ([`crate::queue`]). Each batch is applied to the fleet
-//! and to one transaction; when it is on disk everybody is answered and told. If it cannot be
-//! written, nobody is, and the fleet is read from the store again.
+//! Requests wait in a bounded queue ([`crate::queue`]). Each batch is applied to a copy of the fleet and to one
+//! transaction. When it is on disk the copy is what readers see, and everybody is answered and told. If it cannot be
+//! written nobody is, and the copy is dropped: outside of a batch nothing is shown or signed that is not on disk.
 
 mod apply;
 
@@ -13,18 +13,18 @@ use std::time::Duration;
 
 use manifests::api::HostEvent;
 use manifests::envelope::Sealed;
-use manifests::fleet::Change;
+use manifests::fleet::{Change, Fleet};
 use manifests::permit::Permit;
 use manifests::stop::Stop;
 use tokio::time::Instant;
 
 use crate::app::{App, ServedStop};
 use crate::chain::chain;
+use crate::clock;
 use crate::queue::{Queue, Reply, WriteError, WriterCommand};
 use crate::reserve::Reserve;
 use crate::store::{Connection, StoreError, Transaction};
 use crate::streams::StreamEvent;
-use crate::{clock, load};
 
 /// Requests written in one transaction at most.
 const BATCH_MAX: usize = 512;
@@ -86,11 +86,13 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
             continue;
         }
         if !intact {
-            match reload(&app, &mut connection).await {
-                Ok(()) => intact = true,
+            // On a full disk the database rolls back by itself, and the old connection does not know how deep in a
+            // transaction it is.
+            match app.store.writer().await {
+                Ok(another) => (connection, intact) = (another, true),
                 Err(error) if error.is_disk_failure() => return Err(error),
                 Err(error) => {
-                    tracing::error!(error = chain(&error), "the store cannot be read again");
+                    tracing::error!(error = chain(&error), "the store cannot be opened again");
                     continue; // Dropped replies are 503.
                 }
             }
@@ -105,6 +107,15 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
     }
 }
 
+/// What is applied together, and written together or not at all.
+struct Batch<'a> {
+    app: &'a App,
+    /// The fleet as it will be. Nobody else sees it before it is on disk.
+    fleet: Fleet,
+    transaction: Transaction<'a>,
+    change: Change,
+}
+
 /// Writes `first` and what waits behind it in one transaction. What an operator waits for is written by
 /// itself, and comes before the rest of a batch that has begun.
 async fn write(
@@ -114,13 +125,14 @@ async fn write(
     queue: &mut Queue,
 ) -> Result<(), StoreError> {
     // Dropped without a commit it is rolled back, and so are the replies: 503.
-    let mut transaction = connection.begin().await?;
-    let mut change = Change::default();
+    let transaction = connection.begin().await?;
+    let fleet = Fleet::clone(&app.fleet());
+    let mut batch = Batch { app, fleet, transaction, change: Change::default() };
     let mut told = Vec::new();
     let operators = first.is_operators();
     let mut next = Some(first);
     while let Some(command) = next {
-        told.push(apply::apply(app, &mut transaction, command, &mut change).await?);
+        told.push(apply::apply(&mut batch, command).await?);
         next = match operators {
             _ if told.len() >= BATCH_MAX => None,
             true => queue.next_of_operators(),
@@ -128,7 +140,8 @@ async fn write(
             false => queue.next(),
         };
     }
-    save(app, &mut transaction, &change).await?;
+    let Batch { fleet, mut transaction, change, .. } = batch;
+    save(&fleet, &mut transaction, &change).await?;
     if let Err(error) = transaction.commit().await {
         if error.is_disk_failure() {
             // The commit may be on the disk and may not: 503 would say that it never will be. The process
@@ -137,6 +150,7 @@ async fn write(
         }
         return Err(error);
     }
+    app.publish(fleet);
     // A stop goes out before the permits that follow from it.
     for tell in told {
         tell(app);
@@ -145,17 +159,15 @@ async fn write(
     Ok(())
 }
 
-async fn save(app: &App, transaction: &mut Transaction<'_>, change: &Change) -> Result<(), StoreError> {
+async fn save(fleet: &Fleet, transaction: &mut Transaction<'_>, change: &Change) -> Result<(), StoreError> {
     for id in &change.hosts {
-        let host = app.fleet().host(id).cloned();
-        if let Some(host) = host {
-            transaction.save_host(id, &host).await?;
+        if let Some(host) = fleet.host(id) {
+            transaction.save_host(id, host).await?;
         }
     }
     for code in &change.sites {
-        let site = app.fleet().site(code).cloned();
-        if let Some(site) = site {
-            transaction.save_site(code, &site).await?;
+        if let Some(site) = fleet.site(code) {
+            transaction.save_site(code, site).await?;
         }
     }
     for event in &change.events {
@@ -200,31 +212,10 @@ fn push_stop(app: &App, stop: Sealed<Stop>) {
     app.stops_mut().insert(stop.sealed.digest(), stop);
 }
 
-async fn reload(app: &App, connection: &mut Connection) -> Result<(), StoreError> {
-    // On a full disk the database rolls back by itself, and the old connection does not know how deep
-    // in a transaction it is.
-    *connection = app.store.writer().await?;
-    let product = app.fleet().product().clone();
-    let mut loaded = load::load(connection, product, app.permit_key.public()).await?;
-    let mut change = Change::default();
-    {
-        let mut fleet = app.fleet_mut();
-        // What is published lies in the repository, which was written before the batch began.
-        loaded.fleet.inherit(&mut fleet, clock::now(), &mut change);
-        *fleet = loaded.fleet;
-    }
-    *app.keys_mut() = loaded.keys;
-    *app.stops_mut() = loaded.stops;
-    let mut transaction = connection.begin().await?;
-    save(app, &mut transaction, &change).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
 /// Writes what a start has changed: hosts that fell silent while nobody looked.
-pub(crate) async fn save_start(connection: &mut Connection, app: &App, change: &Change) -> Result<(), StoreError> {
+pub(crate) async fn save_start(connection: &mut Connection, fleet: &Fleet, change: &Change) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
-    save(app, &mut transaction, change).await?;
+    save(fleet, &mut transaction, change).await?;
     transaction.commit().await?;
     Ok(())
 }

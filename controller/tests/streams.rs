@@ -5,75 +5,15 @@ mod support;
 
 use controller::role::Role;
 use controller::token;
-use futures_util::StreamExt;
 use manifests::api::{self, FleetEvent};
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::outcome::Verdict;
-use manifests::permit::{Permit, SealedPermit};
 use manifests::reason::Code;
 use manifests::stop::{Acknowledgement, Scope, Stop, StopRef};
 use reqwest::{Method, StatusCode};
-use support::{AP, DB, OTHER, World, soon};
-
-/// Reads server-sent events.
-struct Events {
-    bytes: futures_util::stream::BoxStream<'static, Vec<u8>>,
-    text: String,
-}
-
-impl Events {
-    async fn open(world: &World, path: &str, token: &str, last: Option<u64>) -> Self {
-        let mut request = world.client.get(format!("{}{path}", world.url)).bearer_auth(token);
-        if let Some(last) = last {
-            request = request.header("last-event-id", last.to_string());
-        }
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        let bytes = answer.bytes_stream().map(|chunk| chunk.unwrap_or_default().to_vec()).boxed();
-        Self { bytes, text: String::new() }
-    }
-
-    /// Whether the stream ends.
-    async fn ends(&mut self) -> bool {
-        while soon("the end of a stream", self.bytes.next()).await.is_some() {}
-        true
-    }
-
-    /// Name and data of the next event.
-    async fn next(&mut self) -> (String, String) {
-        loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let field = |name: &str| {
-                    let line = event.lines().find_map(|line| line.strip_prefix(name));
-                    line.unwrap_or_default().trim_start_matches(": ").to_owned()
-                };
-                let found = (field("event"), field("data"));
-                self.text = rest.to_owned();
-                if !found.0.is_empty() {
-                    return found;
-                }
-                continue;
-            }
-            let chunk = soon("an event", self.bytes.next()).await.expect("the stream goes on");
-            self.text += &String::from_utf8(chunk).unwrap();
-        }
-    }
-
-    /// The next event of that name.
-    async fn named<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> T {
-        loop {
-            let (event, data) = self.next().await;
-            if event == name {
-                return serde_json::from_str(&data).unwrap();
-            }
-        }
-    }
-
-    async fn permit(&mut self) -> Permit {
-        self.named::<SealedPermit>("permit").await.claimed().unwrap()
-    }
-}
+use support::events::Events;
+use support::{AP, DB, OTHER, World};
 
 #[tokio::test]
 async fn a_fault_of_one_host_closes_its_neighbour_and_a_repair_opens_it() {

@@ -26,7 +26,7 @@ pub async fn handover(State(app): State<Arc<App>>, headers: HeaderMap) -> Result
         let (hosts, stops): (Vec<HostId>, Vec<Digest>) = {
             let fleet = app.fleet();
             let hosts = fleet.enrolled().map(|(id, _)| id.clone()).collect();
-            (hosts, fleet.stops().iter().map(|known| known.reference.digest).collect())
+            (hosts, fleet.stops().map(|known| known.reference.digest).collect())
         };
         let words: Vec<Enrolled> = hosts.iter().filter_map(|host| app.enrolled(host)).collect();
         let told = words.iter().map(Enrolled::digest).chain(stops.iter().copied());

@@ -1,11 +1,9 @@
 //! Hosts and sites: how they stand, and what hosts have shown.
 
-use std::sync::Arc;
-
 use manifests::api::Standing;
 use manifests::digest::Digest;
 use manifests::evidence::cover::one_stop;
-use manifests::evidence::{AnyEvidence, Cover, Evidence, v1};
+use manifests::evidence::{AnyEvidence, AnyState, Cover, Evidence, v1};
 use manifests::fleet::{FleetHost, FleetSite, HostRecord};
 use manifests::id::{HostId, SiteCode};
 use manifests::key::PublicKey;
@@ -32,9 +30,9 @@ impl StateRow {
     /// # Errors
     /// [`StoreError::Damaged`] if it has no JSON form.
     pub fn of(evidence: &AnyEvidence) -> Result<Self, StoreError> {
-        Ok(match evidence {
-            AnyEvidence::V1(evidence) => Self { version: 1, body: json(&evidence.state)? },
-            AnyEvidence::V2(evidence) => Self { version: 2, body: json(&evidence.state)? },
+        Ok(match &*evidence.state {
+            AnyState::V1(state) => Self { version: 1, body: json(state)? },
+            AnyState::V2(state) => Self { version: 2, body: json(state)? },
         })
     }
 
@@ -263,7 +261,7 @@ fn host(row: &SqliteRow) -> Result<(HostId, FleetHost, Option<PublicKey>), Store
     host.key = key.as_ref().map(PublicKey::id);
     host.record = record;
     host.state = digest;
-    host.evidence = evidence.map(Arc::new);
+    host.evidence = evidence;
     host.unshown = row.try_get("unshown")?;
     host.permit = text("permit")?.map(|text| read::<StoredPermit>(TABLE, &text)).transpose()?.map(Permit::from);
     host.issue_until = at("issue_until")?;

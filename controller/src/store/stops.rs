@@ -1,7 +1,5 @@
 //! Stops, and which hosts have them.
 
-use std::collections::BTreeSet;
-
 use manifests::digest::Digest;
 use manifests::envelope::Sealed;
 use manifests::fleet::{FleetStop, StopError};
@@ -39,10 +37,8 @@ impl Connection {
                     .bind(reference.digest.as_bytes().to_vec())
                     .fetch_all(&mut self.0)
                     .await?;
-                let acknowledged = hosts
-                    .iter()
-                    .map(|(host,)| id("stop_acknowledgements", host))
-                    .collect::<Result<BTreeSet<HostId>, _>>()?;
+                let acknowledged =
+                    hosts.iter().map(|(host,)| id("stop_acknowledgements", host)).collect::<Result<_, StoreError>>()?;
                 stops.push((FleetStop { reference, stop: verified.into_document(), is_own, acknowledged }, sealed));
             }
         }

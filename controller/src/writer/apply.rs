@@ -4,13 +4,13 @@ use manifests::api::{SetBack, SetBackCause, SetBackProof, StopView};
 use manifests::digest::Digest;
 use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
-use manifests::fleet::{Change, EnrolError, Fleet, FleetHost, HostDocument, ReportAnswer, ShownBy, StopError};
+use manifests::fleet::{EnrolError, Fleet, FleetHost, HostDocument, ReportAnswer, ShownBy, StopError};
 use manifests::id::HostId;
 use manifests::key::{KeyId, PublicKey};
 use manifests::stop::{Scope, Stop, StopRef};
 use manifests::time::Time;
 
-use super::{Told, answer, push_stop};
+use super::{Batch, Told, answer, push_stop};
 use crate::app::App;
 use crate::clock;
 use crate::queue::{AskedStop, Report, TokenError, WriteError, WriterCommand};
@@ -24,18 +24,11 @@ pub(crate) const STOPS_MAX: usize = 30;
 const INTERVAL_MS: i64 = 60_000;
 
 /// Applies one command. An `Err` fails the whole batch; what is refused comes back in the answer.
-pub(super) async fn apply(
-    app: &App,
-    transaction: &mut Transaction<'_>,
-    command: WriterCommand,
-    change: &mut Change,
-) -> Result<Told, StoreError> {
+pub(super) async fn apply(batch: &mut Batch<'_>, command: WriterCommand) -> Result<Told, StoreError> {
     match command {
-        WriterCommand::Report(report, reply) => {
-            Ok(answer(reply, self::report(app, transaction, *report, change).await?))
-        }
+        WriterCommand::Report(report, reply) => Ok(answer(reply, self::report(batch, *report).await?)),
         WriterCommand::Enrol { token, host, key, reply } => {
-            let result = enrol(app, transaction, &token, &host, &key, change).await?;
+            let result = enrol(batch, &token, &host, &key).await?;
             Ok(Box::new(move |app| {
                 if result.is_ok() {
                     speaks_with(app, &host, key);
@@ -44,28 +37,28 @@ pub(super) async fn apply(
             }))
         }
         WriterCommand::Acknowledge { host, key, stop, envelope, reply } => {
-            Ok(answer(reply, acknowledge(app, transaction, (&host, &key), stop, &envelope, change).await?))
+            Ok(answer(reply, acknowledge(batch, (&host, &key), stop, &envelope).await?))
         }
         WriterCommand::FileList { host, digest, bytes, reply } => {
-            transaction.save_file_list(&host, &digest, clock::now(), &bytes).await?;
-            app.fleet_mut().list_stored(digest);
+            batch.transaction.save_file_list(&host, &digest, clock::now(), &bytes).await?;
+            batch.fleet.list_stored(digest);
             Ok(answer(reply, Ok(())))
         }
         WriterCommand::Stop { asked, operator, reply } => {
             let AskedStop { scope, reason, request } = asked;
             if let Some(request) = &request
-                && let Some(made) = transaction.stop_of_request(&operator, request).await?
+                && let Some(made) = batch.transaction.stop_of_request(&operator, request).await?
             {
-                return Ok(answer(reply, made_before(app, &made, &scope, &reason)));
+                return Ok(answer(reply, made_before(&batch.fleet, &made, &scope, &reason)));
             }
             // Behind the look for the same request: one that is sent again may have been taken the first time, and
             // too many is what is said of a stop that was not.
-            if has_made_enough(&app.fleet(), &operator, &scope, clock::now()) {
+            if has_made_enough(&batch.fleet, &operator, &scope, clock::now()) {
                 return Ok(answer(reply, Err(WriteError::TooManyStops { max: STOPS_MAX })));
             }
-            let result = stop(app, transaction, scope, reason, operator.clone(), change).await?;
+            let result = stop(batch, scope, reason, operator.clone()).await?;
             if let (Some(request), Ok((view, _))) = (&request, &result) {
-                transaction.save_stop_request(&operator, request, &view.stop.digest).await?;
+                batch.transaction.save_stop_request(&operator, request, &view.stop.digest).await?;
             }
             Ok(Box::new(move |app| {
                 let _ = reply.send(result.map(|(view, sealed)| {
@@ -77,7 +70,7 @@ pub(super) async fn apply(
         WriterCommand::CarryOver { from, words, reply } => {
             let (mut given, mut refused) = (Vec::new(), Vec::new());
             for word in words {
-                match carry_over(app, transaction, &word, from.as_deref(), change).await? {
+                match carry_over(batch, &word, from.as_deref()).await? {
                     Ok(true) => given.push(word.into_document()),
                     Ok(false) => {}
                     Err(error) => refused.push((word.host.clone(), error)),
@@ -91,13 +84,13 @@ pub(super) async fn apply(
         WriterCommand::TakeListed { from, stops, reply } => {
             let (mut taken, mut refused) = (Vec::new(), Vec::new());
             for (stop, key) in stops {
-                let is_own = key.is_same_key(app.permit_key.public());
-                match take(app, transaction, &stop, (is_own, &from), change).await? {
+                let is_own = key.is_same_key(batch.app.permit_key.public());
+                match take(batch, &stop, (is_own, &from)).await? {
                     Ok(None) => {}
                     Ok(Some(sealed)) => {
                         taken.push(sealed);
                         if is_own {
-                            own_stop_was_forgotten(app, transaction, ShownBy::Controller(&from), &stop, change).await?;
+                            own_stop_was_forgotten(batch, ShownBy::Controller(&from), &stop).await?;
                         }
                     }
                     Err(error) => refused.push((stop.digest(), error)),
@@ -110,26 +103,26 @@ pub(super) async fn apply(
         }
         WriterCommand::LookedAt { operator, note, reply } => {
             let now = clock::now();
-            let is_news = app.fleet_mut().look_at_set_back(&operator, &note, now, change);
+            let is_news = batch.fleet.look_at_set_back(&operator, &note, now, &mut batch.change);
             if is_news {
-                transaction.look_at_set_back(&operator, &note, now).await?;
+                batch.transaction.look_at_set_back(&operator, &note, now).await?;
             }
             Ok(answer(reply, Ok(is_news)))
         }
         WriterCommand::Handed { host, handed, reply } => {
             if let Some(number) = handed.permit_number {
                 let own = handed.own_permit.as_deref();
-                let noticed = app.fleet_mut().permit_handed_in(&host, number, own, clock::now(), change);
-                save_set_back(transaction, noticed).await?;
+                let noticed = batch.fleet.permit_handed_in(&host, number, own, clock::now(), &mut batch.change);
+                save_set_back(&mut batch.transaction, noticed).await?;
             }
-            let taken = self::handed(app, transaction, &host, handed.stops, change).await?;
+            let taken = self::handed(batch, &host, handed.stops).await?;
             Ok(Box::new(move |app| {
                 taken.into_iter().for_each(|stop| push_stop(app, stop));
                 let _ = reply.send(Ok(()));
             }))
         }
         WriterCommand::TakeOver { stop, operator, reply } => {
-            let (taken, result) = take_over(app, transaction, &stop, &operator, change).await?;
+            let (taken, result) = take_over(batch, &stop, &operator).await?;
             Ok(Box::new(move |app| {
                 // Also where the rest of the chain could not be taken: what is on disk is in force.
                 app.unlisted.forget(|digest, _| taken.iter().any(|stop| stop.digest() == *digest));
@@ -138,47 +131,46 @@ pub(super) async fn apply(
             }))
         }
         WriterCommand::PutInForce { until, published, reply } => {
-            app.fleet_mut().set_online_until(until);
+            batch.fleet.set_online_until(until);
+            let mut listed: Vec<PublicKey> = Vec::new();
             if let Some((policy, row)) = published.map(|published| *published) {
-                // Of a key that is listed again the stops are asked for again, and taken over.
-                app.unlisted.forget(|_, key| policy.registry.permit_keys().any(|listed| listed.is_same_key(key)));
-                app.fleet_mut().publish(policy, &row.operator, row.versions, clock::now(), change);
-                transaction.publish(&row).await?;
+                listed.extend(policy.registry.permit_keys().cloned());
+                batch.fleet.publish(policy, &row.operator, row.versions, clock::now(), &mut batch.change);
+                batch.transaction.publish(&row).await?;
             }
-            Ok(answer(reply, Ok(())))
+            Ok(Box::new(move |app| {
+                // Of a key that is listed again the stops are asked for again, and taken over.
+                app.unlisted.forget(|_, key| listed.iter().any(|listed| listed.is_same_key(key)));
+                let _ = reply.send(Ok(()));
+            }))
         }
         WriterCommand::Probe(reply) => {
-            transaction.probe(clock::now()).await?;
+            batch.transaction.probe(clock::now()).await?;
             Ok(answer(reply, Ok(())))
         }
         WriterCommand::Expires(notes, reply) => {
             let now = clock::now();
-            notes.into_iter().for_each(|note| app.fleet_mut().expires(note, now, change));
+            notes.into_iter().for_each(|note| batch.fleet.expires(note, now, &mut batch.change));
             Ok(answer(reply, Ok(())))
         }
         WriterCommand::Collect => {
-            let named = app.fleet().lists_named();
-            for list in transaction.collect(&named, clock::now()).await? {
-                app.fleet_mut().list_dropped(&list);
+            let named = batch.fleet.lists_named();
+            for list in batch.transaction.collect(&named, clock::now()).await? {
+                batch.fleet.list_dropped(&list);
             }
             Ok(Box::new(|_| ()))
         }
         WriterCommand::Tick => {
-            app.fleet_mut().tick(clock::now(), change);
+            batch.fleet.tick(clock::now(), &mut batch.change);
             Ok(Box::new(|_| ()))
         }
     }
 }
 
-async fn report(
-    app: &App,
-    transaction: &mut Transaction<'_>,
-    report: Report,
-    change: &mut Change,
-) -> Result<Result<ReportAnswer, WriteError>, StoreError> {
+async fn report(batch: &mut Batch<'_>, report: Report) -> Result<Result<ReportAnswer, WriteError>, StoreError> {
     let now = clock::now();
     let Report { host, key, document, digest, envelope } = report;
-    if !speaks(app, &host, &key) {
+    if !speaks(&batch.fleet, &host, &key) {
         return Ok(Err(WriteError::KeyReplaced));
     }
     // Written before the fleet takes the document over; one that is refused leaves the table as it is.
@@ -187,9 +179,9 @@ async fn report(
         HostDocument::Heartbeat { .. } => None,
     };
     let answer = {
-        let mut fleet = app.fleet_mut();
+        let fleet = &mut batch.fleet;
         let before = fleet.host(&host).map(|host| host.record.sequence);
-        let answer = fleet.report(&host, document, digest, now, change);
+        let answer = fleet.report(&host, document, digest, now, &mut batch.change);
         let repeated = before == fleet.host(&host).map(|host| host.record.sequence);
         match answer {
             Ok(answer) => (answer, repeated),
@@ -199,33 +191,33 @@ async fn report(
     let (answer, repeated) = answer;
     if let (false, Some((digest, state)), Some(envelope)) = (repeated, state, envelope) {
         // Whoever names a state names it in memory; the table may be a batch behind.
-        let is_named = |state: &Digest| app.fleet().is_state_named(state);
-        transaction.save_state(&host, &digest, now, state, is_named).await?;
-        transaction.save_evidence(&host, now, &envelope).await?;
+        let is_named = |state: &Digest| batch.fleet.is_state_named(state);
+        batch.transaction.save_state(&host, &digest, now, state, is_named).await?;
+        batch.transaction.save_evidence(&host, now, &envelope).await?;
     }
     Ok(Ok(answer))
 }
 
 // The key was looked up before the document came into the queue; it may have been replaced since.
-fn speaks(app: &App, host: &HostId, key: &KeyId) -> bool {
-    app.fleet().host(host).is_some_and(|host| host.key.as_ref() == Some(key))
+fn speaks(fleet: &Fleet, host: &HostId, key: &KeyId) -> bool {
+    fleet.host(host).is_some_and(|host| host.key.as_ref() == Some(key))
 }
 
 async fn enrol(
-    app: &App,
-    transaction: &mut Transaction<'_>,
+    batch: &mut Batch<'_>,
     token: &Digest,
     host: &HostId,
     key: &PublicKey,
-    change: &mut Change,
 ) -> Result<Result<(), WriteError>, StoreError> {
     let now = clock::now();
     let id = key.id();
     // The token first: without one nobody learns which hosts and keys there are.
-    let (made_for, replaces) = match transaction.peek_token(token, now).await? {
+    let (made_for, replaces) = match batch.transaction.peek_token(token, now).await? {
         TokenUse::Usable { host, replaces } => (host, replaces),
         // The host did not hear the answer and asks again, with the same token and the same key.
-        TokenUse::UsedBefore { host: used_by } if used_by == *host && speaks(app, host, &id) => return Ok(Ok(())),
+        TokenUse::UsedBefore { host: used_by } if used_by == *host && speaks(&batch.fleet, host, &id) => {
+            return Ok(Ok(()));
+        }
         TokenUse::UsedBefore { .. } => return Ok(Err(TokenError::Used.into())),
         TokenUse::Expired => return Ok(Err(TokenError::Expired.into())),
         TokenUse::Unknown => return Ok(Err(TokenError::Unknown.into())),
@@ -233,20 +225,19 @@ async fn enrol(
     if made_for != *host {
         return Ok(Err(TokenError::WrongHost.into()));
     }
-    if app.is_of_another(key, host) {
+    if batch.app.is_of_another(key, host) {
         return Ok(Err(EnrolError::KeyInUse.into()));
     }
-    if let Err(error) = app.fleet_mut().enrol(host, id, replaces, now, change) {
+    if let Err(error) = batch.fleet.enrol(host, id, replaces, now, &mut batch.change) {
         return Ok(Err(error.into()));
     }
     // One writer, one transaction: between the look and this nobody else can have used it.
-    transaction.use_token(token, now).await?;
-    let saved = app.fleet().host(host).cloned();
-    if let Some(saved) = saved {
-        transaction.save_host(host, &saved).await?;
+    batch.transaction.use_token(token, now).await?;
+    if let Some(known) = batch.fleet.host(host) {
+        batch.transaction.save_host(host, known).await?;
     }
-    transaction.save_key(host, key).await?;
-    transaction.forget_acknowledgements(host).await?;
+    batch.transaction.save_key(host, key).await?;
+    batch.transaction.forget_acknowledgements(host).await?;
     Ok(Ok(()))
 }
 
@@ -262,55 +253,50 @@ fn speaks_with(app: &App, host: &HostId, key: PublicKey) {
 }
 
 async fn carry_over(
-    app: &App,
-    transaction: &mut Transaction<'_>,
+    batch: &mut Batch<'_>,
     word: &Verified<Enrolled>,
     from: Option<&str>,
-    change: &mut Change,
 ) -> Result<Result<bool, EnrolError>, StoreError> {
     let now = clock::now();
-    if app.is_of_another(&word.key, &word.host) {
+    if batch.app.is_of_another(&word.key, &word.host) {
         return Ok(Err(EnrolError::KeyInUse));
     }
-    let before = app.fleet().host(&word.host).map_or(0, FleetHost::generation);
-    let given = match app.fleet_mut().carry_over(&word.host, word.key.id(), word.generation, now, change) {
+    let before = batch.fleet.host(&word.host).map_or(0, FleetHost::generation);
+    let given = match batch.fleet.carry_over(&word.host, word.key.id(), word.generation, now, &mut batch.change) {
         Ok(given) => given,
         Err(error) => return Ok(Err(error)),
     };
     if given {
-        let saved = app.fleet().host(&word.host).cloned();
-        if let Some(saved) = saved {
-            transaction.save_host(&word.host, &saved).await?;
+        if let Some(known) = batch.fleet.host(&word.host) {
+            batch.transaction.save_host(&word.host, known).await?;
         }
-        transaction.save_key(&word.host, &word.key).await?;
-        transaction.forget_acknowledgements(&word.host).await?;
+        batch.transaction.save_key(&word.host, &word.key).await?;
+        batch.transaction.forget_acknowledgements(&word.host).await?;
     }
     // This controller's own word for a key that it does not know: it has forgotten that it gave it.
-    if word.generation > before && word.controller == app.id {
+    if word.generation > before && word.controller == batch.app.id {
         let signed = Time::from_unix_ms(i64::try_from(word.generation).unwrap_or(i64::MAX));
         let proof = (SetBackProof::Enrolment, word.generation);
         let shown_by = from.map_or(ShownBy::Host(&word.host), ShownBy::Controller);
-        let noticed = app.fleet_mut().notice_set_back(shown_by, proof, signed, now, change);
-        save_set_back(transaction, noticed).await?;
+        let noticed = batch.fleet.notice_set_back(shown_by, proof, signed, now, &mut batch.change);
+        save_set_back(&mut batch.transaction, noticed).await?;
     }
     Ok(Ok(given))
 }
 
 async fn acknowledge(
-    app: &App,
-    transaction: &mut Transaction<'_>,
+    batch: &mut Batch<'_>,
     (host, key): (&HostId, &KeyId),
     stop: StopRef,
     envelope: &str,
-    change: &mut Change,
 ) -> Result<Result<(), WriteError>, StoreError> {
-    if !speaks(app, host, key) {
+    if !speaks(&batch.fleet, host, key) {
         return Ok(Err(WriteError::KeyReplaced));
     }
     let now = clock::now();
-    let result = app.fleet_mut().acknowledge(host, stop, now, change);
+    let result = batch.fleet.acknowledge(host, stop, now, &mut batch.change);
     if result == Ok(true) {
-        transaction.acknowledge(&stop.digest, host, now, envelope).await?;
+        batch.transaction.acknowledge(&stop.digest, host, now, envelope).await?;
     }
     Ok(result.map(|_| ()).map_err(WriteError::from))
 }
@@ -320,28 +306,22 @@ async fn acknowledge(
 pub(crate) fn has_made_enough(fleet: &Fleet, operator: &str, scope: &Scope, now: Time) -> bool {
     let since = now.unix_ms().saturating_sub(INTERVAL_MS);
     // What was taken over came to be known later than it was made.
-    let recent = fleet.stops().iter().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
+    let recent = fleet.stops().filter(|known| known.is_own && known.stop.time.unix_ms() > since);
     recent.filter(|known| known.stop.operator == operator).count() >= STOPS_MAX && !fleet.would_close(scope)
 }
 
 /// The stop that a request made which was sent again.
-fn made_before(app: &App, made: &Digest, scope: &Scope, reason: &str) -> Result<StopView, WriteError> {
-    let view = app.fleet().stop_view_of(made, clock::now());
+fn made_before(fleet: &Fleet, made: &Digest, scope: &Scope, reason: &str) -> Result<StopView, WriteError> {
+    let view = fleet.stop_view_of(made, clock::now());
     // Another stop under the same name would be one that was never made.
     view.filter(|view| view.scope == *scope && view.reason == reason).ok_or(WriteError::RequestUsed)
 }
 
 /// A stop under this controller's own key had to be taken over: it has forgotten that it made it.
-async fn own_stop_was_forgotten(
-    app: &App,
-    transaction: &mut Transaction<'_>,
-    shown_by: ShownBy<'_>,
-    stop: &Stop,
-    change: &mut Change,
-) -> Result<(), StoreError> {
+async fn own_stop_was_forgotten(batch: &mut Batch<'_>, shown_by: ShownBy<'_>, stop: &Stop) -> Result<(), StoreError> {
     let proof = (SetBackProof::Stop, stop.number);
-    let noticed = app.fleet_mut().notice_set_back(shown_by, proof, stop.time, clock::now(), change);
-    save_set_back(transaction, noticed).await
+    let noticed = batch.fleet.notice_set_back(shown_by, proof, stop.time, clock::now(), &mut batch.change);
+    save_set_back(&mut batch.transaction, noticed).await
 }
 
 async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBack>) -> Result<(), StoreError> {
@@ -370,36 +350,34 @@ async fn save_set_back(transaction: &mut Transaction<'_>, noticed: Option<SetBac
 /// Takes over what may be without being asked: stops under this controller's key or another one's in the registry.
 /// The others wait for an operator.
 async fn handed(
-    app: &App,
-    transaction: &mut Transaction<'_>,
+    batch: &mut Batch<'_>,
     host: &HostId,
     stops: Vec<(Verified<Stop>, PublicKey)>,
-    change: &mut Change,
 ) -> Result<Vec<Sealed<Stop>>, StoreError> {
     let mut taken = Vec::new();
     for (stop, key) in stops {
-        let is_own = key.is_same_key(app.permit_key.public());
+        let is_own = key.is_same_key(batch.app.permit_key.public());
         let is_listed = |fleet: &Fleet| {
             fleet.registry().is_some_and(|registry| registry.permit_keys().any(|listed| listed.is_same_key(&key)))
         };
         let (is_known, is_listed) = {
-            let fleet = app.fleet();
-            (fleet.knows_stop(&stop.digest()), is_own || is_listed(&fleet))
+            let fleet = &batch.fleet;
+            (fleet.knows_stop(&stop.digest()), is_own || is_listed(fleet))
         };
-        if is_known || stop.product != *app.fleet().product() {
+        if is_known || stop.product != *batch.fleet.product() {
             continue;
         }
         if is_listed {
             let from = format!("host {host}");
-            if let Ok(Some(sealed)) = take(app, transaction, &stop, (is_own, &from), change).await? {
+            if let Ok(Some(sealed)) = take(batch, &stop, (is_own, &from)).await? {
                 taken.push(sealed);
                 if is_own {
-                    own_stop_was_forgotten(app, transaction, ShownBy::Host(host), &stop, change).await?;
+                    own_stop_was_forgotten(batch, ShownBy::Host(host), &stop).await?;
                 }
             }
             continue;
         }
-        match app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
+        match batch.app.unlisted.keep(host.clone(), stop.clone(), key.clone()) {
             Kept::New => tracing::warn!(
                 %host, number = stop.number, digest = %stop.digest(), key = %key.id(), reason = ?stop.reason,
                 "a stop under a key that the registry does not list was handed in: it holds the hosts that have it until \
@@ -419,22 +397,20 @@ async fn handed(
 /// Takes one stop over; nothing if it is known. With this controller's signature beside the first one it counts with
 /// every host, also when the key that signed it leaves the registry.
 async fn take(
-    app: &App,
-    transaction: &mut Transaction<'_>,
+    batch: &mut Batch<'_>,
     stop: &Verified<Stop>,
     (is_own, from): (bool, &str),
-    change: &mut Change,
 ) -> Result<Result<Option<Sealed<Stop>>, WriteError>, StoreError> {
     let (now, digest) = (clock::now(), stop.digest());
-    let taken = app.fleet_mut().take_stop((**stop).clone(), digest, (is_own, from), now, change);
+    let taken = batch.fleet.take_stop((**stop).clone(), digest, (is_own, from), now, &mut batch.change);
     match taken {
         Err(error) => return Ok(Err(error.into())),
         Ok(false) => return Ok(Ok(None)),
         Ok(true) => {}
     }
-    let sealed = stop.sealed().clone().signed_also(&app.permit_key);
+    let sealed = stop.sealed().clone().signed_also(&batch.app.permit_key);
     let reference = StopRef { number: stop.number, digest };
-    transaction.save_taken_stop(&reference, is_own, &sealed, now, from).await?;
+    batch.transaction.save_taken_stop(&reference, is_own, &sealed, now, from).await?;
     Ok(Ok(Some(sealed)))
 }
 
@@ -442,50 +418,42 @@ type TakenOver = (Vec<Sealed<Stop>>, Result<StopView, WriteError>);
 
 /// Takes over a stop with those before it, as far as each follows the one before. Says which it took, whether or not
 /// the one that was asked for is among them.
-async fn take_over(
-    app: &App,
-    transaction: &mut Transaction<'_>,
-    digest: &Digest,
-    operator: &str,
-    change: &mut Change,
-) -> Result<TakenOver, StoreError> {
+async fn take_over(batch: &mut Batch<'_>, digest: &Digest, operator: &str) -> Result<TakenOver, StoreError> {
     let mut taken = Vec::new();
-    for stop in app.unlisted.chain(digest) {
-        match take(app, transaction, &stop, (false, &format!("its hosts by {operator}")), change).await? {
+    for stop in batch.app.unlisted.chain(digest) {
+        match take(batch, &stop, (false, &format!("its hosts by {operator}"))).await? {
             Ok(sealed) => taken.extend(sealed),
             Err(error) => return Ok((taken, Err(error))),
         }
     }
-    let view = app.fleet().stop_view_of(digest, clock::now());
+    let view = batch.fleet.stop_view_of(digest, clock::now());
     Ok((taken, view.ok_or_else(|| StopError::UnknownStop { number: 0 }.into())))
 }
 
 type SealedStop = (StopView, Sealed<Stop>);
 
 async fn stop(
-    app: &App,
-    transaction: &mut Transaction<'_>,
+    batch: &mut Batch<'_>,
     scope: Scope,
     reason: String,
     operator: String,
-    change: &mut Change,
 ) -> Result<Result<SealedStop, WriteError>, StoreError> {
     let now = clock::now();
     let (view, sealed) = {
-        let mut fleet = app.fleet_mut();
+        let fleet = &mut batch.fleet;
         let stop = match fleet.next_stop(scope, reason, operator, now) {
             Ok(stop) => stop,
             Err(error) => return Ok(Err(error.into())),
         };
-        let sealed = match Sealed::seal(&stop, &app.permit_key) {
+        let sealed = match Sealed::seal(&stop, &batch.app.permit_key) {
             Ok(sealed) => sealed,
             Err(error) => return Ok(Err(error.into())),
         };
-        match fleet.add_stop(stop, sealed.digest(), now, change) {
+        match fleet.add_stop(stop, sealed.digest(), now, &mut batch.change) {
             Ok(view) => (view, sealed),
             Err(error) => return Ok(Err(error.into())),
         }
     };
-    transaction.save_stop(&view.stop, &sealed).await?;
+    batch.transaction.save_stop(&view.stop, &sealed).await?;
     Ok(Ok((view, sealed)))
 }

@@ -2,6 +2,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
 
+pub mod events;
+pub mod faults;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

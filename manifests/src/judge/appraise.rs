@@ -42,14 +42,15 @@ pub const CLOCK_SKEW_MAX: Span = Span::from_s(60);
 /// the newest accepted; none if there never was any. Evidence of another host or product counts as
 /// none. Cost: one pass over the baseline's items, with a lookup in evidence each.
 pub fn appraise(reference: &Reference, entry: Option<&Entry<'_>>, evidence: Option<&Evidence>, now: Time) -> Appraisal {
-    appraise_with(reference, entry, evidence, now, |judge| Arc::new(judge.all_items()))
+    let seen = evidence.map(|evidence| (&evidence.cover, &evidence.state));
+    appraise_with(reference, entry, seen, now, |judge| Arc::new(judge.all_items()))
 }
 
-/// [`appraise`], with `all_items` to judge the items.
+/// [`appraise`] for a cover and a state that are kept apart, with `all_items` to judge the items.
 fn appraise_with(
     reference: &Reference,
     entry: Option<&Entry<'_>>,
-    evidence: Option<&Evidence>,
+    evidence: Option<(&Cover, &State)>,
     now: Time,
     all_items: impl FnOnce(&Judge<'_>) -> Arc<AllItems>,
 ) -> Appraisal {
@@ -63,23 +64,20 @@ fn appraise_with(
         };
     };
     let baseline = reference.baseline();
-    let evidence = evidence.filter(|e| e.cover.product == baseline.product && e.cover.host == entry.host.id);
+    let evidence = evidence.filter(|(cover, _)| cover.product == baseline.product && cover.host == entry.host.id);
     let max_age = baseline.gate.evidence_max_age;
-    let fresh = evidence.filter(|e| now <= e.cover.pass_started.after(max_age));
+    let fresh = evidence.filter(|(cover, _)| now <= cover.pass_started.after(max_age));
 
     let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
     let (items, changes_at) = match fresh {
-        Some(evidence) => {
-            reasons.extend(whole_host(reference, evidence, now).map(Reason::of));
-            let judged = all_items(&Judge { reference, entry, state: &evidence.state, now });
+        Some((cover, state)) => {
+            reasons.extend(whole_host(reference, cover, now).map(Reason::of));
+            let judged = all_items(&Judge { reference, entry, state, now });
             if !judged.any_concerns {
                 reasons.push(Reason::of(Code::NothingJudged));
             }
             warnings.clone_from(&judged.warnings);
-            (
-                Arc::clone(&judged.items),
-                judged.changes_at.into_iter().chain(own_ends(&evidence.cover, max_age, now)).min(),
-            )
+            (Arc::clone(&judged.items), judged.changes_at.into_iter().chain(own_ends(cover, max_age, now)).min())
         }
         None => {
             reasons.push(Reason::of(Code::Stale));
@@ -100,8 +98,7 @@ fn appraise_with(
 }
 
 /// What makes fresh evidence as a whole not count.
-fn whole_host(reference: &Reference, evidence: &Evidence, now: Time) -> impl Iterator<Item = Code> {
-    let cover = &evidence.cover;
+fn whole_host(reference: &Reference, cover: &Cover, now: Time) -> impl Iterator<Item = Code> {
     let too_old = cover.agent.version.cmp_precedence(&reference.baseline().min_agent).is_lt();
     let outdated = cover.baseline != reference.digest();
     // A pass that began in the future would never grow old.

@@ -8,6 +8,8 @@
 //! - Whenever what a host may do turns, a permit for it is in the [`Change`] that turned it: a hold
 //!   at once, an issue in answer to the last document that counted.
 //! - Nothing done for one document walks the fleet.
+//! - A clone shares all that does not change afterwards, and costs the same whatever the fleet's size: whoever
+//!   writes changes a clone, and the one that others read stays as it was.
 
 mod chains;
 mod enrol;
@@ -22,7 +24,7 @@ mod set_back;
 mod stops;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use enrol::EnrolError;
@@ -32,6 +34,8 @@ pub use preview::Standings;
 pub use report::{HostDocument, ReportAnswer, Unsigned};
 pub use set_back::ShownBy;
 pub use stops::{FleetStop, StopError};
+
+use rpds::{HashTrieMapSync, HashTrieSetSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::api::{EventKind, FleetEvent, SetBack, Standing, Versions};
 use crate::appraise::Memo;
@@ -71,19 +75,19 @@ pub struct Previous {
 }
 
 /// The whole fleet, as one controller knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fleet {
     product: ProductId,
-    policy: Option<Policy>,
+    policy: Option<Arc<Policy>>,
     online_until: Time,
-    hosts: HashMap<HostId, FleetHost>,
+    hosts: HashTrieMapSync<HostId, FleetHost>,
     /// Whose key it is, of every host's present key.
-    keys: HashMap<KeyId, HostId>,
-    sites: BTreeMap<SiteCode, FleetSite>,
+    keys: HashTrieMapSync<KeyId, HostId>,
+    sites: RedBlackTreeMapSync<SiteCode, FleetSite>,
     stops: chains::Chains,
-    lists: HashSet<Digest>,
+    lists: HashTrieSetSync<Digest>,
     states: named::StatesNamed,
-    wakes: BTreeSet<(Time, HostId)>,
+    wakes: RedBlackTreeSetSync<(Time, HostId)>,
     /// It was noticed that this controller was set back, and nobody has looked yet.
     set_back: Option<SetBack>,
     /// When an operator last looked at such a thing.
@@ -91,7 +95,7 @@ pub struct Fleet {
     /// Since when this process knows all that it signs.
     began: Time,
     last_event: u64,
-    refused: HashMap<(HostId, &'static str), Time>,
+    refused: RedBlackTreeMapSync<(HostId, &'static str), Time>,
     folds: fold::Folds,
     /// How hosts of which the same is known were judged. It changes no answer.
     judged: Arc<Mutex<Memo>>,
@@ -131,18 +135,18 @@ impl Fleet {
             product,
             policy: None,
             online_until: Time::MIN,
-            hosts: HashMap::new(),
-            keys: HashMap::new(),
-            sites: BTreeMap::new(),
+            hosts: HashTrieMapSync::new_sync(),
+            keys: HashTrieMapSync::new_sync(),
+            sites: RedBlackTreeMapSync::new_sync(),
             stops: chains::Chains::default(),
-            lists: HashSet::new(),
+            lists: HashTrieSetSync::new_sync(),
             states: named::StatesNamed::default(),
-            wakes: BTreeSet::new(),
+            wakes: RedBlackTreeSetSync::new_sync(),
             set_back: None,
             looked_at: Time::MIN,
             began: Time::MAX,
             last_event,
-            refused: HashMap::new(),
+            refused: RedBlackTreeMapSync::new_sync(),
             folds: fold::Folds::default(),
             judged: Arc::default(),
         }
@@ -152,10 +156,11 @@ impl Fleet {
     pub fn restore_host(&mut self, id: HostId, mut host: FleetHost) {
         // Every permit was stored before it was told: what is above the newest one stored is not known.
         host.settle_permits(host.newest_permit());
-        self.keys.extend(host.key.iter().map(|key| (key.clone(), id.clone())));
-        let state = host.state;
-        let before = self.hosts.insert(id, host).and_then(|before| before.state);
-        self.states.replace(before, state);
+        if let Some(key) = &host.key {
+            self.keys.insert_mut(key.clone(), id.clone());
+        }
+        self.states.replace(self.hosts.get(&id).and_then(|before| before.state), host.state);
+        self.hosts.insert_mut(id, host);
     }
 
     /// Takes up how a site stood, so that a restart is no news. Call before the first [`Fleet::put_in_force`].
@@ -169,12 +174,12 @@ impl Fleet {
             stopped: false,
             before_outage: Some((standing, since)),
         };
-        self.sites.insert(code, site);
+        self.sites.insert_mut(code, site);
     }
 
     /// A file list is stored: it is not asked for any more.
     pub fn list_stored(&mut self, digest: Digest) {
-        self.lists.insert(digest);
+        self.lists.insert_mut(digest);
     }
 
     /// Whether a file list is stored.
@@ -184,7 +189,7 @@ impl Fleet {
 
     /// A file list was dropped: who names it again is asked for it.
     pub fn list_dropped(&mut self, digest: &Digest) {
-        self.lists.remove(digest);
+        self.lists.remove_mut(digest);
     }
 
     /// The file lists that hosts' newest evidence names.
@@ -267,26 +272,22 @@ impl Fleet {
     pub fn put_in_force(&mut self, policy: Policy, now: Time, change: &mut Change) {
         let listed: BTreeSet<SiteCode> = policy.registry.sites.iter().map(|site| site.code.clone()).collect();
         let ids: Vec<HostId> = policy.registry.hosts.iter().map(|host| host.id.clone()).collect();
-        self.policy = Some(policy);
+        self.policy = Some(Arc::new(policy));
         self.judged.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.sites.retain(|code, _| listed.contains(code));
+        let left: Vec<SiteCode> = self.sites.keys().filter(|code| !listed.contains(code)).cloned().collect();
+        for code in &left {
+            self.sites.remove_mut(code);
+        }
         let gone: Vec<HostId> = self.hosts.keys().filter(|id| !listed.contains(id.site())).cloned().collect();
         for id in ids.into_iter().chain(gone) {
-            self.hosts.entry(id.clone()).or_default();
+            if !self.hosts.contains_key(&id) {
+                self.hosts.insert_mut(id.clone(), FleetHost::default());
+            }
             self.judge_host(&id, now, change);
         }
         for code in &listed {
             self.judge_site(code, now, change);
             self.settle(code, None, now, change);
-        }
-    }
-
-    /// Takes over what is published from a fleet that is given up, and judges everybody by it.
-    pub fn inherit(&mut self, given_up: &mut Fleet, now: Time, change: &mut Change) {
-        self.online_until = given_up.online_until;
-        self.began = given_up.began;
-        if let Some(policy) = given_up.policy.take() {
-            self.put_in_force(policy, now, change);
         }
     }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use any::AnyEvidence;
+pub use any::{AnyEvidence, AnyState};
 pub use cover::{Agent, ConfigPrint, Cover, Layer};
 pub use digests::{EVIDENCE_VERSION, PERMIT_V2_SINCE, StateDigests};
 pub use held::{HELD_MAX, Held, Older, OlderWhy};

@@ -30,7 +30,8 @@ fn same_as_alone(text: &str, seen: &str) {
             evidence.cover.pass_started = now;
             let entry = registry.entry(&evidence.cover.host, now);
             let alone = appraise(&reference, entry.as_ref(), Some(&evidence), now);
-            let like_another = memo.appraise(&reference, entry.as_ref(), Some(&evidence), Some(state), now);
+            let like_another =
+                memo.appraise(&reference, entry.as_ref(), Some((&evidence.cover, &evidence.state)), Some(state), now);
             assert_eq!(like_another, alone, "{host} at {now}: {seen}");
         }
     }
@@ -61,7 +62,14 @@ fn hosts_of_one_state_share_their_items() {
     let mut memo = Memo::default();
     let entry = registry.entry(&fleet::AP.parse().unwrap(), now);
     let mut judge = |now: Time| {
-        memo.appraise(&reference, entry.as_ref(), Some(&evidence), Some(evidence.state.digest()), now).items
+        memo.appraise(
+            &reference,
+            entry.as_ref(),
+            Some((&evidence.cover, &evidence.state)),
+            Some(evidence.state.digest()),
+            now,
+        )
+        .items
     };
     let (first, second) = (judge(now), judge(now.after(Span::from_s(1))));
     assert!(std::sync::Arc::ptr_eq(&first, &second));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{AllItems, Judge, appraise_with};
 use crate::digest::Digest;
-use crate::evidence::Evidence;
+use crate::evidence::{Cover, State};
 use crate::outcome::Appraisal;
 use crate::reference::Reference;
 use crate::registry::{Entry, Topology};
@@ -43,7 +43,7 @@ struct Answer {
 }
 
 impl Memo {
-    /// What [`super::appraise`] answers. `state` is the digest of the evidence's state as it was sent
+    /// What [`super::appraise`] answers. `digest` is that of the evidence's state as it was sent
     /// ([`crate::evidence::AnyEvidence::state_digest`]); without it the host is judged alone.
     ///
     /// Cost, where the same was judged before: one look at whom each item concerns.
@@ -51,12 +51,12 @@ impl Memo {
         &mut self,
         reference: &Reference,
         entry: Option<&Entry<'_>>,
-        evidence: Option<&Evidence>,
-        state: Option<Digest>,
+        evidence: Option<(&Cover, &State)>,
+        digest: Option<Digest>,
         now: Time,
     ) -> Appraisal {
-        appraise_with(reference, entry, evidence, now, |judge| match state {
-            Some(state) => self.all_items(judge, state),
+        appraise_with(reference, entry, evidence, now, |judge| match digest {
+            Some(digest) => self.all_items(judge, digest),
             None => Arc::new(judge.all_items()),
         })
     }

@@ -1,27 +1,30 @@
 //! The stops that a controller knows: its own chain, and those of other controllers that were handed to it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
+
+use rpds::{HashTrieMapSync, RedBlackTreeSetSync, VectorSync};
 
 use super::FleetStop;
 use crate::digest::Digest;
+use crate::id::HostId;
 use crate::stop::{Stop, StopRef};
 
 /// Stops, each known with all before it.
 ///
 /// A chain belongs to the permit key that signs it. A controller that was set back to an earlier moment goes on
 /// from an earlier stop: then two stops have one number and one stop before them, and both count.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chains {
     /// In the order in which they came to be known: none before the one that it follows.
-    stops: Vec<FleetStop>,
-    places: HashMap<Digest, usize>,
+    stops: VectorSync<FleetStop>,
+    places: HashTrieMapSync<Digest, usize>,
     /// Those that no other one follows.
-    ends: BTreeSet<StopRef>,
+    ends: RedBlackTreeSetSync<StopRef>,
 }
 
 impl Chains {
-    pub(super) fn all(&self) -> &[FleetStop] {
-        &self.stops
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &FleetStop> {
+        self.stops.iter()
     }
 
     pub(super) fn get_mut(&mut self, reference: &StopRef) -> Option<&mut FleetStop> {
@@ -29,8 +32,15 @@ impl Chains {
         self.stops.get_mut(*place).filter(|known| known.reference == *reference)
     }
 
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut FleetStop> {
-        self.stops.iter_mut()
+    /// What the host said with a key that was replaced.
+    pub(super) fn forget_acknowledgements(&mut self, host: &HostId) {
+        let has = |place: &usize| self.stops.get(*place).is_some_and(|known| known.acknowledged.contains(host));
+        let places: Vec<usize> = (0..self.stops.len()).filter(has).collect();
+        for place in places {
+            if let Some(known) = self.stops.get_mut(place) {
+                known.acknowledged.remove_mut(host);
+            }
+        }
     }
 
     pub(super) fn get(&self, digest: &Digest) -> Option<&FleetStop> {
@@ -53,11 +63,11 @@ impl Chains {
 
     pub(super) fn push(&mut self, known: FleetStop) {
         if let Some(digest) = known.stop.previous {
-            self.ends.remove(&StopRef { number: known.reference.number.saturating_sub(1), digest });
+            self.ends.remove_mut(&StopRef { number: known.reference.number.saturating_sub(1), digest });
         }
-        self.ends.insert(known.reference);
-        self.places.insert(known.reference.digest, self.stops.len());
-        self.stops.push(known);
+        self.ends.insert_mut(known.reference);
+        self.places.insert_mut(known.reference.digest, self.stops.len());
+        self.stops.push_back_mut(known);
     }
 
     /// The newest of each chain: whoever has these, and all before them, has all.

@@ -56,7 +56,7 @@ impl Fleet {
         if self.keys.get(&key).is_some_and(|owner| owner != id) {
             return Err(EnrolError::KeyInUse);
         }
-        let host = self.hosts.entry(id.clone()).or_default();
+        let host = self.hosts.get(id).cloned().unwrap_or_default();
         if host.key.is_some() && !replace {
             return Err(EnrolError::Enrolled);
         }
@@ -86,11 +86,11 @@ impl Fleet {
         if self.keys.get(&key).is_some_and(|owner| owner != id) {
             return Err(EnrolError::KeyInUse);
         }
-        let host = self.hosts.entry(id.clone()).or_default();
+        let host = self.hosts.get(id).cloned().unwrap_or_default();
         let known = host.generation();
         if host.key.as_ref() == Some(&key) {
             if generation > known {
-                host.generation = generation;
+                self.hosts.insert_mut(id.clone(), FleetHost { generation, ..host });
                 change.hosts.insert(id.clone());
             }
             return Ok(false);
@@ -103,11 +103,11 @@ impl Fleet {
     }
 
     fn give_key(&mut self, id: &HostId, key: KeyId, generation: u64, note: &str, now: Time, change: &mut Change) {
-        let host = self.hosts.entry(id.clone()).or_default();
-        if let Some(old) = host.key.take() {
-            self.keys.remove(&old);
+        let host = self.hosts.get(id).cloned().unwrap_or_default();
+        if let Some(old) = &host.key {
+            self.keys.remove_mut(old);
         }
-        self.keys.insert(key.clone(), id.clone());
+        self.keys.insert_mut(key.clone(), id.clone());
         // A permit's number outlives the key: the host may have kept its state directory. And so does the
         // moment until which the machine that had the old key can issue: nobody has told it to hold.
         let kept = FleetHost {
@@ -118,15 +118,13 @@ impl Fleet {
             issue_until: host.issue_until,
             wake: host.wake,
             verdict: host.verdict,
-            reasons: std::mem::take(&mut host.reasons),
+            reasons: host.reasons,
             ..FleetHost::default()
         };
         self.states.replace(host.state, kept.state);
-        *host = kept;
+        self.hosts.insert_mut(id.clone(), kept);
         // The new machine may never have seen what the old one has on disk.
-        for stop in self.stops.all_mut() {
-            stop.acknowledged.remove(id);
-        }
+        self.stops.forget_acknowledgements(id);
         change.hosts.insert(id.clone());
         self.note(change, now, EventKind::Enrolled, Some(id), note.to_owned());
         self.judge_host(id, now, change);

@@ -1,6 +1,6 @@
 //! Turns of hosts and sites, told of as events: a host that flaps must not push out what others did.
 
-use std::collections::{BTreeMap, BTreeSet};
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use super::{Change, Fleet};
 use crate::api::{EventKind, FleetEvent};
@@ -26,7 +26,7 @@ pub(super) struct Turn {
     pub(super) note: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Turns {
     since: Time,
     told: u32,
@@ -36,11 +36,11 @@ struct Turns {
 }
 
 /// The turns of the last interval.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Folds {
-    turns: BTreeMap<Whose, Turns>,
+    turns: RedBlackTreeMapSync<Whose, Turns>,
     /// When what was folded is told.
-    ends: BTreeSet<(Time, Whose)>,
+    ends: RedBlackTreeSetSync<(Time, Whose)>,
 }
 
 impl Folds {
@@ -52,25 +52,25 @@ impl Folds {
 impl Fleet {
     /// Tells of a turn, or keeps it until the interval is over.
     pub(super) fn turned(&mut self, change: &mut Change, now: Time, whose: Whose, turn: Turn) {
-        let fresh = || Turns { since: now, told: 0, folded: 0, newest: None };
-        let turns = self.folds.turns.entry(whose.clone()).or_insert_with(fresh);
-        if turns.newest.is_none() && now >= turns.since.after(FOLD_INTERVAL) {
-            *turns = fresh();
-        }
+        let counts = |turns: &&Turns| turns.newest.is_some() || now < turns.since.after(FOLD_INTERVAL);
+        let known = self.folds.turns.get(&whose).filter(counts).cloned();
+        let mut turns = known.unwrap_or(Turns { since: now, told: 0, folded: 0, newest: None });
         if turns.told >= TURNS_MAX {
             turns.folded = turns.folded.saturating_add(1);
             turns.newest = Some(turn);
-            self.folds.ends.insert((turns.since.after(FOLD_INTERVAL), whose));
+            self.folds.ends.insert_mut((turns.since.after(FOLD_INTERVAL), whose.clone()));
+            self.folds.turns.insert_mut(whose, turns);
             return;
         }
         turns.told = turns.told.saturating_add(1);
+        self.folds.turns.insert_mut(whose.clone(), turns);
         self.tell_turn(change, now, whose, turn);
     }
 
     /// Tells of what was folded, where its interval is over.
     pub(super) fn unfold(&mut self, now: Time, change: &mut Change) {
-        while let Some((_, whose)) = self.folds.ends.first().filter(|(time, _)| *time <= now).cloned() {
-            self.folds.ends.pop_first();
+        while let Some((ended, whose)) = self.folds.ends.first().filter(|(time, _)| *time <= now).cloned() {
+            self.folds.ends.remove_mut(&(ended, whose.clone()));
             let Some(turns) = self.folds.turns.get_mut(&whose) else { continue };
             let Some(mut turn) = turns.newest.take() else { continue };
             let folded = std::mem::take(&mut turns.folded);
@@ -78,7 +78,12 @@ impl Fleet {
             (turns.since, turns.told) = (now, 1);
             self.tell_turn(change, now, whose, turn);
         }
-        self.folds.turns.retain(|_, turns| turns.newest.is_some() || now < turns.since.after(FOLD_INTERVAL));
+        let is_calm = |turns: &Turns| turns.newest.is_none() && now >= turns.since.after(FOLD_INTERVAL);
+        let calm: Vec<Whose> =
+            self.folds.turns.iter().filter(|(_, turns)| is_calm(turns)).map(|(whose, _)| whose.clone()).collect();
+        for whose in &calm {
+            self.folds.turns.remove_mut(whose);
+        }
     }
 
     fn tell_turn(&mut self, change: &mut Change, time: Time, whose: Whose, turn: Turn) {

@@ -27,8 +27,8 @@ pub struct FleetHost {
     pub record: HostRecord,
     /// The version of its newest document: permits for it are made in the version that belongs to that one.
     pub version: u64,
-    /// The newest state it showed, as it was sent, with the newest cover. Shared with a preview that is being made.
-    pub evidence: Option<Arc<AnyEvidence>>,
+    /// The newest state it showed, as it was sent, with the newest cover.
+    pub evidence: Option<AnyEvidence>,
     /// Digest of that state.
     pub state: Option<Digest>,
     /// Its newest cover names another state, which it has not shown yet.

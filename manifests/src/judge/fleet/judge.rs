@@ -6,6 +6,7 @@ use super::fold::Turn;
 use super::{Change, Fleet, FleetHost, FleetSite, HostDocument, Policy, Previous, Unsigned};
 use crate::api::Standing;
 use crate::appraise::CLOCK_SKEW_MAX;
+use crate::evidence::AnyEvidence;
 use crate::id::{HostId, SiteCode};
 use crate::outcome::Verdict;
 use crate::permit::Permit;
@@ -60,9 +61,10 @@ impl Fleet {
         let entry = policy.registry.entry(id, now);
         let (reference, until) = policy.reference_for(host, now);
         // Whatever version it was sent in: what is judged has the newest version.
-        let evidence = host.evidence.as_ref().map(|evidence| evidence.current(reference.baseline()));
+        let state = host.evidence.as_ref().map(|evidence| evidence.current_state(reference.baseline()));
+        let seen = host.evidence.as_ref().map(AnyEvidence::cover).zip(state.as_deref());
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        let appraisal = judged.appraise(reference, entry.as_ref(), evidence.as_deref(), host.state, now);
+        let appraisal = judged.appraise(reference, entry.as_ref(), seen, host.state, now);
         drop(judged);
         let closes_at = Some(policy.closes_at(reference)).filter(|at| now < *at);
         // A host that is not listed yet has an appraisal without a next moment.
@@ -71,9 +73,11 @@ impl Fleet {
         host.judged_by = Some(Arc::clone(reference));
         host.appraisal = Arc::new(appraisal);
         if let Some(old) = std::mem::replace(&mut host.wake, wake) {
-            self.wakes.remove(&(old, id.clone()));
+            self.wakes.remove_mut(&(old, id.clone()));
         }
-        self.wakes.extend(wake.map(|wake| (wake, id.clone())));
+        if let Some(wake) = wake {
+            self.wakes.insert_mut((wake, id.clone()));
+        }
         self.own_reasons(id, now, change)
     }
 
@@ -154,7 +158,7 @@ impl Fleet {
         };
         let stored = before.is_some_and(|site| site.standing == standing);
         let site = FleetSite { standing, since, verdict, reasons: reasons.clone(), stopped, before_outage };
-        self.sites.insert(code.clone(), site);
+        self.sites.insert_mut(code.clone(), site);
         if !stored {
             change.sites.insert(code.clone());
         }

@@ -1,27 +1,29 @@
 //! The states that hosts' newest evidence has, by how many hosts.
 
-use std::collections::HashMap;
+use rpds::HashTrieMapSync;
 
 use crate::digest::Digest;
 
 /// Each state that some host has now. Whoever asks for one does not walk the fleet.
-#[derive(Debug, Default)]
-pub(super) struct StatesNamed(HashMap<Digest, usize>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct StatesNamed(HashTrieMapSync<Digest, usize>);
 
 impl StatesNamed {
     /// A host has `new` where it had `old`.
     pub(super) fn replace(&mut self, old: Option<Digest>, new: Option<Digest>) {
         if let Some(new) = new {
-            *self.0.entry(new).or_default() += 1;
+            self.0.insert_mut(new, self.count(&new) + 1);
         }
-        if let Some(old) = old
-            && let Some(count) = self.0.get_mut(&old)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.0.remove(&old);
+        if let Some(old) = old {
+            match self.count(&old) {
+                0 | 1 => drop(self.0.remove_mut(&old)),
+                several => self.0.insert_mut(old, several - 1),
             }
         }
+    }
+
+    fn count(&self, state: &Digest) -> usize {
+        self.0.get(state).copied().unwrap_or(0)
     }
 
     /// Whether a host has it.

@@ -43,7 +43,7 @@ struct HostStanding {
     reasons: Vec<Reason>,
     /// What its documents say whatever they are judged by.
     carried: Vec<Reason>,
-    evidence: Option<Arc<AnyEvidence>>,
+    evidence: Option<AnyEvidence>,
     appraisal: Arc<Appraisal>,
     judged_by: Option<Arc<Reference>>,
 }
@@ -179,7 +179,7 @@ impl Standings {
             };
         };
         let judged_by = standing.judged_by.as_deref().unwrap_or(draft.reference);
-        let mut evidence = evidence.current(judged_by.baseline()).into_owned();
+        let mut evidence = evidence.current(judged_by.baseline());
         if evidence.cover.baseline == judged_by.digest() {
             // It reports under what is in force, and would under the draft.
             evidence.cover.baseline = draft.reference.digest();

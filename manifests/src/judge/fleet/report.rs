@@ -22,7 +22,7 @@ pub enum HostDocument {
     /// Cover and state.
     Evidence {
         /// The document.
-        evidence: Box<AnyEvidence>,
+        evidence: AnyEvidence,
         /// [`AnyEvidence::state_digest`].
         state: Digest,
         /// Which version of evidence it is.
@@ -70,7 +70,7 @@ impl HostDocument {
     }
 
     fn of_evidence(evidence: AnyEvidence, version: u64) -> Self {
-        Self::Evidence { state: evidence.state_digest(), evidence: Box::new(evidence), version }
+        Self::Evidence { state: evidence.state_digest(), evidence, version }
     }
 
     fn kind(&self) -> DocumentKind {
@@ -216,14 +216,14 @@ impl Fleet {
         let before = host.reusable(&document, now);
         match document {
             HostDocument::Evidence { evidence, state, .. } => {
-                host.evidence = Some(Arc::from(evidence));
+                host.evidence = Some(evidence);
                 self.states.replace(host.state.replace(state), Some(state));
                 host.unshown = false;
             }
             HostDocument::Heartbeat { cover, state, .. } => {
                 host.unshown = host.state != Some(state);
                 if let Some(evidence) = host.evidence.as_mut().filter(|_| !host.unshown) {
-                    *Arc::make_mut(evidence).cover_mut() = *cover;
+                    evidence.cover = Arc::from(cover);
                 }
             }
         }
@@ -253,9 +253,16 @@ impl Fleet {
     }
 
     fn refused(&mut self, id: &HostId, refusal: Refusal, now: Time, change: &mut Change) -> Refusal {
-        self.refused.retain(|_, at| now < at.after(REFUSAL_EVENT_INTERVAL));
+        let is_over = |at: &Time| now >= at.after(REFUSAL_EVENT_INTERVAL);
+        let over: Vec<_> = self.refused.iter().filter(|(_, at)| is_over(at)).map(|(key, _)| key.clone()).collect();
+        for key in &over {
+            self.refused.remove_mut(key);
+        }
+        let key = (id.clone(), refusal.code());
         let code = refusal.code();
-        if self.refused.insert((id.clone(), code), now).is_none() {
+        let is_first = !self.refused.contains_key(&key);
+        self.refused.insert_mut(key, now);
+        if is_first {
             self.note(change, now, EventKind::Refused, Some(id), format!("{code}: {refusal}"));
         }
         refusal

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use rpds::RedBlackTreeSetSync;
+
 use super::{Change, Fleet, FleetHost};
 use crate::api::{EventKind, StopView};
 use crate::digest::Digest;
@@ -19,7 +21,7 @@ pub struct FleetStop {
     /// Signed with this controller's permit key, by itself or before it was set back.
     pub is_own: bool,
     /// Hosts that have it on disk.
-    pub acknowledged: BTreeSet<HostId>,
+    pub acknowledged: RedBlackTreeSetSync<HostId>,
 }
 
 /// Why a stop or an acknowledgement is not taken.
@@ -201,7 +203,7 @@ impl Fleet {
     ) -> StopView {
         let scope = stop.scope.clone();
         let reference = StopRef { number: stop.number, digest };
-        let known = FleetStop { reference, stop, is_own, acknowledged: BTreeSet::new() };
+        let known = FleetStop { reference, stop, is_own, acknowledged: RedBlackTreeSetSync::new_sync() };
         self.stops.push(known.clone());
         self.note(change, now, EventKind::Stop, None, note);
         let covered: Vec<SiteCode> = self.sites.keys().filter(|site| scope.covers(site)).cloned().collect();
@@ -224,9 +226,10 @@ impl Fleet {
         change: &mut Change,
     ) -> Result<bool, StopError> {
         let known = self.stops.get_mut(&reference).ok_or(StopError::UnknownStop { number: reference.number })?;
-        if !known.acknowledged.insert(id.clone()) {
+        if known.acknowledged.contains(id) {
             return Ok(false);
         }
+        known.acknowledged.insert_mut(id.clone());
         if let Some(host) = self.hosts.get_mut(id) {
             host.acknowledged = host.acknowledged.max(reference.number);
             change.hosts.insert(id.clone());
@@ -236,7 +239,7 @@ impl Fleet {
     }
 
     /// Every stop, in the order in which they came to be known.
-    pub fn stops(&self) -> &[FleetStop] {
+    pub fn stops(&self) -> impl DoubleEndedIterator<Item = &FleetStop> {
         self.stops.all()
     }
 
@@ -266,7 +269,7 @@ impl Fleet {
     pub fn unacknowledged_by(&self, id: &HostId) -> Vec<Digest> {
         let missing: HashSet<Digest> = self.stops_for(id).into_iter().collect();
         let lacks = |known: &&FleetStop| !known.acknowledged.contains(id) && !missing.contains(&known.reference.digest);
-        self.stops.all().iter().filter(lacks).map(|known| known.reference.digest).collect()
+        self.stops.all().filter(lacks).map(|known| known.reference.digest).collect()
     }
 
     /// Stops that the host names and that nobody here knows.
@@ -288,7 +291,7 @@ impl Fleet {
     /// Whether a stop without its lift covers the site.
     pub(super) fn is_stopped(&self, code: &SiteCode) -> bool {
         let lifts = self.lifts();
-        self.stops.all().iter().any(|known| {
+        self.stops.all().any(|known| {
             known.stop.scope.covers(code) && !lifts.iter().any(|lift| lift.frees(&known.reference.digest, code))
         })
     }

@@ -6,6 +6,8 @@ mod set_back;
 mod standing;
 mod stops;
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::fixture::{at, beat, fleet, host, next_policy, policy, reference, send};
@@ -193,7 +195,7 @@ proptest! {
                 }
                 _ => {
                     let code = host(id).site().to_string();
-                    let known = fleet.stops().iter().map(|known| known.reference);
+                    let known = fleet.stops().map(|known| known.reference);
                     lifts.extend(known.map(|stop| lifted(stop, &[&code])));
                     fleet.put_in_force(Policy { lifts: lifts.clone(), ..policy(&ids) }, now, &mut change);
                     None
@@ -216,6 +218,30 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_copy_shares_all_but_what_changes_afterwards_and_the_other_one_stays_as_it_was() {
+    let ids: Vec<String> = (0..300).map(|number| format!("402206-ap{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).chain([OTHER]).collect();
+    let mut fleet = fleet(&ids);
+    let mut change = Change::default();
+    for id in &ids {
+        send(&mut fleet, "exclusive", |_| (), id, at(1), &mut change).unwrap();
+    }
+    let before = fleet.clone();
+    beat(&mut fleet, "exclusive", OTHER, at(2), &mut change).unwrap();
+    let apart = |id: &&&str| !std::ptr::eq(before.host(&host(id)).unwrap(), fleet.host(&host(id)).unwrap());
+    assert_eq!(ids.iter().filter(apart).collect::<Vec<_>>(), [&OTHER]);
+    let [old, new] = [&before, &fleet].map(|fleet| fleet.host(&host(OTHER)).unwrap());
+    assert_eq!([old.record.sequence, new.record.sequence], [1, 2]);
+    let [shown, again] = [old, new].map(|host| host.evidence.as_ref().unwrap());
+    assert!(std::sync::Arc::ptr_eq(&shown.state, &again.state), "a heartbeat copies no state");
+    assert_eq!([shown.cover().sequence, again.cover().sequence], [1, 2]);
+    stop(&mut fleet, Scope::All, at(3), &mut change);
+    assert_eq!((before.stops().count(), fleet.stops().count()), (0, 1));
+    assert_eq!(before.overview(at(3)).counts.stopped, 0);
+    assert_eq!(fleet.overview(at(3)).counts.stopped, 2);
 }
 
 #[test]

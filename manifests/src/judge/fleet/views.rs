@@ -170,7 +170,7 @@ impl Fleet {
 
     /// By when they were made: what was taken over came to be known later.
     fn newest_first(&self) -> Vec<&FleetStop> {
-        let mut stops: Vec<&FleetStop> = self.stops.all().iter().rev().collect();
+        let mut stops: Vec<&FleetStop> = self.stops.all().rev().collect();
         stops.sort_by_key(|known| std::cmp::Reverse((known.stop.time, known.reference.number)));
         stops
     }

@@ -25,7 +25,7 @@ fn a_stop_holds_whom_it_covers_until_they_are_named_in_a_lift() {
     // A lift ends the stop that it names, never a later one.
     let second = stop(&mut fleet, Scope::Sites { sites: vec!["402206".parse().unwrap()] }, at(4), &mut change);
     assert_eq!(second.number, 2);
-    assert_eq!(fleet.stops()[1].stop.previous, Some(first.digest));
+    assert_eq!(fleet.stops().nth(1).unwrap().stop.previous, Some(first.digest));
     assert_eq!(verdict(&beat(&mut fleet, "exclusive", AP, at(5), &mut change)), Verdict::Hold);
 }
 
@@ -139,7 +139,7 @@ fn two_stops_of_one_number_both_count_and_the_chain_goes_on_above_both() {
     all.sort();
     assert_eq!(missing, all);
     // Whoever names the next one has what is before it, and not the other of its number.
-    let other = if fleet.stops().iter().any(|s| s.stop.previous == Some(lost_ref.digest)) { again } else { lost_ref };
+    let other = if fleet.stops().any(|s| s.stop.previous == Some(lost_ref.digest)) { again } else { lost_ref };
     send(&mut fleet, "exclusive", |c| c.stops = vec![next], AP, at(5), &mut change).unwrap();
     assert_eq!(fleet.stops_for(&host(AP)), [other.digest]);
 }
