@@ -207,9 +207,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     let mut writing = kept.handle().spawn(writer::run(Arc::clone(&app), connection, queue));
     let renewing = kept.handle().spawn(renew(Arc::clone(&app), data.clone()));
     let following = kept.handle().spawn(certificate.follow(data, stop.clone()));
-    if let Some(followed) = followed {
-        tokio::spawn(follow::run(Arc::clone(&app), followed));
-    }
+    let fetching = followed.map(|followed| tokio::spawn(follow::run(Arc::clone(&app), followed)));
     let looking = kept.handle().spawn(look_for_tokens(Arc::clone(&app), pools.clone()));
     let router = router::router(Arc::clone(&app));
     let own = own.map(|listener| {
@@ -235,7 +233,7 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
     tracing::info!("stopping");
     stop.cancel();
     // Waited for: whoever starts again in this process finds the directory free.
-    for task in [renewing, following, looking] {
+    for task in [renewing, following, looking].into_iter().chain(fetching) {
         task.abort();
         let _ = task.await;
     }
@@ -247,7 +245,10 @@ pub async fn run(args: Args, ready: impl FnOnce(Addresses), shutdown: impl Futur
         Some(ended) => ended,
         None => writing.await,
     };
-    ended.context("the writer failed")?.context("the disk failed")
+    let connection = ended.context("the writer failed")?.context("the disk failed")?;
+    // A publish goes on without its client, and reads the store: it ends first, and no other one begins.
+    let _repository = app.repository_owned().await;
+    app.store.close(connection).await.context("the store was not closed")
 }
 
 /// Keeps the tokens in memory as the store has them; connections of those that are gone end.

@@ -82,6 +82,7 @@ pub(crate) async fn serve(entrance: Entrance, tls: Arc<ServerConfig>, router: Ro
     // Above what the pools take: who gave way has a moment to go.
     let slots = Arc::new(Semaphore::new(most + GOING));
     let connections = TaskTracker::new();
+    let all = CancellationToken::new();
     loop {
         let slot = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -94,14 +95,14 @@ pub(crate) async fn serve(entrance: Entrance, tls: Arc<ServerConfig>, router: Ro
         };
         match accepted {
             Ok((stream, address)) => {
-                let cut = CancellationToken::new();
+                let cut = all.child_token();
                 let connection = Connection::new(address.ip(), pools.clone(), cut.clone());
                 let served = Served { connection, window, router: router.clone(), shutdown: shutdown.clone() };
                 let served = served.run(stream, acceptor.clone());
                 connections.spawn(async move {
                     let result = tokio::select! {
                         result = served => result,
-                        () = cut.cancelled() => Err("it gave way to another".into()),
+                        () = cut.cancelled() => Err("it was cut".into()),
                     };
                     if let Err(error) = result {
                         // Clients come and go; who they are is not known yet.
@@ -119,7 +120,9 @@ pub(crate) async fn serve(entrance: Entrance, tls: Arc<ServerConfig>, router: Ro
     }
     connections.close();
     if tokio::time::timeout(STOP_TIMEOUT, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections were cut");
+        tracing::warn!(open = connections.len(), "connections are cut");
+        all.cancel();
+        connections.wait().await;
     }
 }
 

@@ -54,8 +54,8 @@ pub enum StoreError {
         /// The lock file.
         path: PathBuf,
     },
-    /// The lock file cannot be made.
-    #[error("cannot open {}", path.display())]
+    /// The lock file cannot be made, locked or released.
+    #[error("cannot use {}", path.display())]
     Lock {
         /// The lock file.
         path: PathBuf,
@@ -102,7 +102,7 @@ pub struct Store {
     /// For tokens alone: who reads long lists of events must not keep an operator out.
     tokens: SqlitePool,
     // Released by the system when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Store {
@@ -111,7 +111,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Locked`] if another process serves it; otherwise why it cannot be opened.
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
-        let lock_path = directory.join("controller.lock");
+        let lock_path = lock_path(directory);
         let lock = File::options().create(true).append(true).open(&lock_path);
         let lock = lock.map_err(|source| StoreError::Lock { path: lock_path.clone(), source })?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
@@ -124,7 +124,7 @@ impl Store {
         let readers =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options(&path).read_only(true)).await?;
         let tokens = SqlitePoolOptions::new().max_connections(1).connect_with(options(&path).read_only(true)).await?;
-        Ok(Self { path, readers, tokens, _lock: lock })
+        Ok(Self { path, readers, tokens, lock })
     }
 
     /// The data directory.
@@ -138,6 +138,25 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn writer(&self) -> Result<Connection, StoreError> {
         Connection::to(&self.path).await
+    }
+
+    /// Ends every connection, waiting for what is still being read, the `writer` last: only one that may write
+    /// puts the log into the one file. Whoever asks the store afterwards gets an error.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the writer's connection broke off, or the lock cannot be released.
+    pub async fn close(&self, writer: Connection) -> Result<(), StoreError> {
+        self.close_readers().await;
+        let closed = writer.close().await;
+        // Not left to the last one who holds this store: the next one to open it need not wait.
+        flock(&self.lock, FlockOperation::Unlock)
+            .map_err(|source| StoreError::Lock { path: lock_path(self.directory()), source: source.into() })?;
+        closed
+    }
+
+    async fn close_readers(&self) {
+        self.readers.close().await;
+        self.tokens.close().await;
     }
 }
 
@@ -271,9 +290,12 @@ pub async fn create(directory: &Path, id: &str, product: &ProductId) -> Result<C
     let mut connection = store.writer().await?;
     connection.save_controller(id, product).await?;
     // No reader may be left: the last connection that is closed puts everything into one file.
-    store.readers.close().await;
-    store.tokens.close().await;
+    store.close_readers().await;
     Ok(connection)
+}
+
+fn lock_path(directory: &Path) -> PathBuf {
+    directory.join("controller.lock")
 }
 
 fn database(directory: &Path) -> PathBuf {

@@ -49,11 +49,11 @@ fn answer<T: Send + 'static>(reply: Reply<T>, result: Result<T, WriteError>) -> 
     })
 }
 
-/// Writes until the controller stops.
+/// Writes until the controller stops. Returns the connection, to be closed when nobody reads any more.
 ///
 /// # Errors
 /// If the disk failed: the process must end, and start again from what is on it.
-pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Queue) -> Result<(), StoreError> {
+pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Queue) -> Result<Connection, StoreError> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut collections = tokio::time::interval_at(Instant::now() + FIRST_COLLECTION, COLLECTION);
@@ -64,7 +64,7 @@ pub(crate) async fn run(app: Arc<App>, mut connection: Connection, mut queue: Qu
     loop {
         let first = tokio::select! {
             biased;
-            () = app.shutdown.cancelled() => return Ok(()),
+            () = app.shutdown.cancelled() => return Ok(connection),
             _ = ticks.tick() => {
                 if app.fleet().wake().is_none_or(|wake| wake > clock::now()) {
                     continue;

@@ -69,6 +69,38 @@ async fn a_restart_forgets_nothing() {
 }
 
 #[tokio::test]
+async fn after_a_stop_one_file_holds_everything_and_nothing_is_open() {
+    let mut world = World::new().await;
+    let mut other = world.host(OTHER).await;
+    world.receipt(&other.evidence("exclusive")).await;
+    // Readers of every kind: a stream, and lists that are asked for without a pause.
+    let events = world.ask(Method::GET, api::EVENTS, &world.admin, None::<&()>).await;
+    let reading: Vec<_> = (0..8)
+        .map(|_| {
+            let request = world.client.get(format!("{}{}", world.url, api::HANDOVER)).bearer_auth(&world.admin);
+            tokio::spawn(async move { while request.try_clone().unwrap().send().await.is_ok() {} })
+        })
+        .collect();
+    for _ in 0..20 {
+        world.receipt(&other.heartbeat("exclusive")).await;
+    }
+    world.stop().await;
+    let data = std::fs::canonicalize(world.data()).unwrap();
+    let names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let database: Vec<String> = names.filter(|name| name.starts_with("controller.db")).collect();
+    assert_eq!(database, ["controller.db"], "whoever copies the directory now has all of it");
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+    let open: Vec<_> = open.filter(|path| path.starts_with(&data) && !path.ends_with("controller.lock")).collect();
+    assert_eq!(open, [""; 0].map(std::path::PathBuf::from));
+    // At once, in this process, whatever still ends of the one before.
+    drop(controller::store::Store::open(&data).await.unwrap());
+    drop(events);
+    for one in reading {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_row_stops_the_start_and_names_its_table() {
     use sqlx::{ConnectOptions, Connection as _, sqlite::SqliteConnectOptions};
     let mut world = World::new().await;
