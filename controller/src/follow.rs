@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::client::{Address, AskLimits, Client, ClientError, Token};
+use ::client::{Address, Again, AskLimits, Client, ClientError, Token};
 use manifests::api::{self, Handover};
 use manifests::enrolment::Enrolled;
 use manifests::envelope::{Sealed, Verified};
@@ -70,8 +70,8 @@ impl Followed {
         Ok(Some(Self { address, client: Client::new(ca, LIMITS)?, token: Token::of_operator(token)? }))
     }
 
-    /// What it hands over, with the tag of that; nothing if it is what `tag` names.
-    async fn ask(&self, tag: Option<&str>) -> Result<Option<(Handover, Option<String>)>, ClientError> {
+    /// What it hands over, if it is not what `tag` names.
+    async fn ask(&self, tag: Option<&str>) -> Result<Again<Handover>, ClientError> {
         self.client.ask_again(self.client.get(self.address.url(api::HANDOVER)).token(&self.token), tag).await
     }
 }
@@ -87,11 +87,11 @@ pub(crate) async fn run(app: Arc<App>, followed: Followed) {
             Ok(news) => {
                 // What was not taken the last time may be now: this controller's registry may list what it did not.
                 let handover = match news {
-                    Some((handover, newest)) => {
+                    Again::Other { answer, tag: newest } => {
                         tag = newest;
-                        handover
+                        answer
                     }
-                    None => std::mem::take(&mut last.left),
+                    Again::Same { .. } => std::mem::take(&mut last.left),
                 };
                 match take_over(&app, handover, from).await {
                     Some(outcome) => {

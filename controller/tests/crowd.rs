@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use manifests::api;
+use manifests::time::{Span, Time};
 use reqwest::{Method, StatusCode};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -125,6 +126,9 @@ async fn who_has_the_fleet_already_is_not_sent_it_again() {
     let first = ask(None).await;
     let tag = first.headers()["etag"].to_str().unwrap().to_owned();
     let again = ask(Some(tag.clone())).await;
+    // Without its own time the answer says when it was by this alone.
+    let date = Time::from_http_date(again.headers()["date"].to_str().unwrap()).unwrap();
+    assert!(controller::clock::now().since(date) < Span::from_s(60), "{date}");
     assert_eq!((again.status(), again.bytes().await.unwrap().len()), (StatusCode::NOT_MODIFIED, 0));
     let body = serde_json::json!({ "scope": { "kind": "all" }, "reason": "A test." });
     assert_eq!(world.ask(Method::POST, api::STOPS, &world.admin, Some(&body)).await.status(), 201);

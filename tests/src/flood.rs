@@ -169,6 +169,53 @@ impl Enemy {
     }
 }
 
+/// A document whose end is not sent.
+pub struct Begun(TlsStream<TcpStream>);
+
+impl Enemy {
+    /// Sends the head of a document and `bytes` of its body, which does not say how long it is. As somebody of whom
+    /// nothing is known, or (`named`) as whoever says that it comes from the busy host.
+    ///
+    /// # Errors
+    /// If the controller takes no connection, or ends it before all of it was sent.
+    pub async fn begin(&self, named: bool, bytes: usize) -> Result<Begun> {
+        let mut stream = secure(&self.target, &connector(&self.target, b"http/1.1")?, 0).await?;
+        let key = SigningKey::from_pkcs8_pem(&fs::read_to_string(&self.target.key)?)?;
+        let key =
+            if named { format!("{}: {}\r\n", api::KEY_HEADER, key.public().id().as_str()) } else { String::new() };
+        let head = format!("POST {} HTTP/1.1\r\nhost: x\r\n{key}transfer-encoding: chunked\r\n\r\n", api::EVIDENCE);
+        stream.write_all(head.as_bytes()).await?;
+        let piece = vec![b' '; 0x4000];
+        for at in (0..bytes).step_by(piece.len()) {
+            let piece = &piece[..piece.len().min(bytes - at)];
+            stream.write_all(&[format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).await?;
+        }
+        stream.flush().await?;
+        Ok(Begun(stream))
+    }
+}
+
+impl Begun {
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn end(&mut self) -> Result<()> {
+        self.0.write_all(b"0\r\n\r\n").await?;
+        Ok(self.0.flush().await?)
+    }
+
+    /// The status of the answer, once there is one.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn status(&mut self) -> Result<u16> {
+        let mut head = [0; 12];
+        self.0.read_exact(&mut head).await.context("the connection ended without an answer")?;
+        Ok(std::str::from_utf8(&head[9..])?.parse()?)
+    }
+}
+
 impl Flood {
     /// What of one core it has taken so far.
     ///
@@ -223,15 +270,8 @@ impl Budget {
 pub async fn run(kind: Kind, target: Target) -> Result<()> {
     crate::limits::raise_open_files();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(&target.ca)? {
-        roots.add(certificate?)?;
-    }
-    let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    tls.resumption = rustls::client::Resumption::disabled();
     let is_h2 = matches!(kind, Kind::SlowReaders | Kind::Resets);
-    tls.alpn_protocols = vec![if is_h2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-    let tls = TlsConnector::from(Arc::new(tls));
+    let tls = connector(&target, if is_h2 { b"h2" } else { b"http/1.1" })?;
     let budget = Budget { began: Instant::now(), done: Cell::new(0), turn: tokio::sync::Mutex::new(()) };
     let (budget, target, tls) = (&budget, &target, &tls);
     let crowd = match kind {
@@ -266,6 +306,18 @@ pub async fn run(kind: Kind, target: Target) -> Result<()> {
     });
     futures_util::future::join_all(members).await.into_iter().for_each(|()| {});
     Ok(())
+}
+
+/// Of clients that speak `protocol` and resume no session.
+fn connector(target: &Target, protocol: &[u8]) -> Result<TlsConnector> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&target.ca)? {
+        roots.add(certificate?)?;
+    }
+    let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    tls.resumption = rustls::client::Resumption::disabled();
+    tls.alpn_protocols = vec![protocol.to_vec()];
+    Ok(TlsConnector::from(Arc::new(tls)))
 }
 
 /// From half a thousand addresses of the loopback network, and every other one from the agents' own.

@@ -7,7 +7,7 @@ use manifests::api;
 use manifests::id::HostId;
 use manifests::time::Time;
 use tests::fleet::{Faults, Fleet, Part, small};
-use tests::flood::{Enemy, Kind};
+use tests::flood::{Begun, Enemy, Kind};
 use tests::world::{DEADLINE, peak_memory_kib, until};
 
 /// Of each crowd. A controller has 4,096 places for strangers where descriptors allow it, and fewer in a test.
@@ -60,6 +60,46 @@ async fn a_stop_reaches_every_host_and_hosts_are_heard_under_each_flood() -> Res
     }
     let peak = peak_memory_kib(fleet.controller.process_id().context("the controller is gone")?)?;
     ensure!(peak < MEMORY_KIB_MAX, "the controller took {} MiB", peak >> 10);
+    Ok(())
+}
+
+/// Bytes of a body that is not too long, and of one that is: an envelope of evidence has 4 MiB in base64 and 16 KiB.
+const BODY: usize = 5 << 20;
+const TOO_LONG: usize = (4 << 20) / 3 * 4 + (16 << 10) + 1;
+
+#[tokio::test]
+async fn bodies_that_are_begun_and_not_ended_give_way_and_what_is_too_long_is_refused() -> Result<()> {
+    let mut fleet = small(6).await?;
+    let ap = fleet.part(Part::Munakata)?.ap()?;
+    let busy = fleet.host_ids(false).into_iter().find(|id| *id != ap).context("two hosts are needed")?;
+    fleet.start_hosts(std::slice::from_ref(&ap), Faults::NONE, |_| {}).await?;
+    fleet.issues(&ap).await?;
+    let enemy = Enemy::new(&fleet.world, &fleet.controller, Path::new(env!("CARGO_BIN_EXE_bench")), &busy).await?;
+    // Whoever says no length is refused as soon as it is too much. Of those who are only slow nobody is answered so.
+    let mut long = enemy.begin(false, TOO_LONG).await?;
+    let answered =
+        async |begun: &mut Begun| tokio::time::timeout(DEADLINE, begun.status()).await.context("no answer")?;
+    ensure!(answered(&mut long).await? == 413, "a body without end is read on");
+    // What names one host has room for two; what names nobody has 64 MiB.
+    for (named, bodies) in [(true, 3), (false, 13)] {
+        let mut all = Vec::new();
+        for _ in 0..bodies {
+            all.push(enemy.begin(named, BODY).await?);
+        }
+        let first = answered(&mut all[0]).await?;
+        ensure!(first == 503, "named: {named}: the oldest of {bodies} is answered {first}");
+        // All of it is taken still, and hosts are heard.
+        let before = heard(&fleet, &ap).await?;
+        until("an honest host to be heard", DEADLINE, async || {
+            ensure!(heard(&fleet, &ap).await? > before, "not since {before}");
+            Ok(())
+        })
+        .await?;
+        let mut newcomer = enemy.begin(named, 0).await?;
+        newcomer.end().await?;
+        let status = answered(&mut newcomer).await?;
+        ensure!(status == 400, "named: {named}: an empty body is read, and refused for what it says: {status}");
+    }
     Ok(())
 }
 

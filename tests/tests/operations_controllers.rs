@@ -1,6 +1,7 @@
 //! The commands of `docs/operations-controllers.md`, run as they stand there: only ports are put in their place.
 
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use tests::installation::{HOST, Installation, MAIN, all_are_named};
@@ -139,6 +140,72 @@ async fn a_lost_repository_is_published_again_and_nothing_older_comes_back() -> 
 #[tokio::test]
 async fn a_damaged_repository_is_put_aside_and_published_again() -> Result<()> {
     tuf_is_gone("for file in main/tuf/*.targets.json; do printf '{' > $file; done").await
+}
+
+/// Arguments that lead an operator to the controller that should have been switched off.
+const OLD: &str = "--controller https://127.0.0.1:8445 --ca old/ca.pem --token-file old/admin.token";
+/// Later than this after a controller's start, in microseconds as permits are numbered, nobody else signs with its key.
+const SURELY_LATER: u64 = 6_000_000;
+
+#[tokio::test]
+async fn of_two_controllers_with_one_key_one_is_ended_and_hosts_issue_again() -> Result<()> {
+    let mut here = Installation::issuing(PAGE, &[]).await?;
+    // The backup is served at the address that hosts know, and the one that it was made of goes on elsewhere.
+    here.ok("sekisho-controller backup --with-keys --data main --to night").await?;
+    here.end("agent")?;
+    here.end("main")?;
+    here.ok("mv main old; sekisho-controller restore --from night --data main; cp old/admin.token main/").await?;
+    here.ok(&format!("sed -i.before 's/127.0.0.1:8443/127.0.0.1:8445/' {HOST}/agent.toml")).await?;
+    let old = "exec sekisho-controller serve --data old --root root.json --listen 127.0.0.1:8445";
+    here.start("old", old, "listening on https://").await?;
+    here.start_main().await?;
+    let began = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros())?;
+    // Some hosts still ask the old one.
+    here.start_agent(HOST).await?;
+    until("a permit that the old one signed while the other one served", DEADLINE, async || {
+        ensure!(here.permit(OLD).await? > began + SURELY_LATER, "there is none");
+        Ok(())
+    })
+    .await?;
+    let doctor = here.block("twice-doctor", 0).await?;
+    ensure!(doctor.stdout.contains("ok   set-back"), "{}", doctor.stdout);
+    here.end("agent")?;
+    here.ok(&format!("mv {HOST}/agent.toml.before {HOST}/agent.toml")).await?;
+    here.start_agent(HOST).await?;
+
+    // What the operator sees, at night.
+    until("the restored one to notice", DEADLINE, async || {
+        let output = here.run(&format!("sekisho hosts {MAIN}")).await?;
+        ensure!(output.stderr.contains("another controller signs with this one's key"), "{}", output.stderr);
+        Ok(())
+    })
+    .await?;
+    let doctor = here.block("twice-doctor", 2).await?;
+    let line =
+        "BAD  set-back: another controller signs with this one's key, end one of the two: 402206-ap1 has its permit";
+    ensure!(doctor.stdout.contains(line), "{}", doctor.stdout);
+    here.opens(HOST).await?;
+    here.holds(HOST, "permit-expired").await?;
+    here.block("twice-stops", 2).await?;
+    here.block("twice-stops-old", 0).await?;
+    here.end("old")?;
+    here.block("twice-keys", 0).await?;
+    let again = here.run(old).await?;
+    ensure!(!again.success() && again.stderr.contains("permit"), "{}{}", again.stdout, again.stderr);
+    here.block("twice-publish", 0).await?;
+    here.block("twice-looked-at", 0).await?;
+    here.opens(HOST).await?;
+    let hosts = here.text("twice-hosts")?.to_owned();
+    until("the host to be allowed", DEADLINE, async || {
+        let output = here.run(&hosts).await?;
+        ensure!(output.success() && output.stderr.is_empty(), "{}{}", output.stdout, output.stderr);
+        Ok(())
+    })
+    .await?;
+    here.block("twice-hosts", 0).await?;
+    let doctor = here.block("twice-doctor", 0).await?;
+    ensure!(doctor.stdout.contains("ok   set-back"), "{}", doctor.stdout);
+    Ok(())
 }
 
 #[test]

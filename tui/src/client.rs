@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use ::client::ClientError;
-use ::client::{Address, AskLimits, Token};
+use ::client::{Address, Again, AskLimits, Token, understand};
 use manifests::api::{
     self, FleetView, HOSTS_PAGE, HostRow, ITEMS_PAGE, ItemRow, LookedAt, STOPS_PAGE, SetBackView, SiteView,
     StopRequest, StopView, UnlistedStop,
@@ -13,7 +13,10 @@ use manifests::digest::Digest;
 use manifests::id::SiteCode;
 use serde::de::DeserializeOwned;
 
+mod kept;
 mod stream;
+
+use kept::{Answer, Kept, Still};
 
 /// How often a list is asked for anew because it changed between two pages.
 const BEGUN_ANEW_MAX: u32 = 2;
@@ -61,6 +64,7 @@ pub struct OperatorClient {
     client: ::client::Client,
     address: Address,
     token: Token,
+    kept: Option<Kept>,
 }
 
 impl OperatorClient {
@@ -70,7 +74,21 @@ impl OperatorClient {
     /// [`ClientError`] where the address, the CA or the token is of no use. Nothing is connected yet.
     pub fn new(address: &str, ca: &Path, token: &Path) -> Result<Self, ClientError> {
         let address = Address::parse(address)?;
-        Ok(Self { client: ::client::Client::new(ca, LIMITS)?, address, token: Token::of_operator(token)? })
+        Ok(Self { client: ::client::Client::new(ca, LIMITS)?, address, token: Token::of_operator(token)?, kept: None })
+    }
+
+    /// For whoever fetches the same again and again, one fetch after the other: each keeps its answers for the next
+    /// one, which is not sent again what has not changed. [`OperatorClient::fetched`] ends a fetch.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        Self { kept: Some(Kept::default()), ..self }
+    }
+
+    /// Ends a fetch: answers that it did not ask for are forgotten.
+    pub fn fetched(&self) {
+        if let Some(kept) = &self.kept {
+            kept.turn();
+        }
     }
 
     /// The controller's address, without a slash at its end.
@@ -83,7 +101,12 @@ impl OperatorClient {
     /// # Errors
     /// [`ClientError`], as all questions below.
     pub async fn fleet(&self) -> Result<FleetView, ClientError> {
-        self.get(api::SITES).await
+        let (mut fleet, still): (FleetView, _) = self.get_timed(api::SITES).await?;
+        if let Some(still) = still {
+            // The rest is as it was; what has run out since then is told by the controller's clock of now.
+            fleet.time = still.now(fleet.time);
+        }
+        Ok(fleet)
     }
 
     /// One site with its hosts and their items.
@@ -206,6 +229,26 @@ impl OperatorClient {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.client.ask(self.client.get(self.address.url(path)).token(&self.token)).await
+        Ok(self.get_timed(path).await?.0)
+    }
+
+    /// An answer, which may be that of the fetch before still.
+    async fn get_timed<T: DeserializeOwned>(&self, path: &str) -> Result<(T, Option<Still>), ClientError> {
+        let url = self.address.url(path);
+        let request = self.client.get(url.clone()).token(&self.token);
+        let Some(kept) = &self.kept else {
+            return Ok((self.client.ask(request).await?, None));
+        };
+        let before = kept.take(path);
+        let (answer, still) = match self.client.bytes_again(request, before.tag.as_deref()).await? {
+            Again::Same { time } => {
+                let still = before.still(time);
+                (before, Some(still))
+            }
+            Again::Other { answer, tag } => (Answer::new(tag, answer), None),
+        };
+        let value = understand(&url, &answer.body)?;
+        kept.keep(path, answer);
+        Ok((value, still))
     }
 }

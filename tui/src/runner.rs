@@ -21,7 +21,7 @@ pub struct Runner {
 impl Runner {
     /// Results go to `events`.
     pub fn new(client: OperatorClient, events: Sender<Event>) -> Self {
-        Self { client: Arc::new(client), events, stream: None }
+        Self { client: Arc::new(client.keeping()), events, stream: None }
     }
 
     /// Starts one effect. [`Effect::Quit`] is the event loop's own.
@@ -40,7 +40,9 @@ impl Runner {
             Effect::Fetch { site } => {
                 let (client, events) = (self.client.clone(), self.events.clone());
                 tokio::spawn(async move {
-                    let event = match fetch(&client, site).await {
+                    let fetched = fetch(&client, site).await;
+                    client.fetched();
+                    let event = match fetched {
                         Ok(fetched) => Event::Fetched(Box::new(fetched)),
                         Err(error) => Event::FetchFailed(failure(&error)),
                     };

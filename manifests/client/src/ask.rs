@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use manifests::api::ErrorBody;
 use manifests::durable;
-use reqwest::header::{ETAG, HeaderMap, RETRY_AFTER};
-use reqwest::{Body, Certificate, Method, RequestBuilder, Response};
+use manifests::time::Time;
+use reqwest::header::{DATE, ETAG, HeaderMap, RETRY_AFTER};
+use reqwest::{Body, Certificate, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -105,7 +106,7 @@ impl Request {
     }
 }
 
-/// An answer 2xx whose body was not read yet.
+/// An answer whose body was not read yet.
 #[derive(Debug)]
 pub struct OpenAnswer {
     response: Response,
@@ -118,6 +119,18 @@ impl OpenAnswer {
     pub fn chunks(self) -> impl Stream<Item = Result<impl AsRef<[u8]>, ClientError>> {
         let Self { response, url, changes } = self;
         response.bytes_stream().map_err(move |source| unanswered(&url, changes, source))
+    }
+
+    /// This answer, if it is one 2xx.
+    async fn accepted(self) -> Result<Self, ClientError> {
+        let status = self.response.status();
+        if status.is_success() {
+            return Ok(self);
+        }
+        let (url, retry_after) = (self.url.clone(), retry_after(self.response.headers()));
+        // Whatever is said, it is a refusal; how it ends is no better reason.
+        let body = self.read(REFUSAL_BYTES_MAX).await.unwrap_or_default();
+        Err(refused(url, status.as_u16(), &body, retry_after))
     }
 
     /// The whole body of at most `max` bytes.
@@ -137,6 +150,23 @@ impl OpenAnswer {
             }
         }
     }
+}
+
+/// What comes for a question whose answer was there already.
+#[derive(Debug)]
+pub enum Again<T> {
+    /// It is that answer still.
+    Same {
+        /// When it was, by the other side's clock, which says it to the second; none if it does not say so.
+        time: Option<Time>,
+    },
+    /// It is another one.
+    Other {
+        /// The answer.
+        answer: T,
+        /// What it can be asked for again by.
+        tag: Option<String>,
+    },
 }
 
 impl Client {
@@ -247,18 +277,14 @@ impl Client {
     /// # Errors
     /// [`ClientError::Refused`]; [`ClientError::is_unanswered`].
     pub async fn open(&self, request: Request) -> Result<OpenAnswer, ClientError> {
+        self.send(request).await?.accepted().await
+    }
+
+    /// Asks, and returns what comes, whatever it is.
+    async fn send(&self, request: Request) -> Result<OpenAnswer, ClientError> {
         let Request { inner, url, changes } = request;
         let response = inner.send().await.map_err(|source| unanswered(&url, changes, source))?;
-        let status = response.status();
-        let retry_after = retry_after(response.headers());
-        let answer = OpenAnswer { response, url, changes };
-        if status.is_success() {
-            return Ok(answer);
-        }
-        let url = answer.url.clone();
-        // Whatever is said, it is a refusal; how it ends is no better reason.
-        let body = answer.read(REFUSAL_BYTES_MAX).await.unwrap_or_default();
-        Err(refused(url, status.as_u16(), &body, retry_after))
+        Ok(OpenAnswer { response, url, changes })
     }
 
     /// Asks, and reads an answer of at most `max` bytes.
@@ -288,8 +314,7 @@ impl Client {
         understand(&url, &body)
     }
 
-    /// Asks for something of which the answer named by `tag` is there already. Comes back with nothing if that is
-    /// the answer still, and else with the answer and its tag.
+    /// Asks for something of which the answer named by `tag` is there already.
     ///
     /// # Errors
     /// As [`Client::ask`].
@@ -297,18 +322,28 @@ impl Client {
         &self,
         request: Request,
         tag: Option<&str>,
-    ) -> Result<Option<(T, Option<String>)>, ClientError> {
+    ) -> Result<Again<T>, ClientError> {
         let url = request.url.clone();
+        Ok(match self.bytes_again(request, tag).await? {
+            Again::Same { time } => Again::Same { time },
+            Again::Other { answer, tag } => Again::Other { answer: understand(&url, &answer)?, tag },
+        })
+    }
+
+    /// The same, with the answer as it came.
+    ///
+    /// # Errors
+    /// As [`Client::bytes`].
+    pub async fn bytes_again(&self, request: Request, tag: Option<&str>) -> Result<Again<Vec<u8>>, ClientError> {
         let request = request.with(|inner| inner.timeout(self.limits.answer));
         let request = tag.into_iter().fold(request, |request, tag| request.header("if-none-match", tag));
-        let answer = match self.open(request).await {
-            Ok(answer) => answer,
-            Err(ClientError::Refused { status: 304, .. }) if tag.is_some() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let newest = answer.response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        let body = answer.read(self.limits.answer_bytes).await?;
-        Ok(Some((understand(&url, &body)?, newest)))
+        let answer = self.send(request).await?;
+        let header = |name| answer.response.headers().get(name).and_then(|value| value.to_str().ok());
+        if tag.is_some() && answer.response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Again::Same { time: header(DATE).and_then(|date| Time::from_http_date(date).ok()) });
+        }
+        let tag = header(ETAG).map(str::to_owned);
+        Ok(Again::Other { answer: answer.accepted().await?.read(self.limits.answer_bytes).await?, tag })
     }
 }
 
@@ -330,7 +365,7 @@ fn signs_nothing(pem: &[u8]) -> Option<String> {
 ///
 /// # Errors
 /// [`ClientError::Answer`].
-fn understand<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T, ClientError> {
+pub fn understand<T: DeserializeOwned>(url: &str, body: &[u8]) -> Result<T, ClientError> {
     let json = if body.is_empty() { b"null" } else { body };
     serde_json::from_slice(json).map_err(|error| ClientError::Answer { url: url.to_owned(), why: error.to_string() })
 }

@@ -10,6 +10,6 @@ mod error;
 mod token;
 
 pub use address::Address;
-pub use ask::{AskLimits, Client, OpenAnswer, Request, TransferLimits};
+pub use ask::{Again, AskLimits, Client, OpenAnswer, Request, TransferLimits, understand};
 pub use error::ClientError;
 pub use token::Token;

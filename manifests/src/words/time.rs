@@ -61,6 +61,16 @@ impl Time {
         }
     }
 
+    /// Reads what a `Date` header says, which has no fraction: `Thu, 01 Oct 2026 00:00:00 GMT` (RFC 9110, 5.6.7).
+    ///
+    /// # Errors
+    /// [`TimeError::Http`] if it is none, or lies before 1970.
+    pub fn from_http_date(text: &str) -> Result<Self, TimeError> {
+        let stamp = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).map_err(|_| TimeError::Http)?;
+        let milliseconds = stamp.as_millisecond();
+        (Self::MIN.0..=Self::MAX.0).contains(&milliseconds).then_some(Self(milliseconds)).ok_or(TimeError::Http)
+    }
+
     /// `2026-10-01T00:00:00Z`, the form of TUF metadata, which has no fraction.
     pub fn to_rfc3339_seconds(self) -> String {
         let text = self.to_string();
@@ -205,6 +215,9 @@ pub enum TimeError {
     /// Not RFC 3339, or before 1970.
     #[error("not an RFC 3339 time such as 2026-10-01T09:00:00+09:00")]
     Rfc3339,
+    /// Not the date of an HTTP header, or before 1970.
+    #[error("not an HTTP date such as Thu, 01 Oct 2026 00:00:00 GMT")]
+    Http,
     /// RFC 3339, but another text of the same moment.
     #[error("times in documents are UTC with three decimals, such as 2026-10-01T00:00:00.000Z")]
     NotCanonical,
@@ -226,6 +239,15 @@ mod tests {
         assert_eq!(Time::MIN.to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Time::MAX.to_string(), "9999-12-30T22:00:00.000Z");
         assert_eq!(time.to_rfc3339_seconds(), "2023-04-30T15:00:00Z");
+    }
+
+    #[test]
+    fn the_date_of_an_answer_is_a_moment() {
+        let date = Time::from_http_date("Sun, 30 Apr 2023 15:00:00 GMT");
+        assert_eq!(date, Time::from_rfc3339("2023-05-01T00:00:00+09:00"));
+        for text in ["", "soon", "2023-04-30T15:00:00Z", "Wed, 31 Dec 1969 23:59:59 GMT", "1682866800"] {
+            assert_eq!(Time::from_http_date(text), Err(TimeError::Http), "{text}");
+        }
     }
 
     #[test]

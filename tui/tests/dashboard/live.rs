@@ -12,12 +12,15 @@ use manifests::stop::{Scope, StopRef};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tui::client::{OperatorClient, cause, link_word};
 use tui::commands::stop;
-use tui::event::Event;
+use tui::effect::Effect;
+use tui::event::{Event, Fetched};
+use tui::runner::Runner;
 
 use crate::fixture;
 
@@ -33,6 +36,10 @@ struct Fake {
     /// Paths that are answered 503.
     closed: Arc<Mutex<Vec<&'static str>>>,
 }
+
+/// What the played controller's clock says in answers that have not changed: 14:30 in Japan, half an hour after the
+/// fleet was looked at, and after the evidence of every site has run out.
+const DATE: &str = "Tue, 09 May 2023 05:30:00 GMT";
 
 /// An operator's token is open to nobody else.
 fn write_token(directory: &Path, word: &str) {
@@ -114,6 +121,7 @@ async fn answer(
     let made = request.starts_with("POST");
     let one = format!("{}/{}", api::STOPS, fixture::stop().stop.digest);
     let looks = log.lock().unwrap().iter().filter(|earlier| earlier.starts_with(&format!("GET {one} "))).count();
+    let asked = request.clone();
     log.lock().unwrap().push(request);
     let json = |value: serde_json::Value| ("200 OK", value.to_string());
     let is_closed = closed.lock().unwrap().contains(&path.as_str());
@@ -153,8 +161,15 @@ async fn answer(
         }
         _ => ("404 Not Found", r#"{"code":"not-found","message":"no such site"}"#.to_owned()),
     };
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes()).await?;
+    // Every answer has a tag here, and whoever names it is told that nothing has changed.
+    let tag = format!("\"{}\"", Digest::of(body.as_bytes()).hex());
+    let (status, body) = match asked.contains(&format!("\r\nif-none-match: {tag}\r\n")) {
+        true => ("304 Not Modified", String::new()),
+        false => (status, body),
+    };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\netag: {tag}\r\ndate: {DATE}\r\ncontent-length: {length}\r\n");
+    stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     stream.shutdown().await
 }
@@ -172,6 +187,48 @@ async fn answers_come_through_tls_with_the_token() {
     let sent = fake.last_request();
     assert!(sent.starts_with("POST /v1/stops ") && sent.contains("\r\nidempotency-key: a-name\r\n"), "{sent}");
     assert_eq!(serde_json::from_str::<api::StopRequest>(sent.split("\r\n\r\n").nth(1).unwrap()).unwrap(), request);
+}
+
+/// One fetch of the dashboard, and of each request after `before` its path and whether it named an answer.
+async fn fetch(fake: &Fake, runner: &mut Runner, events: &mut Receiver<Event>, site: Option<&str>) -> (Fetched, Asked) {
+    let before = fake.requests.lock().unwrap().len();
+    runner.run(Effect::Fetch { site: site.map(|code| code.parse().unwrap()) });
+    let fetched = match timeout(DEADLINE, events.recv()).await.unwrap() {
+        Some(Event::Fetched(fetched)) => Some(fetched),
+        _ => None,
+    };
+    let asked = fake.requests.lock().unwrap()[before..].to_vec();
+    let asked = asked.iter().map(|request| {
+        let path = request.split([' ', '?']).nth(1).unwrap().to_owned();
+        (path, request.contains("\r\nif-none-match: "))
+    });
+    (*fetched.unwrap(), asked.collect())
+}
+
+type Asked = Vec<(String, bool)>;
+
+#[tokio::test]
+async fn what_is_on_the_screen_is_not_sent_again_and_counts_as_heard() {
+    let fake = Fake::start().await;
+    let (sender, mut events) = mpsc::channel(16);
+    let mut runner = Runner::new(fake.client(), sender);
+    let asked =
+        |tagged: &[(&str, bool)]| tagged.iter().map(|(path, tag)| ((*path).to_owned(), *tag)).collect::<Asked>();
+    let site = "/v1/sites/402206";
+    let (first, questions) = fetch(&fake, &mut runner, &mut events, Some("402206")).await;
+    assert_eq!(questions, asked(&[(api::SITES, false), (site, false), (api::ITEMS, false)]));
+    let (mut again, questions) = fetch(&fake, &mut runner, &mut events, Some("402206")).await;
+    assert_eq!(questions, asked(&[(api::SITES, true), (site, true), (api::ITEMS, true)]));
+    let (one, other) = (first.site.unwrap(), again.site.unwrap());
+    assert_eq!((one.view, one.items), (other.view, other.items));
+    // Sites whose evidence has run out meanwhile must not be shown as if it had not.
+    assert!(again.fleet.time >= fixture::at("2023-05-09T14:30:00+09:00"), "{}", again.fleet.time);
+    again.fleet.time = first.fleet.time;
+    assert_eq!(again.fleet, first.fleet);
+    // A site that was left is asked for as if it had never been there.
+    fetch(&fake, &mut runner, &mut events, None).await;
+    let (_, questions) = fetch(&fake, &mut runner, &mut events, Some("402206")).await;
+    assert_eq!(questions, asked(&[(api::SITES, true), (site, false), (api::ITEMS, false)]));
 }
 
 #[tokio::test]
