@@ -72,6 +72,13 @@ async fn a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end
     ensure!(refused.is_refused_for("stopped"), "{refused}");
     case.holds_at_last("permit-expired", case.permit_ttl() + DEADLINE).await?;
     case.between.script(|script| script.cut = false)?;
+    // Its next permit says hold for the stop, too: that it has the stop itself it tells the controller.
+    until("the stop to reach the host that can be reached again", DEADLINE, async || {
+        let view = case.fleet.controller.stops().await?.pop().context("no stop")?;
+        ensure!(view.acknowledged.contains(&case.ap), "{view:?}");
+        Ok(())
+    })
+    .await?;
     case.holds_at_last("stopped", DEADLINE).await
 }
 
@@ -145,7 +152,13 @@ async fn what_is_cut_off_holds_when_its_permit_ends() -> Result<()> {
         a_stop_names_whom_it_did_not_reach_and_they_hold_when_their_permits_end(),
         gates_hold_while_a_controller_stands_still_and_it_takes_the_stop_of_meanwhile(),
     );
-    unheard.context("permits do not arrive")?;
-    unreached.context("a stop does not reach a host")?;
-    still.context("a controller stands still")
+    let all = [
+        ("permits do not arrive", unheard),
+        ("a stop does not reach a host", unreached),
+        ("a controller stands still", still),
+    ];
+    let failed: Vec<_> =
+        all.into_iter().filter_map(|(what, result)| Some(format!("{what}: {:?}", result.err()?))).collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
 }
