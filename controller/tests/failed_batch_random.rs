@@ -89,7 +89,10 @@ impl Shown {
         fleet.expiring.clear();
         let mut hosts = Vec::new();
         for id in HOSTS {
-            hosts.push(world.see(&format!("{}/{id}", api::HOSTS)).await);
+            let mut view: HostView = world.see(&format!("{}/{id}", api::HOSTS)).await;
+            // A heartbeat may keep the appraisal of before, which is looked at again the earlier for it.
+            view.appraisal.changes_at = None;
+            hosts.push(view);
         }
         Self { fleet, hosts, items: world.see(api::ITEMS).await, stops: world.see(api::STOPS).await }
     }

@@ -24,9 +24,11 @@ pub async fn handover(State(app): State<Arc<App>>, headers: HeaderMap) -> Result
     // Signing for a whole fleet takes a moment, in which others are to be answered.
     let work = tokio::task::spawn_blocking(move || {
         let (hosts, stops): (Vec<HostId>, Vec<Digest>) = {
-            let fleet = app.fleet();
+            let (fleet, served) = (app.fleet(), app.stops());
             let hosts = fleet.enrolled().map(|(id, _)| id.clone()).collect();
-            (hosts, fleet.stops().map(|known| known.reference.digest).collect())
+            // The tag is of what is handed over: a stop is seen a moment before it can be served.
+            let stops = fleet.stops().map(|known| known.reference.digest).filter(|digest| served.contains_key(digest));
+            (hosts, stops.collect())
         };
         let words: Vec<Enrolled> = hosts.iter().filter_map(|host| app.enrolled(host)).collect();
         let told = words.iter().map(Enrolled::digest).chain(stops.iter().copied());
